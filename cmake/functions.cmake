@@ -1,0 +1,43 @@
+# slipway_module(name): the static library sw_<name> from src/<name>/*.c, linked with what
+# cmake/layers.cmake lets it use. A module without sources yet is an interface only.
+function(slipway_module name)
+    file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.c)
+    set(used)
+    foreach(module IN LISTS USES_${name})
+        list(APPEND used sw_${module})
+    endforeach()
+    if(sources)
+        add_library(sw_${name} STATIC ${sources})
+        target_link_libraries(sw_${name} PUBLIC slipway_flags ${used} PRIVATE ${LIBS_${name}})
+        target_include_directories(sw_${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
+    else()
+        add_library(sw_${name} INTERFACE)
+        target_link_libraries(sw_${name} INTERFACE slipway_flags ${used})
+    endif()
+endfunction()
+
+# slipway_unit_tests(name): one cmocka program for each tests/unit/<name>/*_test.c, registered as
+# the test unit/<name>/<file>. A test may reach its own module's private headers ("name/x.h").
+# Other *.c files in the folder are helpers linked into each of its programs.
+function(slipway_unit_tests name)
+    set(folder ${PROJECT_SOURCE_DIR}/tests/unit/${name})
+    file(GLOB tests CONFIGURE_DEPENDS ${folder}/*_test.c)
+    file(GLOB helpers CONFIGURE_DEPENDS ${folder}/*.c)
+    if(tests)
+        list(REMOVE_ITEM helpers ${tests})
+    endif()
+    foreach(test IN LISTS tests)
+        get_filename_component(stem ${test} NAME_WE)
+        set(target test_${name}_${stem})
+        add_executable(${target} ${test} ${helpers})
+        target_link_libraries(${target} PRIVATE sw_${name} ${LIBS_${name}} PkgConfig::CMOCKA
+                              Threads::Threads)
+        target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src)
+        target_compile_definitions(${target} PRIVATE
+            TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data"
+            TEST_SHARED="${PROJECT_SOURCE_DIR}/../shared/testdata"
+            SOURCE_ROOT="${PROJECT_SOURCE_DIR}")
+        add_test(NAME unit/${name}/${stem} COMMAND ${target})
+        set_tests_properties(unit/${name}/${stem} PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
+    endforeach()
+endfunction()

@@ -1,0 +1,24 @@
+/* SHA-256 and HMAC-SHA-256. Any thread; no shared state. */
+#ifndef SLIPWAY_CRYPTO_HASH_H
+#define SLIPWAY_CRYPTO_HASH_H
+
+#include "slipway/util/span.h"
+
+#define SHA256_BYTES 32
+
+struct sha256 {
+    uint8_t b[SHA256_BYTES];
+};
+
+/* A running hash by value: copy it to fork the state (handshake transcripts do). */
+struct sha256_state {
+    uint32_t opaque[28]; /* holds libcrypto's SHA256_CTX */
+};
+
+void sha256_init(struct sha256_state *state);
+void sha256_update(struct sha256_state *state, struct span bytes);
+void sha256_final(struct sha256_state *state, struct sha256 *out); /* state may not be used on */
+void sha256_of(struct span bytes, struct sha256 *out);
+void hmac_sha256(struct span key, struct span message, struct sha256 *out);
+
+#endif

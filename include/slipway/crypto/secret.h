@@ -1,0 +1,28 @@
+/* What may touch secrets: comparison that takes the same time whatever differs, and wiping that
+ * the compiler cannot remove. */
+#ifndef SLIPWAY_CRYPTO_SECRET_H
+#define SLIPWAY_CRYPTO_SECRET_H
+
+#include "slipway/util/error.h"
+#include "slipway/util/span.h"
+
+/* Time depends on len only. */
+bool crypto_equal(const void *a, const void *b, size_t len);
+void crypto_wipe(void *secret, size_t len);
+
+/* Seals small secrets for storage with AES-256-GCM under a 32-byte key. `nonce` is 12 bytes that
+ * are never used twice with one key; `context` is authenticated, not stored. The output is
+ * nonce || ciphertext || tag (plain.len + SEAL_OVERHEAD bytes). */
+#define SEAL_KEY_BYTES   32
+#define SEAL_NONCE_BYTES 12
+#define SEAL_OVERHEAD    28
+int crypto_seal(const uint8_t key[SEAL_KEY_BYTES], const uint8_t nonce[SEAL_NONCE_BYTES],
+                struct span context, struct span plain, uint8_t *out, size_t cap) SW_NODISCARD;
+/* SW_E_AUTH if it was sealed with another key or context, or changed since. */
+int crypto_unseal(const uint8_t key[SEAL_KEY_BYTES], struct span context, struct span sealed,
+                  uint8_t *out, size_t cap) SW_NODISCARD;
+
+/* scrypt (RFC 7914) with N=16384, r=8, p=1; out 32 bytes. Slow on purpose: 50-100 ms. */
+int crypto_scrypt(struct span password, struct span salt, uint8_t out[32]) SW_NODISCARD;
+
+#endif

@@ -1,0 +1,96 @@
+/* DTLS 1.2 handshakes (RFC 6347 section 4.2), both roles, sans-I/O: datagrams, time and entropy come
+ * in, datagrams and one event come out. The state of a running handshake is the caller's memory and
+ * is needed only until its end; what remains is a struct dtls_session.
+ *
+ * Device OS profile: ECDHE_ECDSA_AES_128_CCM_8, P-256, raw public keys, and *no Certificate message
+ * from the server*; chosen when a ClientHello offers extension 254 with raw keys. */
+#ifndef SLIPWAY_DTLS_HANDSHAKE_H
+#define SLIPWAY_DTLS_HANDSHAKE_H
+
+#include "slipway/crypto/key.h"
+#include "slipway/dtls/session.h"
+#include "slipway/util/address.h"
+#include "slipway/util/outbox.h"
+#include "slipway/util/time.h"
+
+#define DTLS_HANDSHAKE_ENTROPY 64 /* bytes that starting a handshake consumes */
+#define DTLS_COOKIE_SECRET     32
+
+/* One side's settings and keys: shared by its handshakes, owned by one thread. */
+struct dtls_endpoint;
+
+struct dtls_endpoint_config {
+    bool is_server;
+    const struct crypto_key *key; /* borrowed for the endpoint's life */
+    size_t mtu;                   /* largest datagram to send, 508..1400; 0 = 1232 */
+    /* Client, Device OS role: the server key that is pinned (its ServerKeyExchange signature is
+     * the only proof of the server); no Certificate is accepted from the server. */
+    const struct p256_point *pinned;
+    /* Client: ask for this form of connection id in the other direction (device: DRAFT05, empty). */
+    uint8_t cid_form;
+};
+
+struct dtls_endpoint *dtls_endpoint_new(const struct dtls_endpoint_config *config);
+void dtls_endpoint_free(struct dtls_endpoint *endpoint);
+/* The secret under which cookies are made; the one before it stays valid. Call every few minutes. */
+void dtls_endpoint_rotate_cookie(struct dtls_endpoint *endpoint,
+                                 const uint8_t secret[DTLS_COOKIE_SECRET]);
+struct dtls_crypto *dtls_endpoint_crypto(struct dtls_endpoint *endpoint);
+
+/* Server, before any memory is spent on a peer (RFC 6347 section 4.2.1): what to do with a datagram
+ * whose first message is a ClientHello. */
+enum dtls_hello {
+    DTLS_HELLO_DROP,   /* malformed or unacceptable; *why says so */
+    DTLS_HELLO_REPLY,  /* reply (HelloVerifyRequest or an alert) written to out; keep nothing */
+    DTLS_HELLO_ACCEPT  /* the cookie proves the address: start a handshake with it */
+};
+enum dtls_hello dtls_server_hello(struct dtls_endpoint *endpoint, const struct address *peer,
+                                  struct span datagram, struct outbox *out, const char **why);
+
+enum dtls_event {
+    DTLS_EVENT_NONE,
+    DTLS_EVENT_ESTABLISHED, /* dtls_handshake_session may be called; keep the handshake for a while to
+                               repeat its last flight when the peer repeats its own */
+    DTLS_EVENT_FAILED       /* over; *why says so; an alert may be in the outbox */
+};
+
+struct dtls_step {
+    enum dtls_event event;
+    const char *why;  /* static text; FAILED only */
+    size_t consumed;  /* bytes of the datagram taken; the rest belongs to the new session */
+};
+
+/* Fixed size so that callers can pool it; the layout is private. */
+#define DTLS_HANDSHAKE_BYTES 8192
+struct dtls_handshake {
+    _Alignas(16) uint8_t opaque[DTLS_HANDSHAKE_BYTES];
+};
+
+/* Server: starts on an accepted ClientHello. cid_in is the id for the peer's records; the caller
+ * must route datagrams with it here (the client's Finished already carries it). */
+int dtls_handshake_accept(struct dtls_handshake *hs, struct dtls_endpoint *endpoint,
+                          struct span datagram, const uint8_t cid_in[DTLS_CID_BYTES],
+                          const uint8_t entropy[DTLS_HANDSHAKE_ENTROPY], mono_time now,
+                          struct outbox *out, struct dtls_step *step) SW_NODISCARD;
+/* Client: sends the first ClientHello. */
+int dtls_handshake_connect(struct dtls_handshake *hs, struct dtls_endpoint *endpoint,
+                           const uint8_t entropy[DTLS_HANDSHAKE_ENTROPY], mono_time now,
+                           struct outbox *out) SW_NODISCARD;
+/* Any later datagram of this association, also those that come after it was established and before
+ * the handshake is freed (it repeats its last flight). Junk is ignored without an event. */
+void dtls_handshake_input(struct dtls_handshake *hs, struct dtls_endpoint *endpoint,
+                          struct span datagram, mono_time now, struct outbox *out,
+                          struct dtls_step *step);
+/* Due at dtls_handshake_deadline: retransmits the flight, or fails after the last time. */
+void dtls_handshake_timer(struct dtls_handshake *hs, struct dtls_endpoint *endpoint, mono_time now,
+                          struct outbox *out, struct dtls_step *step);
+mono_time dtls_handshake_deadline(const struct dtls_handshake *hs);
+
+/* After ESTABLISHED. The session's limits are both DTLS_SEQUENCE_MAX: the owner lowers them. */
+void dtls_handshake_session(const struct dtls_handshake *hs, struct dtls_session *out);
+/* The peer's raw public key, proved by its signature. */
+const struct p256_point *dtls_handshake_peer(const struct dtls_handshake *hs);
+/* Wipes it; it may then be reused. Accepts one that was never started (zeroes). */
+void dtls_handshake_close(struct dtls_handshake *hs);
+
+#endif

@@ -1,0 +1,21 @@
+/* Device OS platforms. */
+#ifndef SLIPWAY_MODEL_PLATFORM_H
+#define SLIPWAY_MODEL_PLATFORM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct platform {
+    uint16_t id;
+    const char *name;  /* "boron" */
+    const char *title; /* "Boron" */
+    bool is_rtl;       /* RTL872x instead of nRF52840 */
+    bool is_cellular;
+    uint32_t asset_overlap; /* application size above which it overwrites the asset store; 0 = never */
+};
+
+const struct platform *platform_find(uint16_t id); /* NULL if unknown */
+/* All of them, ended by one whose name is NULL. */
+const struct platform *platform_all(void);
+
+#endif
