@@ -1,0 +1,191 @@
+/* The device door without its sockets: who is connected, what each device is due, and what goes out
+ * next. It reads no clock, no entropy, no socket and no file: datagrams, time, finished store jobs
+ * and requests come in through the functions below; datagrams, store jobs and answers leave through
+ * the ports. The same inputs give the same outputs, so the daemon's loop and the simulator drive
+ * the same code.
+ *
+ * Threads: one thread (the loop's) calls everything here, and is the thread that the ports are
+ * called on. A port never calls back into the gateway before it returns.
+ *
+ * Durable first: what a device reports becomes a store job; only when the job comes back done is
+ * the report acknowledged. A job that failed is not acknowledged: the device repeats. */
+#ifndef SLIPWAY_GATEWAY_CORE_H
+#define SLIPWAY_GATEWAY_CORE_H
+
+#include "slipway/crypto/key.h"
+#include "slipway/crypto/secret.h"
+#include "slipway/model/ids.h"
+#include "slipway/util/address.h"
+#include "slipway/util/outbox.h"
+#include "slipway/util/time.h"
+
+struct gateway;
+struct store_job;
+
+/* One of our own addresses, as a small number that the socket layer gave to it: answers leave from
+ * the address that was spoken to, as devices connect() their sockets. 0 where it does not matter.
+ */
+typedef uint8_t gateway_path;
+
+struct gateway_reply {
+    uint64_t id;         /* the command's */
+    int status;          /* SW_OK; SW_E_NOT_FOUND = not connected; SW_E_BUSY = no answer in time or
+                          * one of the kind is under way; SW_E_DENIED = not a device we serve */
+    uint8_t code;        /* CoAP code of the device's answer; 0 = none */
+    struct span payload; /* valid during the call */
+};
+
+struct gateway_ports {
+    void *ctx;
+    /* Sends every datagram in the box to the peer; what cannot be sent is lost, as datagrams are.
+     */
+    void (*send)(void *ctx, gateway_path path, const struct address *peer,
+                 const struct outbox *box);
+    /* Hands a job to the store's writer, or to a reader. SW_OK: it comes back exactly once through
+     * gateway_job_done, after this call returned. Anything else: it was not taken. */
+    int (*submit)(void *ctx, struct store_job *job);
+    int (*submit_read)(void *ctx, struct store_job *job);
+    void (*entropy)(void *ctx, void *out, size_t len);
+    /* The outcome of a gateway_command that returned SW_OK, exactly once for each. */
+    void (*reply)(void *ctx, const struct gateway_reply *reply);
+    /* One line for the operator, already bounded and free of secrets. May be NULL. */
+    void (*note)(void *ctx, bool unusual, const char *text);
+};
+
+struct gateway_config {
+    const struct crypto_key *key;     /* the server's; borrowed for the gateway's life */
+    uint8_t seal_key[SEAL_KEY_BYTES]; /* seals sessions for storage */
+    /* Limits; 0 = the default in brackets. */
+    uint32_t sessions_max;         /* [1,000,000] least recently heard goes first */
+    uint32_t active_max;           /* sessions with working memory at once [4,096] */
+    uint32_t half_open_max;        /* handshakes under way [1,024] */
+    uint32_t half_open_source_max; /* of them from one IP address [256] */
+    uint32_t jobs_max;             /* store jobs in flight [1,024] */
+    uint32_t transfers_max;        /* transfers at once [256] */
+    uint32_t image_bytes_max;      /* bytes of firmware held in memory [67,108,864] */
+    uint32_t rate_total_bytes_s;   /* of all transfers together [0 = no limit] */
+    uint32_t rate_device_bytes_s;  /* of one transfer [0 = no limit] */
+    uint32_t idle_days;            /* silence after which a session is forgotten [30] */
+    uint32_t probes_per_s;         /* reachability probes echoed, in total [1,000] */
+    uint32_t offline_after_s;      /* silence after which a Wi-Fi device counts as offline [75] */
+    uint32_t offline_cellular_s;   /* and a cellular one [3,600] */
+};
+
+/* NULL when memory or libcrypto fails. */
+struct gateway *gateway_new(const struct gateway_config *config, const struct gateway_ports *ports,
+                            mono_time now, wall_time wall);
+/* All jobs must have come back. Sessions in memory are wiped, not saved (see gateway_drain). */
+void gateway_free(struct gateway *gw);
+/* New limits and rates; the keys stay as they are. */
+void gateway_configure(struct gateway *gw, const struct gateway_config *config);
+
+/* Before the first datagram: reads the stored sessions through submit_read. Datagrams are dropped
+ * until gateway_is_ready. */
+void gateway_start(struct gateway *gw, mono_time now, wall_time wall);
+bool gateway_is_ready(const struct gateway *gw);
+
+void gateway_datagram(struct gateway *gw, gateway_path path, const struct address *from,
+                      struct span bytes, mono_time now, wall_time wall);
+/* Call at gateway_deadline, and after every batch of datagrams, jobs and commands. */
+void gateway_tick(struct gateway *gw, mono_time now, wall_time wall);
+mono_time gateway_deadline(const struct gateway *gw); /* MONO_NEVER when nothing waits */
+/* A job that submit or submit_read took; the gateway owns it again. */
+void gateway_job_done(struct gateway *gw, struct store_job *job, mono_time now, wall_time wall);
+
+/* Something changed in the store that concerns devices: look again. Cheap; evaluation follows in
+ * bounded steps, in an order that is fair to all products. */
+enum gateway_notice_kind {
+    GATEWAY_NOTICE_DEVICE, /* lock, flash, force, groups, approval, key of one device */
+    GATEWAY_NOTICE_PRODUCT /* an immediate release: every connected device of the product */
+};
+struct gateway_notice {
+    enum gateway_notice_kind kind;
+    struct device_id device; /* DEVICE */
+    uint32_t product_id;     /* PRODUCT */
+};
+void gateway_notice(struct gateway *gw, const struct gateway_notice *notice, mono_time now,
+                    wall_time wall);
+
+enum gateway_command_kind {
+    GATEWAY_COMMAND_PING,
+    GATEWAY_COMMAND_FUNCTION, /* name, argument */
+    GATEWAY_COMMAND_VARIABLE, /* name */
+    GATEWAY_COMMAND_DESCRIBE, /* argument: one raw byte 1, 2 or 4 */
+    GATEWAY_COMMAND_SIGNAL,   /* argument: one raw byte 1 or 0 */
+    GATEWAY_COMMAND_EVENT,    /* name, argument = data */
+    GATEWAY_COMMAND_FORGET    /* end the association: the device makes a new handshake */
+};
+struct gateway_command {
+    uint64_t id; /* chosen by the caller, returned in the reply */
+    enum gateway_command_kind kind;
+    struct device_id device;
+    struct span name, argument; /* borrowed for the call */
+};
+/* SW_OK: ports.reply will tell the outcome, perhaps before this returns. SW_E_FULL: too many. */
+int gateway_command(struct gateway *gw, const struct gateway_command *command, mono_time now,
+                    wall_time wall) SW_NODISCARD;
+
+/* A connected device, for live progress. SW_E_NOT_FOUND when it has no session here. */
+struct gateway_device {
+    bool is_online;
+    bool updates_enabled, updates_forced;
+    bool is_transferring;
+    uint32_t transfer_bytes, transfer_total;
+    mono_time heard;
+};
+int gateway_device(const struct gateway *gw, const struct device_id *device,
+                   struct gateway_device *out) SW_NODISCARD;
+
+/* No new handshakes and no new transfers; every session is saved exactly as it is. Drained when all
+ * is stored and no job is out. */
+void gateway_drain(struct gateway *gw, mono_time now, wall_time wall);
+bool gateway_is_drained(const struct gateway *gw);
+
+/* What came in, what was dropped and why. Names are stable, for metrics. */
+#define GATEWAY_COUNTERS(X)                                                                        \
+    X(datagrams_in) /* all */                                                                      \
+    X(datagrams_out)                                                                               \
+    X(dropped_noise)   /* no record that we know, one-byte keep-alives included */                 \
+    X(dropped_unready) /* before the sessions were read, or while draining */                      \
+    X(dropped_unknown) /* no such connection id or address */                                      \
+    X(dropped_session) /* routed, and refused by its session: replay, forgery, junk */             \
+    X(dropped_hello)   /* ClientHello that is malformed or unacceptable */                         \
+    X(dropped_busy)    /* no working memory, or too many datagrams held for a session */           \
+    X(probes_echoed)                                                                               \
+    X(probes_dropped) /* malformed, or over the rate */                                            \
+    X(hellos_cookie)  /* answered statelessly */                                                   \
+    X(handshakes_started)                                                                          \
+    X(handshakes_done)                                                                             \
+    X(handshakes_failed)                                                                           \
+    X(handshakes_evicted) /* oldest of a full pool */                                              \
+    X(sessions_restored)  /* read from the store at the start */                                   \
+    X(sessions_replaced)  /* by a newer one of the same device */                                  \
+    X(sessions_expired)                                                                            \
+    X(sessions_evicted)                                                                            \
+    X(sessions_closed) /* by the peer */                                                           \
+    X(sessions_resumed)                                                                            \
+    X(reservations) /* blocks of sequence numbers made durable */                                  \
+    X(held)         /* datagrams kept for a reservation */                                         \
+    X(jobs_submitted)                                                                              \
+    X(jobs_failed)                                                                                 \
+    X(jobs_refused) /* submit said no */                                                           \
+    X(transfers_started)                                                                           \
+    X(transfers_committed)                                                                         \
+    X(transfers_failed)                                                                            \
+    X(quarantined) /* reports of devices that are not served */
+
+struct gateway_counters {
+#define GATEWAY_COUNTER_FIELD(name) uint64_t name;
+    GATEWAY_COUNTERS(GATEWAY_COUNTER_FIELD)
+#undef GATEWAY_COUNTER_FIELD
+};
+
+/* Present sizes. */
+struct gateway_sizes {
+    uint32_t sessions, online, active, half_open, transfers, images, jobs;
+    uint64_t image_bytes;
+};
+const struct gateway_counters *gateway_counters(const struct gateway *gw);
+void gateway_sizes(const struct gateway *gw, struct gateway_sizes *out);
+
+#endif
