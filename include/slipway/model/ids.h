@@ -28,7 +28,10 @@ bool version_is_valid(int64_t version);
 #define GROUP_NAME_MAX 64
 bool group_name_is_valid(const char *name, size_t len);
 
-/* A name for URLs made from a product's name: lower case, [a-z0-9-], at most cap-1 characters. */
+/* A name for URLs made from a product's name: lower case, runs of anything but ASCII letters and
+ * digits become one '-', none at either end; at most cap-1 characters, and a NUL. A name without
+ * letters or digits gives "product"; one of digits alone gets "product-" in front, because a slug
+ * must never read as an id. cap >= 32. */
 void slug_from_name(const char *name, char *out, size_t cap);
 
 #endif
