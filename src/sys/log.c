@@ -1,0 +1,236 @@
+/* A line is built in a fixed buffer and written with one write(2), so that lines of different
+ * threads never mix and a hostile value can neither break out of its field nor grow the line. */
+#include "slipway/sys/log.h"
+
+#include "slipway/sys/clock.h"
+#include "slipway/util/hex.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Written at start and at reloads only; each field may be read while it changes. */
+static _Atomic int configured_level = LOG_INFO;
+static _Atomic bool configured_json = false;
+static _Atomic int configured_descriptor = STDERR_FILENO;
+
+static const char *const level_names[] = {"broken", "unusual", "info", "debug"};
+
+/* Room kept for the end of the line: quote, brace, newline. */
+#define LINE_TAIL 4
+#define VALUE_MAX 256
+
+void log_configure(const struct log_setup *setup) {
+    configured_level = (int)setup->level;
+    configured_json = setup->json;
+    configured_descriptor = setup->descriptor;
+}
+
+bool log_is_on(enum log_level level) {
+    return (int)level <= configured_level;
+}
+
+bool log_level_parse(const char *text, enum log_level *out) {
+    for (size_t i = 0; i < sizeof level_names / sizeof level_names[0]; i++) {
+        if (strcmp(text, level_names[i]) == 0) {
+            *out = (enum log_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void put(struct log_line *line, const char *bytes, size_t len) {
+    if (len <= sizeof line->text - LINE_TAIL - line->used) {
+        memcpy(line->text + line->used, bytes, len);
+        line->used += len;
+    }
+}
+
+static void put_text(struct log_line *line, const char *text) {
+    put(line, text, strlen(text));
+}
+
+static void put_key(struct log_line *line, const char *key) {
+    if (line->json) {
+        put_text(line, ",\"");
+        put_text(line, key);
+        put_text(line, "\":");
+    } else {
+        put_text(line, " ");
+        put_text(line, key);
+        put_text(line, "=");
+    }
+}
+
+static bool is_plain(struct span value) {
+    if (value.len == 0) {
+        return false;
+    }
+    for (size_t i = 0; i < value.len; i++) {
+        uint8_t c = value.data[i];
+        if (c <= ' ' || c >= 0x7F || c == '"' || c == '=' || c == '\\') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void put_escaped(struct log_line *line, struct span value) {
+    put_text(line, "\"");
+    for (size_t i = 0; i < value.len && i < VALUE_MAX; i++) {
+        uint8_t c = value.data[i];
+        char escaped[8];
+        if (c == '"' || c == '\\') {
+            escaped[0] = '\\';
+            escaped[1] = (char)c;
+            put(line, escaped, 2);
+        } else if (c < ' ' || c >= 0x7F) {
+            /* Bytes above ASCII too: the log stays readable whatever its encoding. */
+            (void)snprintf(escaped, sizeof escaped, "\\u%04x", (unsigned)c);
+            put(line, escaped, 6);
+        } else {
+            put(line, (const char *)&value.data[i], 1);
+        }
+    }
+    put_text(line, "\"");
+}
+
+void log_begin(struct log_line *line, enum log_level level, const char *event) {
+    line->level = level;
+    line->is_on = log_is_on(level);
+    line->json = configured_json;
+    line->used = 0;
+    if (!line->is_on) {
+        return;
+    }
+    char when[WALL_TEXT_BYTES];
+    wall_text(wall_now(), when);
+    put_text(line, line->json ? "{\"time\":\"" : "time=");
+    put_text(line, when);
+    put_text(line, line->json ? "\",\"level\":\"" : " level=");
+    put_text(line, level_names[level]);
+    put_text(line, line->json ? "\",\"event\":\"" : " event=");
+    put_text(line, event);
+    put_text(line, line->json ? "\"" : "");
+}
+
+void log_span(struct log_line *line, const char *key, struct span value) {
+    if (!line->is_on) {
+        return;
+    }
+    size_t before = line->used;
+    put_key(line, key);
+    size_t value_at = line->used;
+    if (!line->json && value.len <= VALUE_MAX && is_plain(value)) {
+        put(line, (const char *)value.data, value.len);
+    } else {
+        put_escaped(line, value);
+    }
+    /* A field that lost its end or its quote is dropped whole: the line stays parseable. */
+    if (line->used == value_at || line->used + LINE_TAIL + 8 >= sizeof line->text) {
+        line->used = before;
+    }
+}
+
+void log_text(struct log_line *line, const char *key, const char *value) {
+    if (value != NULL) {
+        log_span(line, key, span_text(value));
+    }
+}
+
+void log_hex(struct log_line *line, const char *key, struct span value) {
+    if (line->is_on) {
+        char text[2 * 64 + 1];
+        hex_encode(span_of(value.data, value.len < 64 ? value.len : 64), text, sizeof text);
+        log_text(line, key, text);
+    }
+}
+
+static void log_bare(struct log_line *line, const char *key, const char *value) {
+    size_t before = line->used;
+    put_key(line, key);
+    size_t value_at = line->used;
+    put_text(line, value);
+    if (line->used == value_at) {
+        line->used = before;
+    }
+}
+
+void log_int(struct log_line *line, const char *key, int64_t value) {
+    if (line->is_on) {
+        char text[24];
+        (void)snprintf(text, sizeof text, "%" PRId64, value);
+        log_bare(line, key, text);
+    }
+}
+
+void log_bool(struct log_line *line, const char *key, bool value) {
+    if (line->is_on) {
+        log_bare(line, key, value ? "true" : "false");
+    }
+}
+
+void log_end(struct log_line *line) {
+    if (!line->is_on) {
+        return;
+    }
+    if (line->json) {
+        line->text[line->used++] = '}';
+    }
+    line->text[line->used++] = '\n';
+    /* There is no place left to report a failure to report. */
+    ssize_t ignored = write(configured_descriptor, line->text, line->used);
+    (void)ignored;
+    line->is_on = false;
+}
+
+void log_note(enum log_level level, const char *event, const char *text) {
+    struct log_line line;
+    log_begin(&line, level, event);
+    log_text(&line, "text", text);
+    log_end(&line);
+}
+
+void log_fault(enum log_level level, const char *event, const struct fault *fault) {
+    struct log_line line;
+    log_begin(&line, level, event);
+    log_text(&line, "error", sw_error_name(fault->code));
+    log_text(&line, "text", fault->text);
+    log_end(&line);
+}
+
+void log_limiter_init(struct log_limiter *limiter) {
+    memset(limiter, 0, sizeof *limiter);
+}
+
+bool log_allowed(struct log_limiter *limiter, uint64_t source, mono_time now,
+                 uint32_t *suppressed) {
+    size_t slot = (size_t)((source * UINT64_C(0x9E3779B97F4A7C15)) >> 32) % LOG_SOURCES;
+    bool is_new = limiter->slots[slot].source != source && limiter->slots[slot].tokens == LOG_BURST;
+    if (limiter->slots[slot].refilled.us == 0 || is_new) {
+        limiter->slots[slot].source = source;
+        limiter->slots[slot].refilled = now;
+        limiter->slots[slot].tokens = LOG_BURST;
+        limiter->slots[slot].suppressed = 0;
+    }
+    int64_t gained = mono_since_us(limiter->slots[slot].refilled, now) / (LOG_REFILL_MS * 1000);
+    if (gained > 0) {
+        uint32_t tokens = limiter->slots[slot].tokens;
+        uint32_t room = LOG_BURST - tokens;
+        limiter->slots[slot].tokens = gained > room ? LOG_BURST : tokens + (uint32_t)gained;
+        limiter->slots[slot].refilled =
+            mono_add_ms(limiter->slots[slot].refilled, gained * LOG_REFILL_MS);
+    }
+    if (limiter->slots[slot].tokens == 0) {
+        limiter->slots[slot].suppressed++;
+        *suppressed = 0;
+        return false;
+    }
+    limiter->slots[slot].tokens--;
+    *suppressed = limiter->slots[slot].suppressed;
+    limiter->slots[slot].suppressed = 0;
+    return true;
+}
