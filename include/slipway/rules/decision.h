@@ -15,8 +15,16 @@ enum rule {
     RULE_COUNT
 };
 
+enum rule_verdict {
+    RULE_DECIDED,       /* this rule decided */
+    RULE_OVERRULED,     /* it had an answer, but a higher rule decided */
+    RULE_NOT_APPLICABLE /* it had nothing to say */
+};
+
 /* "quarantined", "development", "locked", "group", "product_default", "none". */
 const char *rule_name(enum rule rule);
+/* "decided", "overruled", "not_applicable". */
+const char *rule_verdict_name(enum rule_verdict verdict);
 
 struct rule_group_release {
     const char *group; /* borrowed */
@@ -36,12 +44,6 @@ struct rule_facts {
     uint16_t running_version; /* 0 = none or not known */
 };
 
-enum rule_verdict {
-    RULE_DECIDED,       /* this rule decided */
-    RULE_OVERRULED,     /* it had an answer, but a higher rule decided */
-    RULE_NOT_APPLICABLE /* it had nothing to say */
-};
-
 struct rule_explanation {
     enum rule rule;
     enum rule_verdict verdict;
@@ -52,13 +54,16 @@ struct rule_explanation {
 struct decision {
     enum rule rule;
     uint16_t target_version; /* 0 = nothing */
-    bool immediate;          /* the deciding release was immediate */
-    const char *group;       /* rule GROUP: the group whose release won; borrowed from the facts */
-    bool is_change;          /* target_version != 0 and != running_version */
-    size_t explanation_count;
+    bool immediate;    /* the deciding release was immediate (of several of one version: any) */
+    const char *group; /* rule GROUP: whose release won, the first by name among several of one
+                          version; borrowed from the facts. Else NULL */
+    bool is_change;    /* target_version != 0 and != running_version */
+    size_t explanation_count;                        /* RULE_COUNT: every rule has its say */
     struct rule_explanation explanation[RULE_COUNT]; /* in order of precedence */
 };
 
+/* A target that is lower than what runs is a change like any other: that is how a bad release is
+ * taken back. */
 void decide(const struct rule_facts *facts, struct decision *out);
 /* The version alone, without the explanation: for whole fleets. */
 uint16_t decide_version(const struct rule_facts *facts, enum rule *rule);

@@ -1,0 +1,41 @@
+#include "slipway/util/text.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void test_words_and_numbers(void **state) {
+    (void)state;
+    char out[64];
+    struct text text = text_of(out, sizeof out);
+    assert_string_equal(out, "");
+    text_add(&text, "from ");
+    text_add_number(&text, INT64_MIN);
+    text_add(&text, " to ");
+    text_add_number(&text, INT64_MAX);
+    assert_string_equal(out, "from -9223372036854775808 to 9223372036854775807");
+}
+
+static void test_cut_at_every_size(void **state) {
+    (void)state;
+    for (size_t cap = 1; cap <= 12; cap++) {
+        char out[16];
+        memset(out, 'x', sizeof out);
+        struct text text = text_of(out, cap);
+        text_add(&text, "version ");
+        text_add_number(&text, 305);
+        assert_int_equal(strlen(out), cap - 1 < 11 ? cap - 1 : 11);
+        assert_int_equal(strncmp(out, "version 305", cap - 1), 0);
+        assert_int_equal(out[cap], 'x');
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_words_and_numbers),
+        cmocka_unit_test(test_cut_at_every_size),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
