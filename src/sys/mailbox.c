@@ -55,9 +55,8 @@ int mailbox_post(struct mailbox *box, struct mail *mail) {
         *box->last = mail;
         box->last = &mail->next;
         box->count++;
-        if (was_empty) {
-            SW_CHECK(pthread_cond_signal(&box->filled) == 0);
-        }
+        /* At every post, not only the first: several threads may wait, one for each message. */
+        SW_CHECK(pthread_cond_signal(&box->filled) == 0);
     }
     unlock(box);
     if (result == SW_OK && was_empty && wake != NULL) {
