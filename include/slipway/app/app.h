@@ -1,0 +1,121 @@
+/* The use cases' common ground: the open database, its writer thread, and the transaction in which
+ * a use case runs. The doors (http, gateway) reach the store only through here.
+ *
+ * A use case is a function on a `struct app_tx`: a writer's inside a job (app_execute, app_submit,
+ * or a store_job of the caller's own), a reader's inside a view. It returns SW_OK or an error code;
+ * on an error nothing it did remains, and tx->error names what was wrong in the caller's words. */
+#ifndef SLIPWAY_APP_APP_H
+#define SLIPWAY_APP_APP_H
+
+#include "slipway/store/record.h"
+#include "slipway/store/writer.h"
+
+enum app_key_policy {
+    APP_KEY_FIRST_USE, /* an imported device whose key is unknown binds the key of its first Hello
+                        */
+    APP_KEY_STRICT     /* a key must have been registered beforehand */
+};
+
+/* Something that connected devices or listeners should look at, told after it is durable. */
+enum app_notice_kind {
+    APP_NOTICE_DEVICE,  /* lock, flash, force, groups, approval, key of one device: plan it again */
+    APP_NOTICE_PRODUCT, /* an immediate release: plan every connected device of the product */
+    APP_NOTICE_FORGET,  /* this device may not be served any longer: end its association */
+    APP_NOTICE_EVENTS   /* events were appended, up to .event_id */
+};
+struct app_notice {
+    enum app_notice_kind kind;
+    struct device_id device; /* DEVICE, FORGET */
+    uint16_t product_id;
+    int64_t event_id;
+};
+/* On the writer thread (or the caller's of app_pump), after COMMIT. Must not block. */
+typedef void app_notice_fn(void *arg, const struct app_notice *notice);
+
+struct app_options {
+    const char *path; /* of the database; ":memory:" only without a thread */
+    bool is_threaded; /* else jobs wait until app_pump: simulations, tests, one-shot commands */
+    bool synchronous_normal;
+    enum app_key_policy key_policy;
+    uint32_t queue_max;    /* 0 = 4096 jobs */
+    uint32_t attempts_max; /* 0 = 3: failures of a device with one image */
+    int64_t retry_ms;      /* 0 = 60,000: after the first failure; each further one 5 times more */
+    int64_t reboot_timeout_ms;  /* 0 = 1,800,000: for a device to report after it committed */
+    uint32_t quarantine_max;    /* 0 = 10,000 rows, the oldest go first */
+    uint32_t failed_logins_max; /* 0 = 10 in a row lock a user for lockout_ms */
+    int64_t lockout_ms;         /* 0 = 1,800,000 */
+    int64_t events_age_ms;      /* 0 = 30 days */
+    uint64_t events_max;        /* 0 = 1,000,000 */
+    app_notice_fn *notice;      /* may be NULL */
+    void *notice_arg;
+    /* The world; NULL = the real clock and entropy. */
+    wall_time (*now)(void *arg);
+    void (*entropy)(void *arg, void *out, size_t len);
+    void *world_arg;
+};
+
+struct app;
+
+/* Opens the database (see store_open), recovers what a crash left behind, starts the writer. */
+int app_open(struct app **out, const struct app_options *options, struct fault *fault) SW_NODISCARD;
+/* Commits what is queued. Accepts NULL. */
+void app_close(struct app *app);
+/* After app_open and before the first device: the listener for notices. */
+void app_listen(struct app *app, app_notice_fn *notice, void *arg);
+
+/* What was wrong, in the words of the REST dialect. */
+struct app_error {
+    int code;              /* SW_E_*; SW_OK = nothing */
+    char word[48];         /* "invalid_request" */
+    char description[256]; /* a sentence that names the field */
+    char field[64];        /* "" = none in particular */
+};
+
+struct app_tx {
+    struct store *store;
+    struct app *app;
+    wall_time now;
+    struct app_error error;
+    struct fault *fault; /* what failed in the world; may be NULL */
+};
+/* For jobs and reads of the caller's own making, on a store of this app. */
+void app_tx_init(struct app_tx *tx, struct store *store, wall_time now, struct fault *fault);
+/* Fills tx->error and returns code. field may be NULL. */
+int app_fail(struct app_tx *tx, int code, const char *word, const char *field, const char *format,
+             ...) __attribute__((format(printf, 5, 6)));
+
+typedef int app_run_fn(struct app_tx *tx, void *arg);
+
+/* Runs a use case as a write job and waits until it is durable. error may be NULL. Not on the
+ * writer thread and not on the gateway's loop. SW_E_FULL: the queue is at its limit, try later. */
+int app_execute(struct app *app, app_run_fn *run, void *arg, struct app_error *error) SW_NODISCARD;
+
+/* The same without waiting. Embed it; done runs on the writer thread after the commit (call->code,
+ * call->error) and may free it. SW_E_FULL or SW_E_STATE: not taken. */
+struct app_call {
+    struct store_job job;
+    struct app *app;
+    app_run_fn *run;
+    void *arg;
+    void (*done)(struct app_call *call);
+    int code;
+    struct app_error error;
+};
+int app_submit(struct app *app, struct app_call *call) SW_NODISCARD;
+/* A job of the caller's own (run uses app_tx_init). */
+int app_submit_job(struct app *app, struct store_job *job) SW_NODISCARD;
+/* Without a thread: commits all queued jobs as one group, or does to it what trouble says. Returns
+ * how many jobs there were. */
+size_t app_pump(struct app *app, enum store_trouble trouble);
+
+/* Reading. Each thread has a connection of its own; without a thread (":memory:") the writer's is
+ * lent. app_read runs a query in one consistent view. */
+int app_reader_open(struct app *app, struct store **out, struct fault *fault) SW_NODISCARD;
+void app_reader_close(struct app *app, struct store *reader);
+int app_read(struct app *app, struct store *reader, app_run_fn *run, void *arg,
+             struct app_error *error) SW_NODISCARD;
+
+wall_time app_now(const struct app *app);
+void app_entropy(const struct app *app, void *out, size_t len);
+
+#endif

@@ -1,0 +1,136 @@
+/* The device's side: what it reports, what it is due, and how its update goes on. Called by the
+ * gateway in write jobs; reports are acknowledged to the device only after the job is durable. */
+#ifndef SLIPWAY_APP_DEVICE_H
+#define SLIPWAY_APP_DEVICE_H
+
+#include "slipway/app/app.h"
+#include "slipway/ota/ota.h"
+
+struct app_hello {
+    struct device_id id;
+    struct p256_point key; /* as authenticated by the handshake */
+    uint16_t product_id;
+    uint16_t product_version; /* VERSION_NONE = none */
+    uint16_t flags;           /* of the Hello */
+    uint16_t platform_id;
+    uint16_t system_version;
+    uint16_t message_max;
+    uint32_t binary_max;
+    uint16_t chunk_bytes;
+    char address[ADDRESS_BYTES]; /* the peer's, without its port */
+};
+
+enum app_verdict {
+    APP_VERDICT_KNOWN,       /* serve it */
+    APP_VERDICT_QUARANTINED, /* recorded for an operator; serve it nothing */
+    APP_VERDICT_WRONG_KEY,   /* the id is bound to another key: recorded; serve it nothing */
+    APP_VERDICT_DENIED       /* an operator said no, or the record is full; serve it nothing */
+};
+
+enum app_tell { APP_TELL_NOTHING, APP_TELL_FALSE, APP_TELL_TRUE };
+
+/* One transfer to make. Everything that session_offer needs besides the bytes. */
+struct app_offer {
+    int64_t update_id;
+    int64_t image_id; /* for app_image_load */
+    uint16_t version; /* of the update's target; 0 = a one-off file */
+    uint32_t size;
+    struct sha256 file_hash;
+    uint16_t chunk_bytes; /* the device's wish; 0 = none */
+    bool discard;         /* the last transfer left bad data behind */
+    bool is_asset;
+};
+
+/* What to do with a device now. */
+struct app_plan {
+    enum app_verdict verdict; /* nothing else counts unless KNOWN */
+    uint16_t product_id;
+    bool has_offer;
+    struct app_offer offer;
+    enum app_tell pending; /* tell it particle/device/updates/pending */
+    enum app_tell forced;  /* TRUE: tell it forced and wait for the echo, then plan again */
+    int64_t cancel_update; /* a transfer of this update under way must be cancelled; 0 = none */
+    /* Why there is no offer: "" or a word: up_to_date, quarantined, denied, development,
+     * no_release, updates_disabled, waiting_for_force, rebooting, in_progress, attempts,
+     * retry_later, device_os, platform, too_large, compressed, encrypted, image_missing. */
+    char blocked_by[24];
+    char sentence[SENTENCE_BYTES];
+    int64_t retry_ms; /* wall time from which planning again may help; 0 = on an event only */
+};
+
+/* Reports. Each is one transaction and leaves the plan that follows from it.
+ *   SW_E_NOT_FOUND  the device was removed meanwhile: plan->verdict says QUARANTINED; forget it */
+int app_device_hello(struct app_tx *tx, const struct app_hello *hello,
+                     struct app_plan *plan) SW_NODISCARD;
+/* kind: 1 system (protobuf for content format 42, else JSON), 2 application (JSON), 4 metrics.
+ * Bytes that cannot be decoded are kept as they are, unused: the device must not repeat them for
+ * ever; an event says so. */
+int app_device_describe(struct app_tx *tx, const struct device_id *id, unsigned kind,
+                        unsigned content_format, struct span bytes,
+                        struct app_plan *plan) SW_NODISCARD;
+/* The first authentic word of a session that slept or moved: key is the session's. */
+int app_device_resumed(struct app_tx *tx, const struct device_id *id, const struct p256_point *key,
+                       const char *address, struct app_plan *plan) SW_NODISCARD;
+/* particle/device/updates/enabled or, with is_forced, .../forced. */
+int app_device_updates(struct app_tx *tx, const struct device_id *id, bool is_forced, bool value,
+                       struct app_plan *plan) SW_NODISCARD;
+/* Any other event. Names that only the server may speak (spark/status ...) are dropped, SW_OK. */
+int app_device_published(struct app_tx *tx, const struct device_id *id, struct span name,
+                         struct span data, struct app_plan *plan) SW_NODISCARD;
+int app_device_goodbye(struct app_tx *tx, const struct device_id *id) SW_NODISCARD;
+/* The gateway's view of its presence; appends spark/status when it changed. */
+int app_device_online(struct app_tx *tx, const struct device_id *id, bool is_online) SW_NODISCARD;
+/* Once at the gateway's start: nobody is online yet. */
+int app_devices_offline(struct app_tx *tx) SW_NODISCARD;
+
+/* What is it due now? Opens, supersedes or cancels its one open update as the rules say.
+ * RULES: at a session's start, IMMEDIATE: an immediate release or a flash asks. */
+int app_device_plan(struct app_tx *tx, const struct device_id *id, enum update_cause cause,
+                    struct app_plan *plan) SW_NODISCARD;
+/* For a reader, before an immediate release's rounds: calls found for every online device of the
+ * product whose target differs from what it runs. found returns false to stop. */
+int app_plan_candidates(struct app_tx *tx, uint16_t product_id,
+                        bool (*found)(void *arg, const struct device_id *id),
+                        void *arg) SW_NODISCARD;
+
+/* The transfer's steps: planned -> offered -> sending -> verifying -> rebooting. SW_E_CONFLICT: the
+ * update is not in `from` (it was cancelled or superseded): stop the transfer. */
+struct app_move {
+    int64_t update_id;
+    enum update_state from, to;
+    const char *reason;   /* a word, or NULL */
+    int32_t device_error; /* 0 = none */
+    uint32_t progress;    /* bytes that the device has for certain */
+};
+int app_update_move(struct app_tx *tx, const struct app_move *move) SW_NODISCARD;
+/* Only the figure, while SENDING; at most every few seconds. */
+int app_update_progress(struct app_tx *tx, int64_t update_id, uint32_t progress) SW_NODISCARD;
+/* The transfer ended without a commit. Decides whether it spends an attempt (the device's fault),
+ * waits (updates disabled) or is simply due again (silence, our own shedding); leaves the next
+ * plan, whose retry_ms may lie ahead. SW_E_CONFLICT: not in a transfer any more. */
+int app_update_ended(struct app_tx *tx, int64_t update_id, enum ota_failure failure,
+                     int32_t device_error, uint32_t progress, struct app_plan *plan) SW_NODISCARD;
+/* Updates past their deadline: a device that never came back after it committed. Call it every
+ * minute or so. *count: how many ended. */
+int app_updates_expire(struct app_tx *tx, uint32_t *count) SW_NODISCARD;
+
+/* The bytes of an image, for the gateway's cache. *out is malloc'ed and the caller's. The hash is
+ * checked on the way. SW_E_NOT_FOUND. For a reader. */
+struct app_image {
+    uint8_t *bytes;
+    size_t size;
+    struct sha256 file_hash;
+};
+int app_image_load(struct app_tx *tx, int64_t image_id, struct app_image *out) SW_NODISCARD;
+
+/* Sessions at rest: sealed by the gateway, opaque here. The connection id is the key. */
+#define APP_CID_BYTES 8
+int app_session_save(struct app_tx *tx, const uint8_t cid[APP_CID_BYTES],
+                     const struct device_id *device, struct span sealed) SW_NODISCARD;
+int app_session_forget(struct app_tx *tx, const uint8_t cid[APP_CID_BYTES]) SW_NODISCARD;
+/* For a reader: every stored session, most recently saved first. each returns false to stop. */
+typedef bool app_session_fn(void *arg, const uint8_t cid[APP_CID_BYTES],
+                            const struct device_id *device, struct span sealed);
+int app_session_each(struct app_tx *tx, app_session_fn *each, void *arg) SW_NODISCARD;
+
+#endif

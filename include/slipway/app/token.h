@@ -1,0 +1,100 @@
+/* Who may ask: users, API users and their tokens. Tokens are 40 hexadecimal digits outside and
+ * SHA-256 hashes inside. */
+#ifndef SLIPWAY_APP_TOKEN_H
+#define SLIPWAY_APP_TOKEN_H
+
+#include "slipway/app/app.h"
+
+#define TOKEN_DIGITS 40
+
+/* Whose token, or why not: SW_E_NOT_FOUND (unknown or revoked), SW_E_AUTH (expired). For readers.
+ */
+struct app_identity {
+    struct user user;
+    struct token token;
+};
+int app_token_verify(struct app_tx *tx, const char *text, size_t len,
+                     struct app_identity *out) SW_NODISCARD;
+/* Whether a scope word is in the list; admins and people have all of them. */
+bool app_identity_may(const struct app_identity *identity, const char *scope);
+
+struct app_token_new {
+    int64_t user_id;
+    const char *client;
+    int64_t lifetime_s; /* 0 = never expires */
+    bool with_refresh;  /* also a refresh token, 14 days */
+    const char *text;   /* NULL = a random one; else 40 digits (the administrator's) */
+};
+struct app_token_made {
+    char access[TOKEN_DIGITS + 1];
+    char refresh[TOKEN_DIGITS + 1]; /* "" without */
+    struct token token;
+};
+int app_token_create(struct app_tx *tx, const struct app_token_new *request,
+                     struct app_token_made *out) SW_NODISCARD;
+/* Trades a refresh token for a new pair; the old pair is gone. SW_E_AUTH. */
+int app_token_refresh(struct app_tx *tx, const char *text, size_t len, int64_t lifetime_s,
+                      struct app_token_made *out) SW_NODISCARD;
+int app_token_revoke(struct app_tx *tx, const char *text, size_t len) SW_NODISCARD;
+int app_token_revoke_all(struct app_tx *tx, int64_t user_id) SW_NODISCARD;
+struct token_list {
+    struct token *items; /* free() */
+    size_t count;
+};
+int app_token_list(struct app_tx *tx, int64_t user_id, struct token_list *out) SW_NODISCARD;
+
+/* --- users --- */
+struct app_password { /* salted scrypt */
+    uint8_t salt[16];
+    uint8_t hash[32];
+};
+/* The slow part (50 to 100 ms), never inside a job. */
+int app_password_hash(const struct app *app, struct span password,
+                      struct app_password *out) SW_NODISCARD;
+
+int app_user_create(struct app_tx *tx, const char *name, const struct app_password *password,
+                    bool is_admin, struct user *out) SW_NODISCARD;
+int app_user_get(struct app_tx *tx, const char *name, struct user *out) SW_NODISCARD;
+int app_user_set_password(struct app_tx *tx, int64_t user_id,
+                          const struct app_password *password) SW_NODISCARD;
+/* Logging in takes three steps, so that the slow hash is on the asker's own thread: read what is
+ * stored (the same time for unknown names: *out is then a decoy), compare, record the outcome. */
+struct app_login {
+    struct user user; /* id 0 = no such user */
+    struct app_password stored;
+    bool is_locked;
+};
+int app_login_begin(struct app_tx *tx, const char *name, struct app_login *out) SW_NODISCARD;
+bool app_login_matches(const struct app_login *login, struct span password);
+/* A write job: counts failures, locks after too many in a row, clears them after a success. */
+int app_login_record(struct app_tx *tx, int64_t user_id, bool success) SW_NODISCARD;
+
+/* --- API users: programmatic, one product (0 = all), scopes, one token that never expires --- */
+struct app_api_user_new {
+    uint16_t product_id;
+    const char *friendly_name;
+    const char *const *scopes; /* each must be one of app_scopes */
+    size_t scope_count;
+};
+int app_api_user_create(struct app_tx *tx, const struct app_api_user_new *request, struct user *out,
+                        char token[TOKEN_DIGITS + 1]) SW_NODISCARD;
+/* Replaces name and scopes (NULL name = stays, scopes NULL = stay) and the token. */
+int app_api_user_edit(struct app_tx *tx, const char *name, const struct app_api_user_new *request,
+                      struct user *out, char token[TOKEN_DIGITS + 1]) SW_NODISCARD;
+int app_user_remove(struct app_tx *tx, uint16_t product_id, const char *name) SW_NODISCARD;
+struct user_list {
+    struct user *items; /* free() */
+    size_t count;
+};
+/* People first, then the API users of the product. */
+int app_user_list(struct app_tx *tx, uint16_t product_id, struct user_list *out) SW_NODISCARD;
+/* All scope words, ended by NULL. */
+const char *const *app_scopes(void);
+
+/* First start: makes the administrator "admin" if there is no user. With token (40 digits) it is
+ * set, also later if it changed; without, a random token and password are made and written to
+ * <folder>/admin-token (mode 0600), once. *written says whether. Not in a job. */
+int app_bootstrap(struct app *app, const char *folder, const char *token, bool *written,
+                  struct fault *fault) SW_NODISCARD;
+
+#endif
