@@ -17,10 +17,11 @@ enum coap_code {
     COAP_DELETE = 4,
     COAP_CREATED = 0x41,  /* 2.01 */
     COAP_CHANGED = 0x44,  /* 2.04 */
-    COAP_CONTENT = 0x45,  /* 2.05 */
+    COAP_CONTENT = 0x45,  /* 2.05: Device OS takes every one for the time */
     COAP_CONTINUE = 0x5f, /* 2.31 */
     COAP_BAD_REQUEST = 0x80,
     COAP_NOT_FOUND = 0x84,
+    COAP_TOO_LARGE = 0x8d,
     COAP_INTERNAL = 0xa0,
     COAP_NOT_IMPLEMENTED = 0xa1,
     COAP_UNAVAILABLE = 0xa3

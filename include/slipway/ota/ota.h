@@ -30,13 +30,14 @@ struct ota_params {
 /* What ended a transfer; also the reason recorded with the update. */
 enum ota_failure {
     OTA_FAILURE_NONE,
-    OTA_FAILURE_DISABLED,   /* -1380: not a failure of the device; wait for updates/enabled */
-    OTA_FAILURE_REFUSED,    /* UpdateStart answered with another error */
-    OTA_FAILURE_REJECTED,   /* UpdateFinish answered with an error: validation */
-    OTA_FAILURE_RESET,      /* the device sent RST for a chunk */
-    OTA_FAILURE_TIMEOUT,    /* silence */
-    OTA_FAILURE_PROTOCOL,   /* acknowledged what was never sent, window of 0, offset past the end */
-    OTA_FAILURE_CANCELLED,  /* by us */
+    OTA_FAILURE_DISABLED,  /* -1380: not a failure of the device; wait for updates/enabled */
+    OTA_FAILURE_REFUSED,   /* UpdateStart answered with another error */
+    OTA_FAILURE_REJECTED,  /* UpdateFinish answered with an error: validation */
+    OTA_FAILURE_RESET,     /* the device sent RST for a chunk */
+    OTA_FAILURE_TIMEOUT,   /* silence */
+    OTA_FAILURE_PROTOCOL,  /* acknowledged what was never sent, window of 0, offset past the end */
+    OTA_FAILURE_CANCELLED, /* by us */
+    OTA_FAILURE_RESTARTED, /* the device came back in mid-transfer: offer again, it resumes */
     OTA_FAILURES
 };
 const char *ota_failure_name(enum ota_failure failure);
@@ -44,26 +45,35 @@ const char *ota_failure_name(enum ota_failure failure);
 struct ota {
     uint8_t state; /* enum ota_state; only ota.c writes it */
     uint8_t failure;
-    int32_t device_error;     /* the device's own code, e.g. -1330; 0 = none */
+    int32_t device_error; /* the device's own code, e.g. -1330; 0 = none */
     struct ota_params params;
-    uint32_t offset;          /* where the device resumed */
-    uint32_t chunk_count;     /* chunks from the offset to the end */
-    uint32_t cumulative;      /* chunks 1..cumulative are with the device */
-    uint32_t next_new;        /* the next chunk never sent */
-    uint16_t window;          /* announced by the device */
-    uint64_t bitmap[OTA_WINDOW_MAX / 64]; /* beyond cumulative; bit 0 = cumulative + 1 */
-    /* congestion, round-trip time and pacing: private to ota.c */
+    uint32_t offset;      /* where the device resumed */
+    uint32_t chunk_count; /* chunks from the offset to the end */
+    uint32_t cumulative;  /* chunks 1..cumulative are with the device */
+    uint32_t next_new;    /* the next chunk never sent */
+    uint16_t window;      /* announced by the device, at most OTA_WINDOW_MAX */
+    bool is_finish_sent;
+    /* Congestion, round-trip time and pacing: private to src/ota. Chunk i is at i % OTA_WINDOW_MAX.
+     */
     struct {
-        uint32_t cwnd, ssthresh;  /* chunks */
-        int64_t srtt_us, rttvar_us, rto_us;
-        mono_time sent[OTA_WINDOW_MAX]; /* when chunk i was last sent, at i % OTA_WINDOW_MAX */
-        uint8_t tries[OTA_WINDOW_MAX];
-        mono_time heard, pace, deadline;
-        uint32_t recover;  /* no second cut of cwnd before this chunk is acknowledged */
-        uint32_t probe;
-        uint32_t timeouts; /* in a row */
+        struct ota_slot {
+            uint32_t sent_us; /* when last sent, since `start`, modulo 2^32 */
+            uint32_t order;   /* the how-manieth transmission of all */
+            uint8_t state;    /* enum ota_slot_state */
+            uint8_t tries;    /* transmissions, saturating */
+            uint8_t passed;   /* later transmissions that arrived before it */
+        } slots[OTA_WINDOW_MAX];
+        uint32_t flight, lost;                  /* slots in each of these states */
+        uint32_t cwnd, ssthresh;                /* chunks */
+        uint32_t grown;                         /* acknowledged since cwnd last grew by one */
+        uint32_t round_acked, round_lost;       /* since the last look at the loss rate */
+        uint32_t timeouts;                      /* in a row */
+        int64_t srtt_us, rttvar_us, rtt_min_us; /* srtt 0 = not yet measured */
+        mono_time start, progress, pace;
+        mono_time timer;    /* retransmission; MONO_NEVER = nothing in flight */
+        mono_time deadline; /* when this state gives up */
     } c;
-    uint64_t chunks_sent, chunks_resent;
+    uint64_t chunks_sent, chunks_resent; /* sent: for the first time */
 };
 
 enum ota_action {
@@ -94,7 +104,7 @@ void ota_finished(struct ota *ota, mono_time now);
 void ota_aborted(struct ota *ota, enum ota_failure failure, mono_time now);
 /* What to do now. Call until OTA_WAIT or OTA_ENDED; a returned chunk counts as sent. */
 void ota_next(struct ota *ota, mono_time now, struct ota_output *out);
-/* Bytes that the device has for certain. */
+/* Bytes of the file that the device has for certain. */
 uint32_t ota_progress(const struct ota *ota);
 
 #endif

@@ -21,7 +21,7 @@
 #include "slipway/util/time.h"
 
 #define DEVICE_MESSAGE_MAX 1152 /* the largest CoAP message, either way */
-#define DESCRIBE_MAX       16384
+#define DESCRIBE_MAX       8192 /* a longer Describe is answered 4.13 and not reported */
 
 /* The device's Hello (device-protocol: POST /h). */
 struct device_hello {
@@ -46,27 +46,31 @@ enum hello_flag {
     HELLO_OTA_V3 = 0x80
 };
 
-int device_hello_decode(struct span payload, struct device_hello *out, const char **why) SW_NODISCARD;
+int device_hello_decode(struct span payload, struct device_hello *out,
+                        const char **why) SW_NODISCARD;
 
 enum describe_kind { DESCRIBE_SYSTEM = 1, DESCRIBE_APPLICATION = 2, DESCRIBE_METRICS = 4 };
 
 enum session_event_kind {
-    SESSION_EVENT_HELLO,     /* .hello; ticket */
-    SESSION_EVENT_DESCRIBE,  /* .describe, complete; ticket */
-    SESSION_EVENT_RESUMED,   /* first authentic word of a session that moved or slept, no Hello */
-    SESSION_EVENT_UPDATES,   /* .updates: the device told enabled or forced; ticket */
-    SESSION_EVENT_PUBLISH,   /* .publish: any other event of the device; ticket */
-    SESSION_EVENT_GOODBYE,   /* it leaves on purpose; ticket */
-    SESSION_EVENT_TRANSFER,  /* .transfer: the update under way moved on; ticket only on COMMIT */
-    SESSION_EVENT_ANSWER,    /* .answer: to session_request */
-    SESSION_EVENT_UNREACHABLE, /* our requests got no answer; the association stays */
-    SESSION_EVENT_CLOSED     /* close_notify or a fatal alert: forget the association */
+    SESSION_EVENT_HELLO,       /* .hello; ticket */
+    SESSION_EVENT_DESCRIBE,    /* .describe, complete; ticket */
+    SESSION_EVENT_RESUMED,     /* first authentic word of a session that moved or slept, no Hello */
+    SESSION_EVENT_UPDATES,     /* .updates: the device told enabled or forced; ticket */
+    SESSION_EVENT_PUBLISH,     /* .publish: any other event of the device; ticket */
+    SESSION_EVENT_GOODBYE,     /* it leaves on purpose; ticket */
+    SESSION_EVENT_TRANSFER,    /* .transfer: the update under way moved on; ticket only on COMMIT */
+    SESSION_EVENT_ANSWER,      /* .answer: to session_request */
+    SESSION_EVENT_UNREACHABLE, /* a request of ours was never acknowledged; the association stays */
+    SESSION_EVENT_CLOSED       /* close_notify or a fatal alert: forget the association */
 };
 
 enum session_transfer {
-    SESSION_TRANSFER_ACCEPTED, /* 2.01: chunks follow; .offset is where the device resumed */
+    SESSION_TRANSFER_ACCEPTED,  /* 2.01: chunks follow; .offset is where the device resumed */
     SESSION_TRANSFER_VERIFYING, /* all chunks acknowledged, UpdateFinish sent */
-    SESSION_TRANSFER_COMMIT,    /* 2.04: confirming the ticket makes the device apply it */
+    /* The device has everything and has checked it. Confirming the ticket makes it apply the
+     * update. Also raised when this process does not know the transfer (it was restarted, or the
+     * transfer was cancelled): confirm only if the update is open on disk, else refuse. */
+    SESSION_TRANSFER_COMMIT,
     SESSION_TRANSFER_COMMITTED, /* our acknowledgement of the 2.04 was sent */
     SESSION_TRANSFER_FAILED     /* .failure, .device_error */
 };
@@ -108,7 +112,10 @@ struct session_event {
 
 #define SESSION_EVENTS_MAX 8
 
-/* What one call produced. Clear it (session_out_clear) between calls; datagrams go to session->peer. */
+/* What one call produced. Clear it (session_out_clear) between calls; datagrams go to
+ * session->peer. The outbox should have room for at least four datagrams of SESSION_DATAGRAM_MAX
+ * bytes. */
+#define SESSION_DATAGRAM_MAX (DEVICE_MESSAGE_MAX + 64)
 struct session_out {
     struct outbox box;
     size_t event_count;
@@ -116,32 +123,47 @@ struct session_out {
 };
 void session_out_clear(struct session_out *out);
 
-/* Which words of a device are awaited, known or void. Flags reset with each boot. */
+/* Read freely; write only is_trusted. */
 struct session {
     struct dtls_session dtls;
     struct address peer;
     struct device_id device;   /* zero until the Hello */
     mono_time heard;           /* last authentic record */
+    mono_time granted;         /* last reservation of sequence numbers */
     struct session_work *work; /* lent; NULL when idle */
-    uint16_t coap_id;          /* our next message id */
-    uint8_t coap_token;        /* our next 1-byte token */
-    uint8_t is_known : 1;         /* a Hello of this session was confirmed */
-    uint8_t updates_enabled : 1;  /* what the device said last; assumed true at a fresh session */
-    uint8_t updates_forced : 1;
-    uint8_t is_resumed : 1;       /* next authentic word raises RESUMED */
-    uint8_t is_trusted : 1;       /* the owner recognised the device: requests may be sent */
+    uint64_t seq_in_missed;    /* one past the newest number that hit seq_in_limit */
+    uint32_t ticket;           /* the next one */
+    uint32_t binary_max;       /* from the Hello, as are the next three */
+    uint16_t hello_flags;      /* enum hello_flag */
+    uint16_t message_max;
+    uint16_t chunk_bytes;
+    uint16_t coap_id;         /* our next message id, below SESSION_CHUNK_ID_FIRST */
+    uint16_t chunk_id;        /* the same for chunks: SESSION_CHUNK_ID_FIRST and above */
+    uint16_t seq_in_stride;   /* numbers to reserve at a time; grows with traffic */
+    uint8_t coap_token;       /* our next 1-byte token */
+    bool is_known : 1;        /* a Hello of this session was confirmed */
+    bool updates_enabled : 1; /* what the device said last; assumed true after a Hello */
+    bool updates_forced : 1;  /* assumed false after a Hello */
+    bool is_resumed : 1;      /* next authentic word raises RESUMED */
+    bool is_moving : 1;       /* the device marks its records as those of a resumed session */
+    bool is_trusted : 1;      /* set by the owner when it recognised the device: session_offer,
+                                 _tell_* and _request answer SW_E_DENIED without it */
+    bool is_unsaved : 1;      /* something that outlives the process changed */
+    bool is_reserving : 1;    /* between session_reserve_due and session_reserved */
 };
+#define SESSION_CHUNK_ID_FIRST 0x8000
 
-/* The part of an active session; about 8 KiB. The layout is private to src/session. */
-#define SESSION_WORK_BYTES 12288
+/* The part of an active session. The layout is private to src/session. */
+#define SESSION_WORK_BYTES 18432
 struct session_work {
     _Alignas(16) uint8_t opaque[SESSION_WORK_BYTES];
 };
 
-/* Fresh, after a handshake. Limits of the sequence numbers are as in *dtls. */
+/* Fresh, after a handshake. */
 void session_init(struct session *session, const struct dtls_session *dtls,
                   const struct address *peer, mono_time now);
-/* Lends and takes back the working part. attach wipes it first. detach SW_CHECKs session_is_idle. */
+/* Lends and takes back the working part. attach wipes it first. detach SW_CHECKs session_is_idle.
+ */
 void session_attach(struct session *session, struct session_work *work, mono_time now);
 struct session_work *session_detach(struct session *session);
 bool session_is_idle(const struct session *session, mono_time now);
@@ -149,9 +171,11 @@ bool session_is_idle(const struct session *session, mono_time now);
 struct session_work *session_close(struct session *session);
 
 /* One datagram that was routed here. SW_OK also for junk (counted by the caller through *why, which
- * is NULL when it was taken).
+ * is NULL when it was taken). Keep-alives, time requests and subscriptions need no work.
  *   SW_E_STATE  needs a session_work: attach one and give the same datagram again
- *   SW_E_LIMIT  authentic, but past what is reserved: reserve, then give it again */
+ *   SW_E_LIMIT  authentic, but past what is reserved: reserve, then give it again
+ *   SW_E_FULL   *out has no room: clear it and give the same datagram again
+ * Afterwards ask session_reserve_due and session_deadline. */
 int session_input(struct session *session, struct dtls_crypto *crypto, const struct address *from,
                   struct span datagram, mono_time now, wall_time wall, struct session_out *out,
                   const char **why) SW_NODISCARD;
@@ -160,14 +184,15 @@ void session_confirm(struct session *session, struct dtls_crypto *crypto, uint32
                      mono_time now, struct session_out *out);
 /* The report could not be kept: stay silent, the device will repeat it. */
 void session_refuse(struct session *session, uint32_t ticket);
-/* Retransmissions, transfer, expiry. Call at session_deadline, and again at once while the outbox
- * came back full. */
+/* Retransmissions, transfer, expiry. Call at session_deadline (which is at once when the outbox was
+ * too small for all that is due), and after session_reserved. Cheap when nothing is due. */
 void session_tick(struct session *session, struct dtls_crypto *crypto, mono_time now,
                   struct session_out *out);
 mono_time session_deadline(const struct session *session); /* MONO_NEVER when nothing waits */
 
-/* --- the server's wishes; all need an attached work, a confirmed Hello or a resumed session, and
- * answer SW_E_BUSY when one of the kind is under way --- */
+/* --- the server's wishes. SW_E_STATE without an attached work or a confirmed Hello (a restored
+ * session has one), SW_E_DENIED unless is_trusted, SW_E_BUSY when one of the kind is under way,
+ * SW_E_RANGE for what no device could take --- */
 struct session_offer {
     struct span image; /* borrowed until the transfer ends or the session closes */
     struct sha256 file_hash;
@@ -180,11 +205,16 @@ struct session_offer {
 int session_offer(struct session *session, struct dtls_crypto *crypto,
                   const struct session_offer *offer, mono_time now,
                   struct session_out *out) SW_NODISCARD;
-/* Cancels a running transfer with UpdateFinish + Cancel-Update. */
+/* Cancels a running transfer with UpdateFinish + Cancel-Update; FAILED (CANCELLED) is in *out. */
 void session_cancel(struct session *session, struct dtls_crypto *crypto, bool discard,
                     mono_time now, struct session_out *out);
-/* The running transfer, for progress; NULL when there is none. Its acceptance also as a question: */
-const struct ota *session_transfer(const struct session *session);
+/* The running transfer of either protocol version; false when there is none. */
+struct session_progress {
+    enum ota_state state;
+    uint32_t bytes, bytes_total; /* with the device for certain; of the whole file */
+    uint64_t chunks_sent, chunks_resent;
+};
+bool session_progress(const struct session *session, struct session_progress *out);
 
 /* Events to the device, exactly as it understands them. */
 int session_tell_pending(struct session *session, struct dtls_crypto *crypto, bool pending,
@@ -206,20 +236,26 @@ int session_request(struct session *session, struct dtls_crypto *crypto,
                     mono_time now, struct session_out *out, uint32_t *request) SW_NODISCARD;
 
 /* --- sequence numbers and storage --- */
-/* Whether the session should be saved with raised limits, and to which. Writing the encoded form
- * durably comes first; then session_reserved. */
+/* Whether the session should be saved now, and with which limits: encode it with *want in the same
+ * turn, write that durably, then call session_reserved. False while such a save is under way, and
+ * before the Hello (a session that was never saved needs no limits: a crash forgets its keys).
+ * Limits may also go down, when a device has fallen silent: what a restart would refuse of it
+ * should be little. They then hold from this call on. */
 struct session_reserve {
     uint64_t seq_out_limit, seq_in_limit;
 };
-bool session_reserve_due(const struct session *session, mono_time now, struct session_reserve *want);
-void session_reserved(struct session *session, const struct session_reserve *granted);
+bool session_reserve_due(struct session *session, mono_time now, struct session_reserve *want);
+/* NULL: it could not be saved; session_reserve_due asks again. Then call session_tick. */
+void session_reserved(struct session *session, const struct session_reserve *granted,
+                      mono_time now);
 
 /* Secrets inside: seal before storing. With `limits` given, the form says that numbers below them
  * may have been used; else (a clean stop) the exact state. */
 #define SESSION_STORED_MAX 256
 int session_encode(const struct session *session, const struct session_reserve *limits,
                    struct writer *out) SW_NODISCARD;
-/* Restored: nothing below the stored limits is sent or accepted again; the next word raises RESUMED. */
+/* Restored: nothing below the stored limits is sent or accepted again; the next word raises
+ * RESUMED. */
 int session_decode(struct span stored, mono_time now, struct session *out) SW_NODISCARD;
 
 #endif

@@ -1,0 +1,26 @@
+/* Which confirmable messages of a peer were acknowledged already (RFC 7252 section 4.2): their
+ * duplicates are acknowledged again and not processed again. Kept for longer than the peer may
+ * repeat them, and bounded: when full, the oldest is forgotten first. */
+#ifndef SLIPWAY_COAP_SEEN_H
+#define SLIPWAY_COAP_SEEN_H
+
+#include "slipway/util/time.h"
+
+#define COAP_SEEN_MAX 512
+#define COAP_SEEN_MS                                                                               \
+    100000 /* a Device OS device gives up 60 to 90 s after its first transmission */
+
+/* Zeroes are an empty one. */
+struct coap_seen {
+    mono_time origin; /* that `when` counts from */
+    uint16_t first, count;
+    uint16_t id[COAP_SEEN_MAX];
+    uint16_t when[COAP_SEEN_MAX]; /* tenths of a second since origin, rounded up */
+};
+
+void coap_seen_add(struct coap_seen *seen, uint16_t id, mono_time now);
+bool coap_seen_has(struct coap_seen *seen, uint16_t id, mono_time now);
+/* When the last entry expires; MONO_NEVER if there is none. */
+mono_time coap_seen_until(const struct coap_seen *seen);
+
+#endif
