@@ -8,11 +8,11 @@
 #include "slipway/util/span.h"
 
 enum image_flag { /* of the module prefix */
-    IMAGE_DROP_MODULE_INFO = 1,
-    IMAGE_COMPRESSED = 2,
-    IMAGE_COMBINED = 4,
-    IMAGE_ENCRYPTED = 8,
-    IMAGE_PREFIX_EXTENSIONS = 16
+                  IMAGE_DROP_MODULE_INFO = 1,
+                  IMAGE_COMPRESSED = 2,
+                  IMAGE_COMBINED = 4,
+                  IMAGE_ENCRYPTED = 8,
+                  IMAGE_PREFIX_EXTENSIONS = 16
 };
 
 struct image_info {
@@ -22,9 +22,9 @@ struct image_info {
     uint16_t module_version;
     uint8_t flags;
     uint32_t start_address, end_address;
-    uint32_t prefix_offset;
+    uint32_t prefix_offset; /* a vector table or boot header may come first */
     struct module_dependency dependencies[2];
-    bool has_product;         /* the suffix carries product data other than FFFF */
+    bool has_product;         /* the suffix carries a version other than 0 and FFFF */
     uint16_t product_id;      /* platform id on Device OS 4 and later */
     uint16_t product_version; /* 1..65534 when has_product */
     struct sha256 hash;       /* from the suffix: the identity that a device reports */
@@ -33,9 +33,14 @@ struct image_info {
     uint32_t crc;             /* as stored and verified */
 };
 
-/* Reads one Device OS module that spans the whole file. SW_OK, or SW_E_INPUT with *why a static
- * sentence: too short, no module prefix, unknown platform, length and addresses disagree, CRC-32
- * does not match, SHA-256 does not match, suffix malformed. */
+#define IMAGE_MODULE_MIN 64       /* prefix, suffix and CRC with nothing between */
+#define IMAGE_MODULE_MAX 16777216 /* no device has room for more */
+
+/* Reads one Device OS module that spans the whole file, of any function. SW_OK, or SW_E_INPUT with
+ * *why a static sentence: too short or long, no module prefix, several modules in one file, unknown
+ * platform, length and addresses disagree, suffix malformed, CRC-32 does not match, SHA-256 does
+ * not match. An asset carries platform 0. Compressed files are read as they are: `hash` is then the
+ * compressed file's own, not the one that a device will report. */
 int image_read_module(struct span file, struct image_info *out, const char **why) SW_NODISCARD;
 
 /* What an upload declares, held against what the file says. 0 = not declared. */
@@ -44,13 +49,16 @@ struct image_claim {
     uint16_t product_id;
     uint16_t platform_id;
 };
-/* SW_OK, or SW_E_RANGE with a sentence in why (cap bytes): not an application, another platform,
- * no version compiled in, another version, another product. */
+/* SW_OK, or SW_E_RANGE with a sentence in why (cap bytes, 200 hold any) that names what was found
+ * and what was expected: not an application, another platform, no version compiled in although one
+ * is declared, another version, another product. The platform's id in place of a product id is
+ * right for every product of that platform: Device OS 4 and later builds carry it. */
 int image_check_claim(const struct image_info *info, const struct image_claim *claim, char *why,
                       size_t cap) SW_NODISCARD;
 
 /* Writes a correct module around a body, as a compiler and linker script would: for the demo, the
- * tests and the simulated devices. Returns the file's length, or SW_E_FULL. */
+ * tests and the simulated devices. nRF52840 system parts and bootloaders get a vector table first;
+ * RTL872x product data goes into a suffix extension. */
 struct image_recipe {
     uint16_t platform_id;
     uint8_t function;
@@ -58,10 +66,14 @@ struct image_recipe {
     uint16_t module_version;
     struct module_dependency dependencies[2];
     uint16_t product_id;
-    uint16_t product_version; /* 0 = no product data */
+    uint16_t product_version; /* 0 = none: FFFF FFFF is written, as compilers do */
     uint32_t start_address;   /* 0 = the platform's usual one */
     struct span body;
 };
+/* The bytes that go around a body: the file is as long as both. */
+size_t image_overhead(const struct image_recipe *recipe);
+/* The file's length; SW_E_FULL if cap is less; SW_E_RANGE if the platform is unknown or the file
+ * would be longer than IMAGE_MODULE_MAX. */
 int image_write_module(const struct image_recipe *recipe, uint8_t *out, size_t cap) SW_NODISCARD;
 
 #endif
