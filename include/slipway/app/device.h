@@ -68,7 +68,8 @@ int app_device_hello(struct app_tx *tx, const struct app_hello *hello,
 int app_device_describe(struct app_tx *tx, const struct device_id *id, unsigned kind,
                         unsigned content_format, struct span bytes,
                         struct app_plan *plan) SW_NODISCARD;
-/* The first authentic word of a session that slept or moved: key is the session's. */
+/* The first authentic word of a session that slept or moved. key: the session's, or NULL when it
+ * is not kept: then APP_NOTICE_FORGET alone ends the sessions of a key that was replaced. */
 int app_device_resumed(struct app_tx *tx, const struct device_id *id, const struct p256_point *key,
                        const char *address, struct app_plan *plan) SW_NODISCARD;
 /* particle/device/updates/enabled or, with is_forced, .../forced. */
