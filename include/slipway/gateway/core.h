@@ -41,8 +41,9 @@ struct gateway_ports {
      */
     void (*send)(void *ctx, gateway_path path, const struct address *peer,
                  const struct outbox *box);
-    /* Hands a job to the store's writer, or to a reader. SW_OK: it comes back exactly once through
-     * gateway_job_done, after this call returned. Anything else: it was not taken. */
+    /* Hands a job (whose run is set) to the store's writer, or to a reader with a store of its own.
+     * The port sets job->done. SW_OK: it comes back exactly once through gateway_job_done, after
+     * this call returned. Anything else: it was not taken. */
     int (*submit)(void *ctx, struct store_job *job);
     int (*submit_read)(void *ctx, struct store_job *job);
     void (*entropy)(void *ctx, void *out, size_t len);
@@ -89,21 +90,15 @@ void gateway_datagram(struct gateway *gw, gateway_path path, const struct addres
 /* Call at gateway_deadline, and after every batch of datagrams, jobs and commands. */
 void gateway_tick(struct gateway *gw, mono_time now, wall_time wall);
 mono_time gateway_deadline(const struct gateway *gw); /* MONO_NEVER when nothing waits */
-/* A job that submit or submit_read took; the gateway owns it again. */
-void gateway_job_done(struct gateway *gw, struct store_job *job, mono_time now, wall_time wall);
+/* A job that submit or submit_read took; the gateway owns it again. code: what its done was given,
+ * or what run returned. */
+void gateway_job_done(struct gateway *gw, struct store_job *job, int code, mono_time now,
+                      wall_time wall);
 
 /* Something changed in the store that concerns devices: look again. Cheap; evaluation follows in
  * bounded steps, in an order that is fair to all products. */
-enum gateway_notice_kind {
-    GATEWAY_NOTICE_DEVICE, /* lock, flash, force, groups, approval, key of one device */
-    GATEWAY_NOTICE_PRODUCT /* an immediate release: every connected device of the product */
-};
-struct gateway_notice {
-    enum gateway_notice_kind kind;
-    struct device_id device; /* DEVICE */
-    uint32_t product_id;     /* PRODUCT */
-};
-void gateway_notice(struct gateway *gw, const struct gateway_notice *notice, mono_time now,
+struct app_notice; /* EVENTS are ignored here */
+void gateway_notice(struct gateway *gw, const struct app_notice *notice, mono_time now,
                     wall_time wall);
 
 enum gateway_command_kind {

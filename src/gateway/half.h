@@ -1,0 +1,58 @@
+/* Handshakes under way: the only memory that a peer gets before it has proved who it is, and only
+ * after it proved its address. Bounded in total and for each source; the oldest gives way. */
+#ifndef SLIPWAY_GATEWAY_HALF_H
+#define SLIPWAY_GATEWAY_HALF_H
+
+#include "gateway/hash.h"
+#include "gateway/heap.h"
+#include "gateway/index.h"
+#include "gateway/pool.h"
+
+#include "slipway/dtls/handshake.h"
+#include "slipway/gateway/core.h"
+
+#define HALF_NONE         UINT32_MAX
+#define HALF_SOURCES      4096U /* counters of sources; sources that share one share the limit */
+#define HALF_LINGER_MS    20000 /* for repeating the last flight after it was established */
+#define HALF_RANDOM_AT    27    /* of an unfragmented ClientHello in its first datagram */
+#define HALF_RANDOM_BYTES 32
+
+struct half {
+    struct dtls_handshake hs;
+    struct address peer;
+    gateway_path path;
+    bool is_established;
+    uint8_t cid[DTLS_CID_BYTES];
+    uint8_t random[HALF_RANDOM_BYTES]; /* tells a repeated ClientHello from a new one */
+    uint32_t number, heap_at;
+    uint32_t newer, older;
+};
+
+struct half_table {
+    struct pool pool; /* struct half */
+    struct index by_address, by_cid;
+    struct heap heap;
+    uint32_t newest, oldest;
+    uint32_t source_max;
+    struct hash_key hash;
+    uint16_t sources[HALF_SOURCES];
+};
+
+void half_table_init(struct half_table *table, uint32_t max, uint32_t source_max,
+                     const struct hash_key *hash);
+void half_table_close(struct half_table *table);
+
+/* A blank one for that peer; *evicted says how many gave way. NULL without memory. */
+struct half *half_add(struct half_table *table, const struct address *peer, gateway_path path,
+                      const uint8_t cid[DTLS_CID_BYTES], unsigned *evicted);
+/* Wipes and frees it. */
+void half_remove(struct half_table *table, struct half *half);
+struct half *half_by_address(const struct half_table *table, const struct address *peer);
+struct half *half_by_cid(const struct half_table *table, struct span cid);
+struct half *half_at(const struct half_table *table, uint32_t number);
+void half_deadline(struct half_table *table, struct half *half, mono_time deadline);
+
+/* The part of a ClientHello that is its own; NULL if the datagram is too short. */
+const uint8_t *half_random(struct span datagram);
+
+#endif

@@ -1,0 +1,89 @@
+/* The sessions that the gateway has: found by connection id, address or device in O(1), kept in
+ * lists by when they were heard, and in a heap when something is due. Addresses of seats stay. */
+#ifndef SLIPWAY_GATEWAY_TABLE_H
+#define SLIPWAY_GATEWAY_TABLE_H
+
+#include "gateway/hash.h"
+#include "gateway/heap.h"
+#include "gateway/index.h"
+#include "gateway/pool.h"
+
+#include "slipway/gateway/core.h"
+#include "slipway/session/session.h"
+
+#define SEAT_NONE UINT32_MAX
+
+/* Silence is judged by list: each holds seats whose devices are expected within the same time,
+ * newest first, so that only each list's end needs a look. */
+enum seat_list {
+    SEAT_OFFLINE,
+    SEAT_ONLINE,          /* speaks every half minute or so */
+    SEAT_ONLINE_CELLULAR, /* every 23 minutes */
+    SEAT_LISTS
+};
+
+struct desk; /* what only an active session needs, see desk.h */
+
+struct seat {
+    struct session session;
+    struct desk *desk; /* NULL when idle */
+    uint32_t number;
+    uint32_t heap_at;
+    uint32_t newer, older; /* in its list */
+    uint32_t product;      /* 0 = not known */
+    uint32_t jobs;         /* in flight for it */
+    uint8_t path;          /* gateway_path */
+    uint8_t list;          /* enum seat_list */
+    uint8_t is_named : 1;  /* in the index by device */
+    uint8_t is_stored : 1; /* there is, or will be, a row of it */
+    uint8_t is_gone : 1;   /* out of the indexes; freed when its last job returns */
+    uint8_t is_cellular : 1;
+    uint8_t is_served : 1;  /* the store recognised the device: not quarantined or denied */
+    uint8_t is_due : 1;     /* waits in the queue for a look at its update */
+    uint8_t is_saving : 1;  /* a save is in flight */
+    uint8_t is_asked : 1;   /* a look at its update is in flight */
+    uint8_t is_stale : 1;   /* look again when that one returns */
+    uint8_t is_present : 1; /* the store was told that it is online */
+};
+
+struct seat_ends {
+    uint32_t newest, oldest, count;
+};
+
+struct table {
+    struct pool seats; /* struct seat */
+    struct index by_cid, by_address, by_device;
+    struct heap heap;
+    struct seat_ends lists[SEAT_LISTS];
+    struct hash_key hash; /* peers choose addresses */
+};
+
+void table_init(struct table *table, uint32_t max, const struct hash_key *hash);
+/* Wipes every session. Desks must have been taken back. */
+void table_close(struct table *table);
+
+/* A seat with session as given, in the list. NULL when full or out of memory. */
+struct seat *table_add(struct table *table, const struct session *session, gateway_path path,
+                       enum seat_list list);
+/* Out of all indexes, lists and the heap; the number stays taken until table_free_seat. */
+void table_remove(struct table *table, struct seat *seat);
+void table_free_seat(struct table *table, struct seat *seat);
+
+struct seat *table_seat(const struct table *table, uint32_t number); /* NULL if not taken */
+struct seat *table_by_cid(const struct table *table, struct span cid);
+struct seat *table_by_address(const struct table *table, const struct address *address);
+/* from: NULL for the first; then others of the same device. */
+struct seat *table_by_device(const struct table *table, const struct device_id *device,
+                             const struct seat *except);
+/* After the session learned who it is. SW_E_MEMORY: not found by device until tried again. */
+int table_name(struct table *table, struct seat *seat) SW_NODISCARD;
+/* Before and after session->peer may change (only sessions without a cid are found by it). */
+void table_moving(struct table *table, struct seat *seat);
+int table_moved(struct table *table, struct seat *seat) SW_NODISCARD;
+
+/* To the newest end of that list. */
+void table_list(struct table *table, struct seat *seat, enum seat_list list);
+struct seat *table_oldest(const struct table *table, enum seat_list list);
+void table_deadline(struct table *table, struct seat *seat, mono_time deadline);
+
+#endif
