@@ -1,0 +1,24 @@
+# What the tool makes, the tool reads back; what is no module, it refuses.
+set(file ${FOLDER}/tool-test.bin)
+foreach(platform boron p2 tracker)
+    execute_process(COMMAND ${TOOL} make --platform ${platform} --version 7 --size 5000 --seed 1
+                            --system 5501 ${file} COMMAND_ERROR_IS_FATAL ANY OUTPUT_QUIET)
+    file(SIZE ${file} size)
+    execute_process(COMMAND ${TOOL} show ${file} --json OUTPUT_VARIABLE shown
+                    COMMAND_ERROR_IS_FATAL ANY)
+    string(JSON name GET ${shown} platform)
+    string(JSON version GET ${shown} product_version)
+    string(JSON needed GET ${shown} dependencies 0 version)
+    if(NOT size EQUAL 5000 OR NOT name STREQUAL platform OR NOT version EQUAL 7
+       OR NOT needed EQUAL 5501)
+        message(FATAL_ERROR "made for ${platform}, but read: ${shown}")
+    endif()
+endforeach()
+foreach(arguments "show;${CMAKE_CURRENT_LIST_FILE}" "show;${FOLDER}/absent.bin" "make;--version;7;${file}"
+                  "make;--platform;boron;--version;70000;${file}" "make;--platform;boron;--size;10;${file}" "bake")
+    execute_process(COMMAND ${TOOL} ${arguments} RESULT_VARIABLE status OUTPUT_QUIET
+                    ERROR_VARIABLE said)
+    if(status EQUAL 0 OR said STREQUAL "")
+        message(FATAL_ERROR "not refused: ${arguments}")
+    endif()
+endforeach()
