@@ -15,7 +15,7 @@ struct coap_seen {
     mono_time origin; /* that `when` counts from */
     uint16_t first, count;
     uint16_t id[COAP_SEEN_MAX];
-    uint16_t when[COAP_SEEN_MAX]; /* tenths of a second since origin, rounded up */
+    uint16_t when[COAP_SEEN_MAX]; /* tenths of a second since origin */
 };
 
 void coap_seen_add(struct coap_seen *seen, uint16_t id, mono_time now);
