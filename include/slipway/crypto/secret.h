@@ -10,6 +10,11 @@
 bool crypto_equal(const void *a, const void *b, size_t len);
 void crypto_wipe(void *secret, size_t len);
 
+/* Zeroed memory for long-lived objects that hold secrets; NULL when there is none. It comes from
+ * libcrypto's allocator and is wiped when it is freed. */
+void *crypto_alloc(size_t len);
+void crypto_free(void *memory, size_t len); /* accepts NULL */
+
 /* Seals small secrets for storage with AES-256-GCM under a 32-byte key. `nonce` is 12 bytes that
  * are never used twice with one key; `context` is authenticated, not stored. The output is
  * nonce || ciphertext || tag (plain.len + SEAL_OVERHEAD bytes). */
