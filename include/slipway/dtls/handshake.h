@@ -1,9 +1,11 @@
-/* DTLS 1.2 handshakes (RFC 6347 section 4.2), both roles, sans-I/O: datagrams, time and entropy come
- * in, datagrams and one event come out. The state of a running handshake is the caller's memory and
- * is needed only until its end; what remains is a struct dtls_session.
+/* DTLS 1.2 handshakes (RFC 6347 section 4.2), both roles, sans-I/O: datagrams, time and entropy
+ * come in, datagrams and one event come out. The state of a running handshake is the caller's
+ * memory and is needed only until its end; what remains is a struct dtls_session.
  *
  * Device OS profile: ECDHE_ECDSA_AES_128_CCM_8, P-256, raw public keys, and *no Certificate message
- * from the server*; chosen when a ClientHello offers extension 254 with raw keys. */
+ * from the server*; chosen when a ClientHello offers extension 254 with raw keys and no
+ * extension 54. Every other client is spoken to as the RFCs say, with the credentials that the
+ * endpoint has. */
 #ifndef SLIPWAY_DTLS_HANDSHAKE_H
 #define SLIPWAY_DTLS_HANDSHAKE_H
 
@@ -26,13 +28,17 @@ struct dtls_endpoint_config {
     /* Client, Device OS role: the server key that is pinned (its ServerKeyExchange signature is
      * the only proof of the server); no Certificate is accepted from the server. */
     const struct p256_point *pinned;
-    /* Client: ask for this form of connection id in the other direction (device: DRAFT05, empty). */
+    /* Client: ask for this form of connection id in the other direction (device: DRAFT05, empty).
+     */
     uint8_t cid_form;
+    /* Server: ask the owner for the keys of PSK clients (DTLS_EVENT_NEED_PSK). */
+    bool accepts_psk;
 };
 
 struct dtls_endpoint *dtls_endpoint_new(const struct dtls_endpoint_config *config);
 void dtls_endpoint_free(struct dtls_endpoint *endpoint);
-/* The secret under which cookies are made; the one before it stays valid. Call every few minutes. */
+/* The secret under which cookies are made; the one before it stays valid. Call every few minutes.
+ */
 void dtls_endpoint_rotate_cookie(struct dtls_endpoint *endpoint,
                                  const uint8_t secret[DTLS_COOKIE_SECRET]);
 struct dtls_crypto *dtls_endpoint_crypto(struct dtls_endpoint *endpoint);
@@ -40,24 +46,26 @@ struct dtls_crypto *dtls_endpoint_crypto(struct dtls_endpoint *endpoint);
 /* Server, before any memory is spent on a peer (RFC 6347 section 4.2.1): what to do with a datagram
  * whose first message is a ClientHello. */
 enum dtls_hello {
-    DTLS_HELLO_DROP,   /* malformed or unacceptable; *why says so */
-    DTLS_HELLO_REPLY,  /* reply (HelloVerifyRequest or an alert) written to out; keep nothing */
-    DTLS_HELLO_ACCEPT  /* the cookie proves the address: start a handshake with it */
+    DTLS_HELLO_DROP,  /* malformed or unacceptable; *why says so */
+    DTLS_HELLO_REPLY, /* reply (HelloVerifyRequest or an alert) written to out; keep nothing */
+    DTLS_HELLO_ACCEPT /* the cookie proves the address: start a handshake with it */
 };
 enum dtls_hello dtls_server_hello(struct dtls_endpoint *endpoint, const struct address *peer,
                                   struct span datagram, struct outbox *out, const char **why);
 
 enum dtls_event {
     DTLS_EVENT_NONE,
-    DTLS_EVENT_ESTABLISHED, /* dtls_handshake_session may be called; keep the handshake for a while to
-                               repeat its last flight when the peer repeats its own */
-    DTLS_EVENT_FAILED       /* over; *why says so; an alert may be in the outbox */
+    DTLS_EVENT_ESTABLISHED, /* dtls_handshake_session may be called; keep the handshake for a while
+                               to repeat its last flight when the peer repeats its own */
+    DTLS_EVENT_FAILED,      /* over; *why says so; an alert may be in the outbox */
+    DTLS_EVENT_NEED_PSK     /* server: look step.psk_identity up, then dtls_handshake_psk */
 };
 
 struct dtls_step {
     enum dtls_event event;
-    const char *why;  /* static text; FAILED only */
-    size_t consumed;  /* bytes of the datagram taken; the rest belongs to the new session */
+    const char *why;          /* static text; FAILED only */
+    size_t consumed;          /* bytes of the datagram taken; the rest belongs to the new session */
+    struct span psk_identity; /* NEED_PSK only; lives in the handshake until it is closed */
 };
 
 /* Fixed size so that callers can pool it; the layout is private. */
@@ -84,11 +92,20 @@ void dtls_handshake_input(struct dtls_handshake *hs, struct dtls_endpoint *endpo
 /* Due at dtls_handshake_deadline: retransmits the flight, or fails after the last time. */
 void dtls_handshake_timer(struct dtls_handshake *hs, struct dtls_endpoint *endpoint, mono_time now,
                           struct outbox *out, struct dtls_step *step);
-mono_time dtls_handshake_deadline(const struct dtls_handshake *hs);
+mono_time dtls_handshake_deadline(const struct dtls_handshake *hs); /* MONO_NEVER when none */
+/* The answer to NEED_PSK, at once or later: the key of 1..64 bytes, or an empty span if nobody has
+ * that identity (the peer cannot tell it from a wrong key, RFC 4279 section 2). */
+#define DTLS_PSK_MAX          64
+#define DTLS_PSK_IDENTITY_MAX 128
+void dtls_handshake_psk(struct dtls_handshake *hs, struct dtls_endpoint *endpoint, struct span key,
+                        mono_time now, struct outbox *out, struct dtls_step *step);
+/* Whether the datagram repeats the ClientHello that this handshake began with. If not, and
+ * dtls_server_hello accepts it, the peer has started anew. */
+bool dtls_handshake_is_repeat(const struct dtls_handshake *hs, struct span datagram);
 
 /* After ESTABLISHED. The session's limits are both DTLS_SEQUENCE_MAX: the owner lowers them. */
 void dtls_handshake_session(const struct dtls_handshake *hs, struct dtls_session *out);
-/* The peer's raw public key, proved by its signature. */
+/* The peer's raw public key, proved by its signature; NULL if it has none (PSK). */
 const struct p256_point *dtls_handshake_peer(const struct dtls_handshake *hs);
 /* Wipes it; it may then be reused. Accepts one that was never started (zeroes). */
 void dtls_handshake_close(struct dtls_handshake *hs);

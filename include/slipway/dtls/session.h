@@ -27,7 +27,7 @@ enum dtls_content {
 /* How records carry connection ids. Each direction has an id only if its receiver chose one. */
 enum dtls_cid_form {
     DTLS_CID_NONE = 0,
-    DTLS_CID_RFC9146 = 54,  /* by its extension number */
+    DTLS_CID_RFC9146 = 54, /* by its extension number */
     DTLS_CID_DRAFT05 = 254
 };
 
@@ -78,9 +78,10 @@ void dtls_sort(struct span datagram, struct dtls_sorted *out);
 struct dtls_opened {
     uint8_t type;        /* enum dtls_content, the inner one */
     struct span content; /* in the caller's plain buffer */
-    size_t consumed;     /* bytes of the datagram that this record took; > 0 also on error if known */
+    size_t consumed; /* bytes of the datagram that this record took; > 0 also on error if known */
     uint64_t sequence;
-    bool is_newest; /* newer than every record before it: may move the peer's address (RFC 9146 s.6) */
+    bool is_newest; /* newer than every record before it: may move the peer's address (RFC 9146 s.6)
+                     */
 };
 
 /* Opens the first record of the datagram into plain (cap >= DTLS_RECORD_MAX). The session changes
