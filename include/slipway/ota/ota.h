@@ -14,6 +14,7 @@
 
 #define OTA_CHUNK_MIN  512
 #define OTA_CHUNK_MAX  1136
+#define OTA_RATE_MIN   256 /* so that a slow transfer is never mistaken for a dead one */
 #define OTA_WINDOW_MAX 256 /* chunks that the device can track beyond its cumulative one */
 
 enum ota_state { OTA_STARTING, OTA_SENDING, OTA_FINISHING, OTA_COMMITTED, OTA_FAILED, OTA_STATES };
@@ -23,7 +24,7 @@ extern const struct fsm ota_fsm;
 struct ota_params {
     uint32_t file_bytes;      /* > 0 */
     uint16_t chunk_bytes;     /* 512..1136, a multiple of 4 */
-    uint32_t rate_bytes_s;    /* pacing; 0 = none */
+    uint32_t rate_bytes_s;    /* pacing, at least OTA_RATE_MIN; 0 = none */
     uint16_t outstanding_max; /* chunks in flight; 0 = 32 */
 };
 
@@ -52,6 +53,7 @@ struct ota {
     uint32_t cumulative;  /* chunks 1..cumulative are with the device */
     uint32_t next_new;    /* the next chunk never sent */
     uint16_t window;      /* announced by the device, at most OTA_WINDOW_MAX */
+    uint8_t strange;      /* acknowledgements that made no sense */
     bool is_finish_sent;
     /* Congestion, round-trip time and pacing: private to src/ota. Chunk i is at i % OTA_WINDOW_MAX.
      */
@@ -94,6 +96,8 @@ struct ota_output {
 int ota_begin(struct ota *ota, const struct ota_params *params, mono_time now) SW_NODISCARD;
 /* 2.01 with Window-Size and File-Size (the resume offset). */
 void ota_accepted(struct ota *ota, uint32_t window, uint32_t offset, mono_time now);
+/* How long the device took to acknowledge UpdateStart: a first idea of the round trip. */
+void ota_measured(struct ota *ota, int64_t rtt_us);
 /* An error response to UpdateStart or UpdateFinish, with the device's code (0 if none). */
 void ota_refused(struct ota *ota, int32_t device_error, mono_time now);
 /* UpdateAck. Nonsense in it fails the transfer (PROTOCOL) or is ignored, never believed. */
