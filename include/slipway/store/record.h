@@ -72,6 +72,7 @@ struct firmware {
     bool mandatory;
     bool product_default;
     bool immediate;        /* of its current release, the default's first */
+    int64_t tested_ms;     /* first seen running on a device; 0 = never */
     int64_t released_ms;   /* first release ever; 0 = never released */
     uint32_t device_count; /* devices that run it now */
     uint32_t group_count;  /* groups it is released to; names through firmware_groups */
@@ -109,6 +110,7 @@ struct device {
     bool updates_forced_echo; /* it confirmed the operator's wish */
     bool is_safe_mode;
     bool has_hello;           /* it has been here at all */
+    int8_t pending_told;      /* what it was told in this session: 0, 1, or -1 = nothing yet */
     uint16_t running_version; /* product firmware */
     uint16_t platform_id;
     uint16_t hello_product_id;
@@ -124,6 +126,7 @@ struct device {
     char address[ADDRESS_BYTES];
     int64_t handshake_ms; /* last session start, resumed ones included */
     int64_t heard_ms;
+    int64_t hello_ms; /* last Hello */
     int64_t created_ms, updated_ms;
 };
 
@@ -157,6 +160,7 @@ struct update {
     int32_t device_error;
     uint32_t attempt; /* 1 = first for this image */
     uint32_t progress_bytes, total_bytes;
+    bool discard; /* the device shall start afresh: what it holds failed to verify */
     char requested_by[USER_NAME_BYTES];
     int64_t deadline_ms; /* 0 = none */
     int64_t created_ms, updated_ms, finished_ms;

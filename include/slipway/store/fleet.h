@@ -1,0 +1,121 @@
+/* Rows of devices and of what belongs to one: memberships, keys, quarantine, descriptions, stored
+ * sessions. Conventions as in store/catalog.h. */
+#ifndef SLIPWAY_STORE_FLEET_H
+#define SLIPWAY_STORE_FLEET_H
+
+#include "slipway/store/record.h"
+#include "slipway/store/store.h"
+
+int store_device_insert(struct store *store, const struct device_id *id, uint16_t product_id,
+                        uint16_t platform_id, int64_t now_ms, struct fault *fault) SW_NODISCARD;
+int store_device_get(struct store *store, const struct device_id *id, struct device *out,
+                     struct fault *fault) SW_NODISCARD;
+int store_device_by_num(struct store *store, int64_t num, struct device *out,
+                        struct fault *fault) SW_NODISCARD;
+int store_device_by_name(struct store *store, const char *name, struct device *out,
+                         struct fault *fault) SW_NODISCARD;
+/* By serial number, IMEI or ICCID. */
+int store_device_by_label(struct store *store, const char *label, struct device *out,
+                          struct fault *fault) SW_NODISCARD;
+/* The operator's half of a row. */
+int store_device_save_wishes(struct store *store, const struct device *device, int64_t now_ms,
+                             struct fault *fault) SW_NODISCARD;
+/* What the device told: the other half. */
+int store_device_save_told(struct store *store, const struct device *device,
+                           struct fault *fault) SW_NODISCARD;
+int store_device_delete(struct store *store, int64_t num, struct fault *fault) SW_NODISCARD;
+int store_device_all_offline(struct store *store, struct fault *fault) SW_NODISCARD;
+int store_device_online(struct store *store, uint16_t product_id, struct device_id **items,
+                        size_t *count, struct fault *fault) SW_NODISCARD;
+
+enum store_device_order {
+    STORE_DEVICES_BY_ID,
+    STORE_DEVICES_BY_NAME,
+    STORE_DEVICES_BY_VERSION,
+    STORE_DEVICES_BY_HANDSHAKE
+};
+struct store_device_filter {
+    uint16_t product_id; /* 0 = all: then only newest handshake first, and no other filter */
+    const char *id_part, *name_part, *serial_part; /* lower case (hex: upper-case id is folded) */
+    const int64_t *groups; /* NULL = any; with group_count 0 nothing matches */
+    size_t group_count;
+    enum store_device_order order;
+    bool ascending;
+    const struct device_id *after; /* BY_ID ascending only */
+    uint32_t skip, max;
+};
+int store_device_list(struct store *store, const struct store_device_filter *filter,
+                      struct device **items, size_t *count, struct fault *fault) SW_NODISCARD;
+int store_device_count(struct store *store, const struct store_device_filter *filter,
+                       uint64_t *count, struct fault *fault) SW_NODISCARD;
+/* Every device of a product with each of its groups: once for each group, or once with group 0.
+ * A device's calls come one after the other. */
+struct store_fleet_row {
+    int64_t num, group_id;
+    uint16_t running_version, locked_version;
+    bool development, is_denied;
+};
+typedef void store_fleet_fn(void *arg, const struct store_fleet_row *row);
+int store_fleet_each(struct store *store, uint16_t product_id, store_fleet_fn *each, void *arg,
+                     struct fault *fault) SW_NODISCARD;
+
+int store_member_add(struct store *store, int64_t num, int64_t group_id,
+                     struct fault *fault) SW_NODISCARD;
+/* SW_OK also when it was none. */
+int store_member_remove(struct store *store, int64_t num, int64_t group_id,
+                        struct fault *fault) SW_NODISCARD;
+int store_member_clear(struct store *store, int64_t num, struct fault *fault) SW_NODISCARD;
+int store_member_groups(struct store *store, int64_t num, char (**names)[GROUP_NAME_BYTES],
+                        size_t *count, struct fault *fault) SW_NODISCARD;
+/* The releases of the groups that a device is in. */
+struct store_group_release {
+    char group[GROUP_NAME_BYTES];
+    uint16_t version;
+    bool immediate;
+};
+int store_member_releases(struct store *store, int64_t num, struct store_group_release **items,
+                          size_t *count, struct fault *fault) SW_NODISCARD;
+
+int store_key_get(struct store *store, const struct device_id *id, struct p256_point *out,
+                  struct fault *fault) SW_NODISCARD;
+int store_key_set(struct store *store, const struct device_id *id, const struct p256_point *key,
+                  bool is_first_use, int64_t now_ms, struct fault *fault) SW_NODISCARD;
+int store_key_delete(struct store *store, const struct device_id *id,
+                     struct fault *fault) SW_NODISCARD;
+
+/* Inserts, or renews what is there (first_ms and is_denied stay). last_ms is the time. */
+int store_quarantine_put(struct store *store, const struct quarantine *row,
+                         struct fault *fault) SW_NODISCARD;
+int store_quarantine_get(struct store *store, const struct device_id *id, struct quarantine *out,
+                         struct fault *fault) SW_NODISCARD;
+int store_quarantine_list(struct store *store, uint16_t product_id, uint16_t platform_id,
+                          size_t max, struct quarantine **items, size_t *count,
+                          struct fault *fault) SW_NODISCARD;
+int store_quarantine_delete(struct store *store, const struct device_id *id,
+                            struct fault *fault) SW_NODISCARD;
+int store_quarantine_deny(struct store *store, const struct device_id *id, uint16_t product_id,
+                          struct fault *fault) SW_NODISCARD;
+int store_quarantine_count(struct store *store, int64_t *count, struct fault *fault) SW_NODISCARD;
+/* The oldest one that is not denied, else the oldest. */
+int store_quarantine_evict(struct store *store, struct fault *fault) SW_NODISCARD;
+
+int store_describe_put(struct store *store, int64_t num, unsigned kind, unsigned content_format,
+                       struct span bytes, int64_t now_ms, struct fault *fault) SW_NODISCARD;
+/* *bytes is malloc'ed. */
+int store_describe_get(struct store *store, int64_t num, unsigned kind, unsigned *content_format,
+                       uint8_t **bytes, size_t *len, struct fault *fault) SW_NODISCARD;
+
+#define STORE_CID_BYTES 8
+int store_session_put(struct store *store, const uint8_t cid[STORE_CID_BYTES],
+                      const struct device_id *device, struct span sealed, int64_t now_ms,
+                      struct fault *fault) SW_NODISCARD;
+int store_session_delete(struct store *store, const uint8_t cid[STORE_CID_BYTES],
+                         struct fault *fault) SW_NODISCARD;
+int store_session_delete_device(struct store *store, const struct device_id *device,
+                                struct fault *fault) SW_NODISCARD;
+typedef bool store_session_fn(void *arg, const uint8_t cid[STORE_CID_BYTES],
+                              const struct device_id *device, struct span sealed);
+int store_session_each(struct store *store, store_session_fn *each, void *arg,
+                       struct fault *fault) SW_NODISCARD;
+
+#endif

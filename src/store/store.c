@@ -1,0 +1,167 @@
+/* The one place where state outlives the process. Reading starts in stmts.def, which holds every
+ * statement; migrate.c brings a file to the newest schema; writer.c commits jobs in groups; the
+ * other files map rows to records, one for each aggregate. Only this module knows SQLite. */
+#include "slipway/store/store.h"
+
+#include "slipway/util/check.h"
+
+#include "store/internal.h"
+#include "store/migrate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+static int configure(struct store *store, const struct store_options *options,
+                     struct fault *fault) {
+    (void)sqlite3_extended_result_codes(store->db, 1);
+    (void)sqlite3_busy_timeout(store->db,
+                               options->busy_timeout_ms > 0 ? options->busy_timeout_ms : 5000);
+    /* Text from outside never reaches the parser, but the file itself may come from anywhere: its
+     * schema may call nothing that has side effects. */
+    (void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    (void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    (void)sqlite3_limit(store->db, SQLITE_LIMIT_ATTACHED, 1); /* VACUUM INTO needs one */
+
+    uint32_t cache_kib = options->cache_bytes > 0 ? options->cache_bytes / 1024 : 2048;
+    char sql[256];
+    (void)snprintf(sql, sizeof sql,
+                   "PRAGMA foreign_keys = ON; PRAGMA cache_size = -%u; PRAGMA temp_store = MEMORY;"
+                   "PRAGMA synchronous = %s;",
+                   cache_kib, options->synchronous_normal ? "NORMAL" : "FULL");
+    int code = store_exec(store, sql, fault);
+    if (code == SW_OK && options->is_reader) {
+        code = store_exec(store, "PRAGMA query_only = ON", fault);
+    } else if (code == SW_OK) {
+        code =
+            store_exec(store, "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 4000", fault);
+    }
+    return code;
+}
+
+int store_open(struct store **out, const struct store_options *options, struct fault *fault) {
+    *out = NULL;
+    struct store *store = calloc(1, sizeof *store);
+    if (store == NULL) {
+        return fault_set(fault, SW_E_MEMORY, "out of memory for a database connection");
+    }
+    store->is_reader = options->is_reader;
+    int flags =
+        SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
+        (options->is_reader ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    int code = SW_OK;
+    if (sqlite3_open_v2(options->path, &store->db, flags, NULL) != SQLITE_OK) {
+        code = store->db == NULL ? fault_set(fault, SW_E_MEMORY, "out of memory")
+                                 : store_failed(store, "cannot open", fault);
+    }
+    if (code == SW_OK && options->is_reader) {
+        code = configure(store, options, fault);
+        if (code == SW_OK) {
+            code = store_check_version(store, store_migration_count, fault);
+        }
+    } else if (code == SW_OK) {
+        /* The identity is checked before the first pragma that writes: a foreign file stays as it
+         * is, byte for byte. */
+        bool is_empty = false;
+        (void)sqlite3_busy_timeout(store->db, 5000);
+        code = store_check_identity(store, &is_empty, fault);
+        if (code == SW_OK) {
+            code = configure(store, options, fault);
+        }
+        if (code == SW_OK) {
+            code = store_migrate(store, options->path, store_migrations, store_migration_count,
+                                 options->now.ms, fault);
+        }
+    }
+    if (code != SW_OK) {
+        fault_prefix(fault, options->path);
+        store_close(store);
+        return code;
+    }
+    *out = store;
+    return SW_OK;
+}
+
+void store_close(struct store *store) {
+    if (store == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < STMT_COUNT; i++) {
+        (void)sqlite3_finalize(store->stmts[i]);
+    }
+    /* Everything prepared is finalized, so nothing can hold it open. */
+    SW_CHECK(sqlite3_close(store->db) == SQLITE_OK);
+    free(store);
+}
+
+bool store_is_reader(const struct store *store) {
+    return store->is_reader;
+}
+
+int store_version(const struct store *store) {
+    return store->version;
+}
+
+int store_backup(struct store *store, const char *path, struct fault *fault) {
+    sqlite3_stmt *q = NULL;
+    if (sqlite3_prepare_v2(store->db, "VACUUM INTO :path", -1, &q, NULL) != SQLITE_OK) {
+        return store_failed(store, "backup", fault);
+    }
+    bind_text(q, ":path", path);
+    int code = SW_OK;
+    if (sqlite3_step(q) != SQLITE_DONE) {
+        code = store_failed(store, "backup", fault);
+    }
+    (void)sqlite3_finalize(q);
+    return code;
+}
+
+int store_view_begin(struct store *store, struct fault *fault) {
+    return store->is_reader ? store_exec(store, "BEGIN", fault) : SW_OK;
+}
+
+void store_view_end(struct store *store) {
+    if (store->is_reader) {
+        (void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    }
+}
+
+void store_set_hooks(struct store *store, const struct store_hooks *hooks) {
+    store->hooks = *hooks;
+}
+
+void *store_context(const struct store *store) {
+    return store->hooks.ctx;
+}
+
+void store_set_context(struct store *store, void *ctx) {
+    store->hooks.ctx = ctx;
+}
+
+int store_lock_folder(const char *folder, int *descriptor, struct fault *fault) {
+    *descriptor = -1;
+    char path[4096];
+    int len = snprintf(path, sizeof path, "%s/lock", folder);
+    if (len < 0 || (size_t)len >= sizeof path) {
+        return fault_set(fault, SW_E_RANGE, "the data folder's path is too long");
+    }
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (lock < 0) {
+        return fault_set(fault, SW_E_IO, "%s: %s", path, strerrordesc_np(errno));
+    }
+    if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+        int problem = errno;
+        (void)close(lock);
+        if (problem == EWOULDBLOCK) {
+            return fault_set(fault, SW_E_BUSY, "%s: the data folder is in use by another process",
+                             folder);
+        }
+        return fault_set(fault, SW_E_IO, "%s: %s", path, strerrordesc_np(problem));
+    }
+    *descriptor = lock;
+    return SW_OK;
+}
