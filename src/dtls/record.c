@@ -20,7 +20,7 @@
 
 #define ASSOCIATED_MAX 40
 /* Device OS pads what it sends to this (and so hides lengths); we do the same in its form. */
-#define DRAFT05_PADDING 16
+#define DRAFT05_PADDING ((size_t)16)
 
 struct dtls_crypto *dtls_crypto_new(void) {
     struct dtls_crypto *crypto = crypto_alloc(sizeof *crypto);
@@ -278,10 +278,13 @@ int dtls_seal_moved(struct dtls_crypto *crypto, struct dtls_session *session, ui
 
 size_t dtls_overhead(const struct dtls_session *session) {
     const struct suite *suite = suite_find(session->suite);
-    size_t tag_bytes = suite == NULL ? AEAD_TAG_MAX : aead_tag_bytes(suite->aead);
+    size_t tag_bytes = AEAD_TAG_MAX;
     size_t padding = 0;
-    if (session->cid_out_len > 0) {
-        padding = session->cid_form == DTLS_CID_DRAFT05 ? DRAFT05_PADDING : 1;
+    if (suite != NULL) {
+        tag_bytes = aead_tag_bytes(suite->aead);
     }
-    return RECORD_HEADER_BYTES + session->cid_out_len + RECORD_EXPLICIT_BYTES + padding + tag_bytes;
+    if (session->cid_out_len > 0) {
+        padding = padded_len(session, DRAFT05_PADDING) - DRAFT05_PADDING;
+    }
+    return padding + tag_bytes + session->cid_out_len + RECORD_HEADER_BYTES + RECORD_EXPLICIT_BYTES;
 }

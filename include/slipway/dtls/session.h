@@ -80,8 +80,7 @@ struct dtls_opened {
     struct span content; /* in the caller's plain buffer */
     size_t consumed; /* bytes of the datagram that this record took; > 0 also on error if known */
     uint64_t sequence;
-    bool is_newest; /* newer than every record before it: may move the peer's address (RFC 9146 s.6)
-                     */
+    bool is_newest; /* newer than all before it: may move the peer's address (RFC 9146 section 6) */
 };
 
 /* Opens the first record of the datagram into plain (cap >= DTLS_RECORD_MAX). The session changes

@@ -1,0 +1,268 @@
+/* The client's side: what a device does, and what our own tools and tests need of a client. */
+#include "dtls/machine.h"
+
+#include "slipway/crypto/secret.h"
+#include "slipway/util/check.h"
+
+static bool is_device_os(const struct turn *t) {
+    return t->endpoint->config.cid_form == DTLS_CID_DRAFT05;
+}
+
+/* In the order that Device OS has them. */
+static void write_extensions(struct turn *t, struct writer *w) {
+    writer_u16(w, EXTENSION_SIGNATURES);
+    writer_u16(w, 4);
+    writer_u16(w, 2);
+    writer_u16(w, SIGNATURE_ECDSA_SHA256);
+    writer_u16(w, EXTENSION_GROUPS);
+    writer_u16(w, 4);
+    writer_u16(w, 2);
+    writer_u16(w, GROUP_P256);
+    writer_u16(w, EXTENSION_POINT_FORMATS);
+    writer_u16(w, 2);
+    writer_u8(w, 1);
+    writer_u8(w, 0);
+    if (t->endpoint->config.cid_form != DTLS_CID_NONE) {
+        writer_u16(w, t->endpoint->config.cid_form);
+        writer_u16(w, 1);
+        writer_u8(w, 0); /* records to us carry none: one socket has one association */
+    }
+    for (uint16_t type = EXTENSION_CLIENT_TYPE; type <= EXTENSION_SERVER_TYPE; type++) {
+        writer_u16(w, type);
+        writer_u16(w, 2);
+        writer_u8(w, 1);
+        writer_u8(w, CERTIFICATE_RAW);
+    }
+    if (!is_device_os(t)) {
+        writer_u16(w, EXTENSION_EXTENDED_MASTER);
+        writer_u16(w, 0);
+    }
+}
+
+static void write_suites(struct turn *t, struct writer *w) {
+    size_t place = writer_open(w, 2);
+    for (size_t i = 0; i < SUITE_COUNT; i++) {
+        if (suites[i].exchange == KX_ECDHE_ECDSA &&
+            (suites[i].id == SUITE_DEVICE_OS || !is_device_os(t))) {
+            writer_u16(w, suites[i].id);
+        }
+    }
+    writer_u16(w, SUITE_RENEGOTIATION_SCSV);
+    writer_close(w, place, 2);
+}
+
+static int send_hello(struct turn *t) {
+    struct machine *m = t->m;
+    sha256_init(&m->transcript);
+    flight_clear(&m->flight);
+    struct writer w = machine_message(t, MESSAGE_CLIENT_HELLO);
+    writer_u16(&w, DTLS_VERSION_12);
+    writer_bytes(&w, span_of(m->client_random, RANDOM_BYTES));
+    writer_u8(&w, 0);
+    writer_u8(&w, m->cookie_len);
+    writer_bytes(&w, span_of(m->cookie, m->cookie_len));
+    write_suites(t, &w);
+    writer_u8(&w, 1);
+    writer_u8(&w, 0);
+    size_t place = writer_open(&w, 2);
+    write_extensions(t, &w);
+    writer_close(&w, place, 2);
+    int status = machine_message_end(t, &w);
+    SW_CHECK(status == SW_OK);
+    machine_move(m, STATE_SERVER_HELLO);
+    machine_send(t);
+    return SW_OK;
+}
+
+int client_begin(struct turn *t) {
+    return send_hello(t);
+}
+
+static int take_verify_request(struct turn *t, struct span body) {
+    struct machine *m = t->m;
+    struct reader r = reader_of(body);
+    uint16_t version = reader_u16(&r);
+    struct span cookie = reader_vector8(&r);
+    if (reader_end(&r) != SW_OK || version >> 8 != DTLS_VERSION_12 >> 8) {
+        return machine_fail(t, ALERT_DECODE_ERROR, "malformed HelloVerifyRequest");
+    }
+    if (m->message_seq > 2) { /* a cookie may expire once; more is a loop */
+        return machine_fail(t, ALERT_HANDSHAKE_FAILURE, "the server takes no cookie");
+    }
+    memcpy(m->cookie, cookie.data, cookie.len);
+    m->cookie_len = (uint8_t)cookie.len;
+    return send_hello(t);
+}
+
+static int take_server_hello(struct turn *t, struct span body) {
+    struct machine *m = t->m;
+    struct server_hello hello;
+    const char *why = NULL;
+    if (server_hello_parse(body, &hello, &why) != SW_OK) {
+        return machine_fail(t, ALERT_DECODE_ERROR, why);
+    }
+    m->suite = suite_find(hello.suite);
+    if (m->suite == NULL || m->suite->exchange != KX_ECDHE_ECDSA ||
+        (is_device_os(t) && hello.suite != SUITE_DEVICE_OS)) {
+        return machine_fail(t, ALERT_ILLEGAL_PARAMETER, "suite that was not offered");
+    }
+    if ((hello.cid_form != DTLS_CID_NONE && hello.cid_form != t->endpoint->config.cid_form) ||
+        (hello.has_extended_master && is_device_os(t))) {
+        return machine_fail(t, ALERT_UNSUPPORTED_EXTENSION, "extension that was not asked for");
+    }
+    if (hello.client_type != CERTIFICATE_RAW ||
+        (hello.server_type != CERTIFICATE_RAW && !is_device_os(t))) {
+        return machine_fail(t, ALERT_UNSUPPORTED_CERTIFICATE, "the server takes no raw keys");
+    }
+    memcpy(m->server_random, hello.random.data, RANDOM_BYTES);
+    m->has_extended_master = hello.has_extended_master;
+    m->session.cid_form = hello.cid_form;
+    m->session.cid_out_len = (uint8_t)hello.cid.len;
+    if (hello.cid.len > 0) {
+        memcpy(m->session.cid_out, hello.cid.data, hello.cid.len);
+    }
+    machine_move(m, is_device_os(t) ? STATE_SERVER_KEY : STATE_SERVER_CERTIFICATE);
+    return SW_OK;
+}
+
+static int take_certificate(struct turn *t, struct span body) {
+    struct machine *m = t->m;
+    if (raw_certificate_parse(body, &m->peer_key) != SW_OK) {
+        return machine_fail(t, ALERT_BAD_CERTIFICATE, "not a raw P-256 public key");
+    }
+    const struct p256_point *pinned = t->endpoint->config.pinned;
+    if (pinned != NULL && memcmp(pinned->b, m->peer_key.b, sizeof pinned->b) != 0) {
+        return machine_fail(t, ALERT_BAD_CERTIFICATE, "not the server's pinned key");
+    }
+    machine_move(m, STATE_SERVER_KEY);
+    return SW_OK;
+}
+
+static int take_key_exchange(struct turn *t, struct span body) {
+    struct machine *m = t->m;
+    if (is_device_os(t) && t->endpoint->config.pinned != NULL) {
+        m->peer_key = *t->endpoint->config.pinned;
+    }
+    struct reader r = reader_of(body);
+    if (reader_u8(&r) != CURVE_NAMED || reader_u16(&r) != GROUP_P256) {
+        return machine_fail(t, ALERT_ILLEGAL_PARAMETER, "group that was not offered");
+    }
+    struct span point = reader_vector8(&r);
+    if (reader_status(&r) != SW_OK || point.len != sizeof m->peer_share.b) {
+        return machine_fail(t, ALERT_DECODE_ERROR, "key share of a wrong length");
+    }
+    memcpy(m->peer_share.b, point.data, point.len);
+    struct sha256 digest;
+    keys_exchange_digest(m, span_of(body.data, r.at), &digest);
+    struct span signature = signature_read(&r);
+    if (reader_end(&r) != SW_OK) {
+        return machine_fail(t, ALERT_DECODE_ERROR, "malformed ServerKeyExchange");
+    }
+    if (crypto_verify(t->endpoint->crypto->worker, &m->peer_key, &digest, signature) != SW_OK) {
+        return machine_fail(t, ALERT_DECRYPT_ERROR, "the server's signature does not verify");
+    }
+    m->has_peer_key = true;
+    machine_move(m, STATE_SERVER_REQUEST);
+    return SW_OK;
+}
+
+static int take_certificate_request(struct turn *t, struct span body) {
+    struct reader r = reader_of(body);
+    (void)reader_vector8(&r); /* kinds; only ECDSA was offered, so only its keys are meant */
+    struct span algorithms = reader_vector16(&r);
+    (void)reader_vector16(&r); /* authorities mean nothing to a raw key */
+    if (reader_end(&r) != SW_OK || algorithms.len % 2 != 0) {
+        return machine_fail(t, ALERT_DECODE_ERROR, "malformed CertificateRequest");
+    }
+    if (!list16_has(algorithms, SIGNATURE_ECDSA_SHA256)) {
+        return machine_fail(t, ALERT_HANDSHAKE_FAILURE, "no signature algorithm in common");
+    }
+    t->m->wants_certificate = true;
+    machine_move(t->m, STATE_SERVER_DONE);
+    return SW_OK;
+}
+
+static int write_certificate(struct turn *t) {
+    struct writer w = machine_message(t, MESSAGE_CERTIFICATE);
+    raw_certificate_write(crypto_key_point(t->endpoint->config.key), &w);
+    return machine_message_end(t, &w);
+}
+
+static int write_key_exchange(struct turn *t) {
+    struct machine *m = t->m;
+    struct crypto_worker *worker = t->endpoint->crypto->worker;
+    uint8_t shared[ECDH_SECRET_BYTES];
+    struct crypto_key *ephemeral = crypto_key_ephemeral(worker);
+    if (ephemeral == NULL) {
+        return SW_E_CRYPTO;
+    }
+    struct writer w = machine_message(t, MESSAGE_CLIENT_KEY_EXCHANGE);
+    writer_u8(&w, P256_POINT_BYTES);
+    writer_bytes(&w, span_of(crypto_key_point(ephemeral)->b, P256_POINT_BYTES));
+    int status = machine_message_end(t, &w);
+    if (status == SW_OK) {
+        status = crypto_agree(worker, ephemeral, &m->peer_share, shared);
+    }
+    if (status == SW_OK) {
+        keys_derive(m, span_of(shared, sizeof shared));
+    }
+    crypto_wipe(shared, sizeof shared);
+    crypto_key_free(ephemeral);
+    return status;
+}
+
+static int write_certificate_verify(struct turn *t) {
+    struct sha256_state state = t->m->transcript;
+    struct sha256 digest;
+    sha256_final(&state, &digest);
+    struct writer w = machine_message(t, MESSAGE_CERTIFICATE_VERIFY);
+    int status = signature_write(t->endpoint->config.key, &digest, &w);
+    return status == SW_OK ? machine_message_end(t, &w) : status;
+}
+
+static int take_hello_done(struct turn *t, struct span body) {
+    struct machine *m = t->m;
+    if (body.len != 0) {
+        return machine_fail(t, ALERT_DECODE_ERROR, "malformed ServerHelloDone");
+    }
+    flight_clear(&m->flight);
+    int status = m->wants_certificate ? write_certificate(t) : SW_OK;
+    if (status == SW_OK) {
+        status = write_key_exchange(t);
+    }
+    if (status == SW_OK && m->wants_certificate) {
+        status = write_certificate_verify(t);
+    }
+    if (status == SW_OK) {
+        status = machine_finish_flight(t);
+    }
+    if (status == SW_E_INPUT) {
+        return machine_fail(t, ALERT_ILLEGAL_PARAMETER, "key share is not on the curve");
+    }
+    if (status != SW_OK) {
+        return machine_fail(t, ALERT_INTERNAL_ERROR, "cannot build the client's flight");
+    }
+    machine_move(m, STATE_PEER_FINISHED);
+    machine_send(t);
+    return SW_OK;
+}
+
+static int take_finished(struct turn *t, struct span body) {
+    int status = machine_check_finished(t, body);
+    if (status == SW_OK) {
+        machine_establish(t);
+    }
+    return status;
+}
+
+const struct message_rule client_rules[] = {
+    {STATE_SERVER_HELLO, MESSAGE_HELLO_VERIFY_REQUEST, false, take_verify_request},
+    {STATE_SERVER_HELLO, MESSAGE_SERVER_HELLO, false, take_server_hello},
+    {STATE_SERVER_CERTIFICATE, MESSAGE_CERTIFICATE, false, take_certificate},
+    {STATE_SERVER_KEY, MESSAGE_SERVER_KEY_EXCHANGE, false, take_key_exchange},
+    {STATE_SERVER_REQUEST, MESSAGE_CERTIFICATE_REQUEST, false, take_certificate_request},
+    {STATE_SERVER_REQUEST, MESSAGE_SERVER_HELLO_DONE, false, take_hello_done},
+    {STATE_SERVER_DONE, MESSAGE_SERVER_HELLO_DONE, false, take_hello_done},
+    {STATE_PEER_FINISHED, MESSAGE_FINISHED, true, take_finished},
+};
+const size_t client_rule_count = SW_COUNT(client_rules);
