@@ -149,8 +149,3 @@ void half_deadline(struct half_table *table, struct half *half, mono_time deadli
     /* Without memory for a deadline it stays until it is the oldest. */
     (void)heap_set(&table->heap, half->number, half->heap_at, deadline);
 }
-
-const uint8_t *half_random(struct span datagram) {
-    return datagram.len < HALF_RANDOM_AT + HALF_RANDOM_BYTES ? NULL
-                                                             : datagram.data + HALF_RANDOM_AT;
-}

@@ -11,11 +11,9 @@
 #include "slipway/dtls/handshake.h"
 #include "slipway/gateway/core.h"
 
-#define HALF_NONE         UINT32_MAX
-#define HALF_SOURCES      4096U /* counters of sources; sources that share one share the limit */
-#define HALF_LINGER_MS    20000 /* for repeating the last flight after it was established */
-#define HALF_RANDOM_AT    27    /* of an unfragmented ClientHello in its first datagram */
-#define HALF_RANDOM_BYTES 32
+#define HALF_NONE      UINT32_MAX
+#define HALF_SOURCES   4096U /* counters of sources; sources that share one share the limit */
+#define HALF_LINGER_MS 20000 /* for repeating the last flight after it was established */
 
 struct half {
     struct dtls_handshake hs;
@@ -23,7 +21,6 @@ struct half {
     gateway_path path;
     bool is_established;
     uint8_t cid[DTLS_CID_BYTES];
-    uint8_t random[HALF_RANDOM_BYTES]; /* tells a repeated ClientHello from a new one */
     uint32_t number, heap_at;
     uint32_t newer, older;
 };
@@ -51,8 +48,5 @@ struct half *half_by_address(const struct half_table *table, const struct addres
 struct half *half_by_cid(const struct half_table *table, struct span cid);
 struct half *half_at(const struct half_table *table, uint32_t number);
 void half_deadline(struct half_table *table, struct half *half, mono_time deadline);
-
-/* The part of a ClientHello that is its own; NULL if the datagram is too short. */
-const uint8_t *half_random(struct span datagram);
 
 #endif

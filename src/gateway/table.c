@@ -16,7 +16,7 @@ static void table_placed(void *ctx, uint32_t number, uint32_t at) {
 
 void table_init(struct table *table, uint32_t max, const struct hash_key *hash) {
     memset(table, 0, sizeof *table);
-    pool_init(&table->seats, sizeof(struct seat), max);
+    pool_init(&table->seats, (sizeof(struct seat) + 15) / 16 * 16, max);
     index_init(&table->by_cid);
     index_init(&table->by_address);
     index_init(&table->by_device);
@@ -96,6 +96,7 @@ struct seat *table_add(struct table *table, const struct session *session, gatew
     seat->number = number;
     seat->heap_at = HEAP_OUT;
     seat->path = path;
+    seat->retry = MONO_NEVER;
     int status = session->dtls.cid_in_len == 0
                      ? table_moved(table, seat)
                      : index_add(&table->by_cid, hash_cid(table, session->dtls.cid_in), number);
@@ -114,10 +115,7 @@ void table_remove(struct table *table, struct seat *seat) {
     } else {
         index_remove(&table->by_cid, hash_cid(table, seat->session.dtls.cid_in), seat->number);
     }
-    if (seat->is_named != 0) {
-        index_remove(&table->by_device, hash_device(table, &seat->session.device), seat->number);
-        seat->is_named = 0;
-    }
+    table_unname(table, seat);
     heap_remove(&table->heap, seat->heap_at);
     list_unlink(table, seat);
 }
@@ -176,13 +174,23 @@ struct seat *table_by_device(const struct table *table, const struct device_id *
 }
 
 int table_name(struct table *table, struct seat *seat) {
-    if (seat->is_named != 0) {
+    uint32_t hash = hash_device(table, &seat->session.device);
+    if (seat->is_named && seat->device_hash == hash) {
         return SW_OK;
     }
-    int status =
-        index_add(&table->by_device, hash_device(table, &seat->session.device), seat->number);
+    table_unname(table, seat);
+    int status = index_add(&table->by_device, hash, seat->number);
+    seat->device_hash = hash;
     seat->is_named = status == SW_OK;
     return status;
+}
+
+/* By the remembered hash: the session's own idea of its device may have changed since. */
+void table_unname(struct table *table, struct seat *seat) {
+    if (seat->is_named) {
+        index_remove(&table->by_device, seat->device_hash, seat->number);
+        seat->is_named = false;
+    }
 }
 
 void table_moving(struct table *table, struct seat *seat) {

@@ -8,6 +8,7 @@
 #include "gateway/index.h"
 #include "gateway/pool.h"
 
+#include "slipway/crypto/key.h"
 #include "slipway/gateway/core.h"
 #include "slipway/session/session.h"
 
@@ -26,24 +27,30 @@ struct desk; /* what only an active session needs, see desk.h */
 
 struct seat {
     struct session session;
-    struct desk *desk; /* NULL when idle */
+    struct p256_point key; /* the device's, as the handshake proved it */
+    struct desk *desk;     /* NULL when idle */
+    mono_time retry;       /* when to look at its update again; MONO_NEVER = on an event */
     uint32_t number;
     uint32_t heap_at;
+    uint32_t device_hash;  /* under which it is named */
     uint32_t newer, older; /* in its list */
-    uint32_t product;      /* 0 = not known */
     uint32_t jobs;         /* in flight for it */
+    uint16_t product;      /* 0 = not known */
     uint8_t path;          /* gateway_path */
     uint8_t list;          /* enum seat_list */
-    uint8_t is_named : 1;  /* in the index by device */
-    uint8_t is_stored : 1; /* there is, or will be, a row of it */
-    uint8_t is_gone : 1;   /* out of the indexes; freed when its last job returns */
-    uint8_t is_cellular : 1;
-    uint8_t is_served : 1;  /* the store recognised the device: not quarantined or denied */
-    uint8_t is_due : 1;     /* waits in the queue for a look at its update */
-    uint8_t is_saving : 1;  /* a save is in flight */
-    uint8_t is_asked : 1;   /* a look at its update is in flight */
-    uint8_t is_stale : 1;   /* look again when that one returns */
-    uint8_t is_present : 1; /* the store was told that it is online */
+    uint8_t cause;         /* enum update_cause of the next look */
+    bool is_named : 1;     /* in the index by device */
+    bool is_gone : 1;      /* out of the indexes; freed when its last job returns */
+    bool is_cellular : 1;
+    bool is_served : 1;   /* the store recognised the device: not quarantined or denied */
+    bool is_stored : 1;   /* there is, or may be, a row of it */
+    bool is_saving : 1;   /* a save is in flight */
+    bool is_due : 1;      /* waits in the queue for a look at its update */
+    bool is_asked : 1;    /* that look is in flight */
+    bool is_settling : 1; /* it said Hello, and has not yet told whether updates are enabled */
+    bool is_owed : 1;     /* its next word is a reason to look: it fell silent in a transfer */
+    bool is_present : 1;  /* the store was told that it is online */
+    bool is_waiting : 1;  /* for a transfer slot, in its product's lane */
 };
 
 struct seat_ends {
@@ -75,8 +82,10 @@ struct seat *table_by_address(const struct table *table, const struct address *a
 /* from: NULL for the first; then others of the same device. */
 struct seat *table_by_device(const struct table *table, const struct device_id *device,
                              const struct seat *except);
-/* After the session learned who it is. SW_E_MEMORY: not found by device until tried again. */
+/* After the session learned who it is, again if it is another now. SW_E_MEMORY: not found by device
+ * until tried again. */
 int table_name(struct table *table, struct seat *seat) SW_NODISCARD;
+void table_unname(struct table *table, struct seat *seat);
 /* Before and after session->peer may change (only sessions without a cid are found by it). */
 void table_moving(struct table *table, struct seat *seat);
 int table_moved(struct table *table, struct seat *seat) SW_NODISCARD;

@@ -1,0 +1,323 @@
+/* The device door's core. Datagrams are sorted by what their first bytes say and given to a
+ * handshake (hello.c) or a session (seat.c); what sessions tell becomes store jobs (event.c), and
+ * what became of these is acknowledged and followed (done.c, plan.c, transfer.c). keep.c makes
+ * sessions survive the process. */
+#include "gateway/gateway.h"
+
+#include "slipway/app/app.h"
+#include "slipway/util/check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define EXPIRE_MS    60000 /* between looks for updates past their deadline */
+#define PROBE_HEADER 13U
+#define PROBE_BODY   511U
+#define TICKS_MAX    4096U /* sessions served in one tick: datagrams come in between */
+
+static void config_default(struct gateway_config *config) {
+    const struct {
+        uint32_t *value;
+        uint32_t fallback;
+    } defaults[] = {{&config->sessions_max, 1000000},
+                    {&config->active_max, 65536},
+                    {&config->half_open_max, 1024},
+                    {&config->half_open_source_max, 256},
+                    {&config->jobs_max, 1024},
+                    {&config->transfers_max, 256},
+                    {&config->image_bytes_max, 67108864},
+                    {&config->idle_days, 30},
+                    {&config->probes_per_s, 1000},
+                    {&config->offline_after_s, 75},
+                    {&config->offline_cellular_s, 3600}};
+    for (size_t n = 0; n < SW_COUNT(defaults); n++) {
+        if (*defaults[n].value == 0) {
+            *defaults[n].value = defaults[n].fallback;
+        }
+    }
+}
+
+bool allowance_take(struct allowance *allowance, mono_time now) {
+    int64_t cost_us = 1000000 / (int64_t)allowance->per_s;
+    allowance->left_us += mono_since_us(allowance->filled, now);
+    allowance->filled = now;
+    if (allowance->left_us > 1000000) {
+        allowance->left_us = 1000000;
+    }
+    if (allowance->left_us < cost_us) {
+        return false;
+    }
+    allowance->left_us -= cost_us;
+    return true;
+}
+
+struct gateway *gateway_new(const struct gateway_config *config, const struct gateway_ports *ports,
+                            mono_time now, wall_time wall) {
+    struct gateway *gw = crypto_alloc(sizeof *gw);
+    (void)wall;
+    if (gw == NULL) {
+        return NULL;
+    }
+    gw->config = *config;
+    config_default(&gw->config);
+    gw->ports = *ports;
+    struct hash_key hash;
+    ports->entropy(ports->ctx, &hash, sizeof hash);
+    hash.multiply |= 1U;
+    table_init(&gw->table, gw->config.sessions_max, &hash);
+    half_table_init(&gw->halves, gw->config.half_open_max, gw->config.half_open_source_max, &hash);
+    pool_init(&gw->desks, (sizeof(struct desk) + 15) / 16 * 16, gw->config.active_max);
+    images_init(&gw->images, gw->config.image_bytes_max);
+    gw->probes =
+        (struct allowance){.per_s = gw->config.probes_per_s, .left_us = 1000000, .filled = now};
+    outbox_init(&gw->out.box, gw->box, sizeof gw->box);
+    session_out_clear(&gw->out);
+    gw->cookie_due = now;
+    gw->expire_due = now;
+    gw->silence_due = now;
+    const struct dtls_endpoint_config endpoint = {.is_server = true, .key = config->key};
+    gw->endpoint = dtls_endpoint_new(&endpoint);
+    if (gw->endpoint == NULL) {
+        gateway_free(gw);
+        return NULL;
+    }
+    gw->crypto = dtls_endpoint_crypto(gw->endpoint);
+    hello_rotate(gw);
+    return gw;
+}
+
+void gateway_free(struct gateway *gw) {
+    SW_CHECK(gw->jobs == 0);
+    for (uint32_t n = pool_next(&gw->table.seats, 0); n != POOL_NONE;
+         n = pool_next(&gw->table.seats, n + 1)) {
+        seat_abandon(gw, table_seat(&gw->table, n));
+    }
+    table_close(&gw->table);
+    half_table_close(&gw->halves);
+    pool_close(&gw->desks);
+    images_close(&gw->images);
+    plan_close(gw);
+    dtls_endpoint_free(gw->endpoint);
+    crypto_free(gw, sizeof *gw);
+}
+
+void gateway_configure(struct gateway *gw, const struct gateway_config *config) {
+    struct gateway_config fresh = *config;
+    config_default(&fresh);
+    fresh.key = gw->config.key;
+    memcpy(fresh.seal_key, gw->config.seal_key, sizeof fresh.seal_key);
+    /* Pools have their size from the start. */
+    fresh.sessions_max = gw->config.sessions_max;
+    fresh.active_max = gw->config.active_max;
+    fresh.half_open_max = gw->config.half_open_max;
+    gw->config = fresh;
+    gw->halves.source_max = fresh.half_open_source_max;
+    gw->images.bytes_max = fresh.image_bytes_max;
+    gw->probes.per_s = fresh.probes_per_s;
+    crypto_wipe(&fresh, sizeof fresh);
+}
+
+void gateway_start(struct gateway *gw, mono_time now, wall_time wall) {
+    struct moment moment = {.mono = now, .wall = wall};
+    (void)!job_submit(gw, job_new(JOB_OFFLINE_ALL, 0), NULL, moment);
+    keep_restore(gw, moment);
+}
+
+bool gateway_is_ready(const struct gateway *gw) {
+    return gw->is_ready && !gw->is_draining;
+}
+
+/* Sent back unchanged and only if it says its own length: nobody gains a byte by a forged source.
+ */
+static void core_probe(struct gateway *gw, gateway_path path, const struct address *from,
+                       struct span bytes, mono_time now) {
+    if (bytes.len <= PROBE_HEADER || bytes.len > PROBE_HEADER + PROBE_BODY ||
+        ((size_t)bytes.data[11] << 8 | bytes.data[12]) != bytes.len - PROBE_HEADER ||
+        !allowance_take(&gw->probes, now)) {
+        gw->counters.probes_dropped++;
+        return;
+    }
+    outbox_clear(&gw->out.box);
+    memcpy(outbox_begin(&gw->out.box, bytes.len), bytes.data, bytes.len);
+    outbox_commit(&gw->out.box, bytes.len);
+    gw->counters.probes_echoed++;
+    gw->counters.datagrams_out++;
+    gw->ports.send(gw->ports.ctx, path, from, &gw->out.box);
+    outbox_clear(&gw->out.box);
+}
+
+void gateway_datagram(struct gateway *gw, gateway_path path, const struct address *from,
+                      struct span bytes, mono_time now, wall_time wall) {
+    struct moment moment = {.mono = now, .wall = wall};
+    struct dtls_sorted sorted;
+    struct seat *seat = NULL;
+    struct half *half = NULL;
+    gw->counters.datagrams_in++;
+    if (!gateway_is_ready(gw)) {
+        gw->counters.dropped_unready++;
+        return;
+    }
+    dtls_sort(bytes, &sorted);
+    session_out_clear(&gw->out);
+    switch (sorted.kind) {
+    case DTLS_KIND_NOISE:
+        gw->counters.dropped_noise++;
+        return;
+    case DTLS_KIND_PROBE:
+        core_probe(gw, path, from, bytes, now);
+        return;
+    case DTLS_KIND_HANDSHAKE:
+        hello_datagram(gw, path, from, bytes, &sorted, moment);
+        return;
+    case DTLS_KIND_CID:
+        /* The client's Finished carries the id before there is a session. */
+        seat = table_by_cid(&gw->table, sorted.cid);
+        half = seat == NULL ? half_by_cid(&gw->halves, sorted.cid) : NULL;
+        break;
+    case DTLS_KIND_PLAIN:
+        half = half_by_address(&gw->halves, from);
+        if (half == NULL || half->is_established) {
+            half = NULL;
+            seat = table_by_address(&gw->table, from);
+        }
+        break;
+    case DTLS_KIND_MOVED_30:
+        if (sorted.device.len == DEVICE_ID_BYTES) {
+            struct device_id device;
+            memcpy(device.b, sorted.device.data, DEVICE_ID_BYTES);
+            seat = table_by_device(&gw->table, &device, NULL);
+        }
+        break;
+    }
+    if (seat != NULL) {
+        seat_datagram(gw, seat, path, from, bytes, moment);
+    } else if (half != NULL) {
+        hello_continue(gw, half, bytes, moment);
+    } else {
+        gw->counters.dropped_unknown++;
+    }
+}
+
+void gateway_tick(struct gateway *gw, mono_time now, wall_time wall) {
+    struct moment moment = {.mono = now, .wall = wall};
+    if (gw->is_draining) {
+        keep_drain(gw, moment);
+        return;
+    }
+    session_out_clear(&gw->out);
+    hello_tick(gw, moment);
+    for (unsigned n = 0; n < TICKS_MAX && mono_reached(now, heap_deadline(&gw->table.heap)); n++) {
+        struct seat *seat = table_seat(&gw->table, heap_first(&gw->table.heap));
+        seat_tick(gw, seat, moment);
+    }
+    if (mono_reached(now, gw->silence_due)) {
+        seat_silence(gw, moment);
+    }
+    if (mono_reached(now, gw->expire_due)) {
+        gw->expire_due = mono_add_ms(now, EXPIRE_MS);
+        (void)!job_submit(gw, job_new(JOB_EXPIRE, 0), NULL, moment);
+    }
+    plan_pump(gw, moment);
+}
+
+mono_time gateway_deadline(const struct gateway *gw) {
+    if (gw->is_draining || !gw->is_ready) {
+        return MONO_NEVER; /* jobs lead on */
+    }
+    mono_time deadline = mono_earlier(gw->cookie_due, gw->expire_due);
+    deadline = mono_earlier(deadline, heap_deadline(&gw->table.heap));
+    deadline = mono_earlier(deadline, heap_deadline(&gw->halves.heap));
+    return mono_earlier(deadline, seat_silence_due(gw));
+}
+
+void gateway_job_done(struct gateway *gw, struct store_job *base, int code, mono_time now,
+                      wall_time wall) {
+    struct moment moment = {.mono = now, .wall = wall};
+    struct gateway_job *job = (struct gateway_job *)base;
+    job_finish(gw, job, code, moment);
+    job_free(job);
+    if (gw->is_draining) {
+        keep_drain(gw, moment);
+    }
+}
+
+void gateway_notice(struct gateway *gw, const struct app_notice *notice, mono_time now,
+                    wall_time wall) {
+    struct moment moment = {.mono = now, .wall = wall};
+    struct seat *seat;
+    if (gw->is_draining) {
+        return;
+    }
+    switch (notice->kind) {
+    case APP_NOTICE_DEVICE:
+        seat = table_by_device(&gw->table, &notice->device, NULL);
+        if (seat == NULL) {
+            break;
+        }
+        if (!seat->is_served) {
+            /* Approved, perhaps: a new handshake shows that it is the device that was approved. */
+            seat_close(gw, seat, true, moment);
+        } else if (seat->is_present) {
+            plan_due(gw, seat, UPDATE_CAUSE_IMMEDIATE);
+        }
+        break;
+    case APP_NOTICE_PRODUCT:
+        plan_product(gw, notice->product_id, moment);
+        break;
+    case APP_NOTICE_FORGET:
+        while ((seat = table_by_device(&gw->table, &notice->device, NULL)) != NULL) {
+            seat_close(gw, seat, true, moment);
+        }
+        break;
+    case APP_NOTICE_EVENTS:
+        break;
+    }
+}
+
+int gateway_device(const struct gateway *gw, const struct device_id *device,
+                   struct gateway_device *out) {
+    const struct seat *seat = table_by_device(&gw->table, device, NULL);
+    struct session_progress progress;
+    memset(out, 0, sizeof *out);
+    if (seat == NULL) {
+        return SW_E_NOT_FOUND;
+    }
+    out->is_online = seat->is_present;
+    out->updates_enabled = seat->session.updates_enabled;
+    out->updates_forced = seat->session.updates_forced;
+    out->heard = seat->session.heard;
+    if (seat->desk != NULL && session_progress(&seat->session, &progress)) {
+        out->is_transferring = true;
+        out->transfer_bytes = progress.bytes;
+        out->transfer_total = progress.bytes_total;
+    }
+    return SW_OK;
+}
+
+void gateway_drain(struct gateway *gw, mono_time now, wall_time wall) {
+    struct moment moment = {.mono = now, .wall = wall};
+    gw->is_draining = true;
+    keep_drain(gw, moment);
+}
+
+bool gateway_is_drained(const struct gateway *gw) {
+    return gw->is_draining && gw->is_saved && gw->jobs == 0;
+}
+
+const struct gateway_counters *gateway_counters(const struct gateway *gw) {
+    return &gw->counters;
+}
+
+void gateway_sizes(const struct gateway *gw, struct gateway_sizes *out) {
+    *out = (struct gateway_sizes){.sessions = gw->table.seats.count,
+                                  .online = gw->table.lists[SEAT_ONLINE].count +
+                                            gw->table.lists[SEAT_ONLINE_CELLULAR].count,
+                                  .active = gw->desks.count,
+                                  .half_open = gw->halves.pool.count,
+                                  .transfers = gw->transfers,
+                                  .jobs = gw->jobs,
+                                  .image_bytes = gw->images.bytes};
+    for (size_t n = 0; n < IMAGES_MAX; n++) {
+        out->images += gw->images.slots[n].state != IMAGE_SLOT_FREE;
+    }
+}

@@ -1,0 +1,151 @@
+/* What a session told, as store jobs. A report that cannot become a job is refused: it is not
+ * acknowledged, and the device repeats it. */
+#include "gateway/gateway.h"
+
+#include "slipway/model/platform.h"
+
+#include <string.h>
+
+static void report(struct gateway *gw, struct seat *seat, const struct session_event *event,
+                   struct gateway_job *job, const struct device_id *device, struct moment now) {
+    if (job != NULL) {
+        job->ticket = event->ticket;
+        job->device = *device;
+    }
+    if (job_submit(gw, job, seat, now) != SW_OK && event->ticket != 0) {
+        session_refuse(&seat->session, event->ticket);
+    }
+}
+
+static void event_hello(struct gateway *gw, struct seat *seat, const struct session_event *event,
+                        struct moment now) {
+    const struct device_hello *hello = &event->u.hello;
+    const struct platform *platform = platform_find(hello->platform_id);
+    struct gateway_job *job = job_new(JOB_HELLO, 0);
+    seat->is_cellular = platform != NULL && platform->is_cellular;
+    /* Until the store has said whether this key may speak for that device, nobody does: a second
+     * Hello that names another device must not lend its sender that device's name. */
+    seat->is_served = false;
+    seat->session.is_trusted = false;
+    if (job != NULL) {
+        job->u.hello = (struct app_hello){.id = hello->device,
+                                          .key = seat->key,
+                                          .product_id = hello->product_id,
+                                          .product_version = hello->product_version,
+                                          .flags = hello->flags,
+                                          .platform_id = hello->platform_id,
+                                          .system_version = hello->system_version,
+                                          .message_max = hello->message_max,
+                                          .binary_max = hello->binary_max,
+                                          .chunk_bytes = hello->chunk_bytes};
+        address_text(&seat->session.peer, job->u.hello.address);
+    }
+    report(gw, seat, event, job, &hello->device, now);
+}
+
+static void event_resumed(struct gateway *gw, struct seat *seat, const struct session_event *event,
+                          struct moment now) {
+    struct gateway_job *job = job_new(JOB_RESUMED, 0);
+    gw->counters.sessions_resumed++;
+    if (job != NULL) {
+        job->u.resumed.key = seat->key;
+        address_text(&seat->session.peer, job->u.resumed.address);
+    }
+    report(gw, seat, event, job, &seat->session.device, now);
+}
+
+static void event_publish(struct gateway *gw, struct seat *seat, const struct session_event *event,
+                          struct moment now) {
+    struct span name = event->u.publish.name, data = event->u.publish.data;
+    struct gateway_job *job = job_new(JOB_PUBLISH, name.len + data.len);
+    if (job != NULL) {
+        job->u.publish.name_len = name.len;
+        if (name.len > 0) {
+            memcpy(job->tail, name.data, name.len);
+        }
+        if (data.len > 0) {
+            memcpy(job->tail + name.len, data.data, data.len);
+        }
+    }
+    report(gw, seat, event, job, &seat->session.device, now);
+}
+
+static void event_describe(struct gateway *gw, struct seat *seat, const struct session_event *event,
+                           struct moment now) {
+    struct span bytes = event->u.describe.bytes;
+    struct gateway_job *job = job_new(JOB_DESCRIBE, bytes.len);
+    if (job != NULL) {
+        job->u.describe.kind = event->u.describe.kind;
+        job->u.describe.content_format = event->u.describe.content_format;
+        if (bytes.len > 0) {
+            memcpy(job->tail, bytes.data, bytes.len);
+        }
+    }
+    report(gw, seat, event, job, &seat->session.device, now);
+}
+
+/* A report of a device that is not served is acknowledged, so that it stays quiet, and dropped:
+ * only its Hello is on record. */
+static bool event_is_dropped(const struct seat *seat, enum session_event_kind kind) {
+    switch (kind) {
+    case SESSION_EVENT_DESCRIBE:
+    case SESSION_EVENT_UPDATES:
+    case SESSION_EVENT_PUBLISH:
+    case SESSION_EVENT_GOODBYE:
+        return !seat->is_served;
+    case SESSION_EVENT_HELLO:
+    case SESSION_EVENT_RESUMED:
+    case SESSION_EVENT_TRANSFER:
+    case SESSION_EVENT_ANSWER:
+    case SESSION_EVENT_UNREACHABLE:
+    case SESSION_EVENT_CLOSED:
+        break;
+    }
+    return false;
+}
+
+uint32_t event_handle(struct gateway *gw, struct seat *seat, const struct session_event *event,
+                      struct moment now) {
+    struct gateway_job *job;
+    if (event_is_dropped(seat, event->kind)) {
+        gw->counters.quarantined++;
+        return event->ticket;
+    }
+    switch (event->kind) {
+    case SESSION_EVENT_HELLO:
+        event_hello(gw, seat, event, now);
+        break;
+    case SESSION_EVENT_DESCRIBE:
+        event_describe(gw, seat, event, now);
+        break;
+    case SESSION_EVENT_RESUMED:
+        event_resumed(gw, seat, event, now);
+        break;
+    case SESSION_EVENT_UPDATES:
+        job = job_new(JOB_UPDATES, 0);
+        if (job != NULL) {
+            job->u.updates.is_forced = event->u.updates.is_forced;
+            job->u.updates.value = event->u.updates.value;
+        }
+        report(gw, seat, event, job, &seat->session.device, now);
+        break;
+    case SESSION_EVENT_PUBLISH:
+        event_publish(gw, seat, event, now);
+        break;
+    case SESSION_EVENT_GOODBYE:
+        report(gw, seat, event, job_new(JOB_GOODBYE, 0), &seat->session.device, now);
+        break;
+    case SESSION_EVENT_TRANSFER:
+        transfer_event(gw, seat, event, now);
+        break;
+    case SESSION_EVENT_ANSWER:
+        command_answer(gw, seat, event);
+        break;
+    case SESSION_EVENT_UNREACHABLE:
+        command_unreachable(gw, seat);
+        break;
+    case SESSION_EVENT_CLOSED:
+        break; /* the caller's */
+    }
+    return 0;
+}

@@ -1,0 +1,168 @@
+/* The core's own state and the functions by which its files call each other. */
+#ifndef SLIPWAY_GATEWAY_GATEWAY_H
+#define SLIPWAY_GATEWAY_GATEWAY_H
+
+#include "gateway/desk.h"
+#include "gateway/half.h"
+#include "gateway/jobs.h"
+#include "gateway/line.h"
+
+#define KEEP_FORM         1    /* of a session at rest */
+#define SETTLE_MS         3000 /* after a Hello, for the device to tell whether it may be disturbed */
+#define GATEWAY_BOX_BYTES (OUTBOX_ITEMS_MAX * SESSION_DATAGRAM_MAX)
+
+struct moment {
+    mono_time mono;
+    wall_time wall;
+};
+
+/* A burst of at most a second's worth. */
+struct allowance {
+    uint32_t per_s;
+    int64_t left_us; /* of time, at per_s things a second */
+    mono_time filled;
+};
+bool allowance_take(struct allowance *allowance, mono_time now);
+
+/* Connected devices of a product that an immediate release concerns, looked at in turn with those
+ * of other products. */
+#define ROUNDS_MAX 64
+struct round {
+    uint16_t product; /* 0 = unused */
+    bool is_reading, is_again;
+    struct device_id *devices; /* malloc'ed */
+    size_t count, at;
+};
+
+/* Devices that wait for a transfer slot: a lane for each product, served in turn. */
+#define LANES_MAX 64
+struct lane {
+    uint16_t product; /* 0 = unused */
+    struct line line;
+};
+
+struct gateway {
+    struct gateway_config config; /* every 0 replaced by its default */
+    struct gateway_ports ports;
+    struct gateway_counters counters;
+    struct dtls_endpoint *endpoint;
+    struct dtls_crypto *crypto; /* the endpoint's */
+    struct table table;
+    struct half_table halves;
+    struct pool desks; /* struct desk */
+    struct images images;
+    struct line due; /* seats to look at, one by one */
+    struct round rounds[ROUNDS_MAX];
+    struct lane lanes[LANES_MAX];
+    unsigned round_next, lane_next;
+    uint32_t jobs;      /* in flight */
+    uint32_t looks;     /* JOB_PLAN among them */
+    uint32_t calls;     /* of these, of devices whose turn for a transfer slot has come */
+    uint32_t transfers; /* slots taken */
+    struct allowance probes;
+    mono_time cookie_due, expire_due;
+    mono_time silence_due; /* not before, though a device is silent: the store is busy */
+    bool is_ready, is_draining, is_saved;
+    uint32_t drain_at; /* the next seat to save */
+    struct session_out out;
+    uint8_t box[GATEWAY_BOX_BYTES];
+};
+
+/* hello.c: from the first datagram to a session */
+void hello_datagram(struct gateway *gw, gateway_path path, const struct address *from,
+                    struct span bytes, const struct dtls_sorted *sorted, struct moment now);
+
+void hello_continue(struct gateway *gw, struct half *half, struct span bytes, struct moment now);
+void hello_tick(struct gateway *gw, struct moment now);
+void hello_done(struct gateway *gw, const struct seat *seat);
+void hello_rotate(struct gateway *gw);
+
+/* seat.c: one session's life */
+struct seat *seat_open(struct gateway *gw, const struct session *session,
+                       const struct p256_point *key, gateway_path path, struct moment now);
+void seat_datagram(struct gateway *gw, struct seat *seat, gateway_path path,
+                   const struct address *from, struct span bytes, struct moment now);
+void seat_tick(struct gateway *gw, struct seat *seat, struct moment now);
+/* After every call on its session: sends, handles events, grants wishes, reserves, sets the timer.
+ * False: the session ended, and the seat may no longer be touched. */
+bool seat_settle(struct gateway *gw, struct seat *seat, struct moment now);
+/* SW_OK when the seat has a desk. */
+int seat_activate(struct gateway *gw, struct seat *seat, mono_time now) SW_NODISCARD;
+/* Ends the session here. is_told: with a close_notify, after which the device handshakes anew. */
+void seat_close(struct gateway *gw, struct seat *seat, bool is_told, struct moment now);
+/* The last job of a seat that is gone came back. */
+void seat_release(struct gateway *gw, struct seat *seat);
+/* Devices that were not heard for too long: offline first, forgotten much later. */
+void seat_silence(struct gateway *gw, struct moment now);
+mono_time seat_silence_due(const struct gateway *gw);
+/* At the gateway's end: what it holds is given back, nothing is told or stored. */
+void seat_abandon(struct gateway *gw, struct seat *seat);
+/* The peer's address as text, without the port. */
+void address_text(const struct address *address, char out[ADDRESS_BYTES]);
+
+/* event.c: what a session told. Returns a ticket that can be confirmed at once, or 0: the session
+ * is not to be called before all its events are handled, as they point into its memory. */
+uint32_t event_handle(struct gateway *gw, struct seat *seat, const struct session_event *event,
+                      struct moment now) SW_NODISCARD;
+
+/* jobs.c */
+int job_submit(struct gateway *gw, struct gateway_job *job, struct seat *seat,
+               struct moment now) SW_NODISCARD;
+int job_submit_read(struct gateway *gw, struct gateway_job *job, struct moment now) SW_NODISCARD;
+
+/* done.c: what became of a job */
+void job_finish(struct gateway *gw, struct gateway_job *job, int code, struct moment now);
+
+/* plan.c: what a device is due */
+void plan_follow(struct gateway *gw, struct seat *seat, const struct app_plan *plan,
+                 struct moment now);
+void plan_looked(struct gateway *gw, struct seat *seat);
+/* Wants a look at the seat's update. */
+void plan_due(struct gateway *gw, struct seat *seat, enum update_cause cause);
+/* Looks, as many as may be in flight. */
+void plan_pump(struct gateway *gw, struct moment now);
+void plan_product(struct gateway *gw, uint16_t product, struct moment now);
+void plan_candidates(struct gateway *gw, struct gateway_job *job, int code, struct moment now);
+/* Tells the device what it is to be told. */
+void plan_wishes(struct gateway *gw, struct seat *seat, struct moment now);
+void plan_close(struct gateway *gw);
+
+/* transfer.c */
+void transfer_start(struct gateway *gw, struct seat *seat, const struct app_offer *offer,
+                    struct moment now);
+void transfer_cancel(struct gateway *gw, struct seat *seat, struct moment now);
+void transfer_event(struct gateway *gw, struct seat *seat, const struct session_event *event,
+                    struct moment now);
+void transfer_image(struct gateway *gw, struct gateway_job *job, int code, struct moment now);
+void transfer_moved(struct gateway *gw, struct seat *seat, const struct gateway_job *job, int code,
+                    struct moment now);
+void transfer_ended(struct gateway *gw, struct seat *seat, const struct gateway_job *job, int code,
+                    struct moment now);
+/* Submits what is due of it: a move, its end, its progress. */
+void transfer_pump(struct gateway *gw, struct seat *seat, struct moment now);
+mono_time transfer_deadline(const struct desk *desk);
+/* The session goes away: the update is due again at the device's next word. */
+void transfer_drop(struct gateway *gw, struct seat *seat, struct moment now);
+
+/* keep.c: sessions at rest */
+void keep_reserve(struct gateway *gw, struct seat *seat, struct moment now);
+void keep_saved(struct gateway *gw, struct seat *seat, const struct gateway_job *job, int code,
+                struct moment now);
+void keep_forget(struct gateway *gw, const struct seat *seat, struct moment now);
+void keep_restore(struct gateway *gw, struct moment now);
+void keep_restored(struct gateway *gw, struct gateway_job *job, int code, struct moment now);
+void keep_drain(struct gateway *gw, struct moment now);
+/* Keeps a datagram until the reservation is there, and gives it again then. */
+void keep_hold(struct gateway *gw, struct seat *seat, gateway_path path, const struct address *from,
+               struct span bytes, struct moment now);
+void keep_let_go(struct gateway *gw, struct seat *seat, struct moment now);
+
+/* command.c */
+void command_answer(struct gateway *gw, struct seat *seat, const struct session_event *event);
+void command_heard(struct gateway *gw, struct seat *seat);
+void command_unreachable(struct gateway *gw, struct seat *seat);
+void command_tick(struct gateway *gw, struct desk *desk, mono_time now);
+mono_time command_deadline(const struct desk *desk);
+void command_drop(struct gateway *gw, struct desk *desk);
+
+#endif

@@ -1,0 +1,175 @@
+/* From the first datagram to a session. A ClientHello costs nothing but its answer until the cookie
+ * has come back from the address; then one bounded piece of memory, until the handshake is over. It
+ * stays for a while after that, to repeat our last flight for a peer that missed it. */
+#include "gateway/gateway.h"
+
+#define COOKIE_ROTATE_MS 300000
+
+static void hello_send(struct gateway *gw, gateway_path path, const struct address *peer) {
+    if (gw->out.box.count > 0) {
+        gw->counters.datagrams_out += gw->out.box.count;
+        gw->ports.send(gw->ports.ctx, path, peer, &gw->out.box);
+        outbox_clear(&gw->out.box);
+    }
+}
+
+void hello_rotate(struct gateway *gw) {
+    uint8_t secret[DTLS_COOKIE_SECRET];
+    gw->ports.entropy(gw->ports.ctx, secret, sizeof secret);
+    dtls_endpoint_rotate_cookie(gw->endpoint, secret);
+    crypto_wipe(secret, sizeof secret);
+}
+
+/* The handshake's own output first: what the device says next is an answer to it. */
+static void hello_established(struct gateway *gw, struct half *half, struct span rest,
+                              struct moment now) {
+    struct dtls_session dtls;
+    struct session session;
+    struct address peer = half->peer;
+    gateway_path path = half->path;
+    const struct p256_point *key = dtls_handshake_peer(&half->hs);
+    if (key == NULL) {
+        gw->counters.handshakes_failed++;
+        half_remove(&gw->halves, half);
+        return;
+    }
+    dtls_handshake_session(&half->hs, &dtls);
+    session_init(&session, &dtls, &peer, now.mono);
+    struct seat *seat = seat_open(gw, &session, key, path, now);
+    crypto_wipe(&dtls, sizeof dtls);
+    crypto_wipe(&session, sizeof session);
+    if (seat == NULL) {
+        gw->counters.handshakes_failed++;
+        half_remove(&gw->halves, half);
+        return;
+    }
+    gw->counters.handshakes_done++;
+    half->is_established = true;
+    half_deadline(&gw->halves, half, mono_add_ms(now.mono, HALF_LINGER_MS));
+    if (rest.len > 0) {
+        seat_datagram(gw, seat, path, &peer, rest, now);
+    }
+}
+
+static void half_step(struct gateway *gw, struct half *half, const struct dtls_step *step,
+                      struct span datagram, struct moment now) {
+    hello_send(gw, half->path, &half->peer);
+    switch (step->event) {
+    case DTLS_EVENT_NONE:
+        if (!half->is_established) {
+            half_deadline(&gw->halves, half, dtls_handshake_deadline(&half->hs));
+        }
+        break;
+    case DTLS_EVENT_ESTABLISHED:
+        hello_established(gw, half,
+                          step->consumed < datagram.len ? span_of(datagram.data + step->consumed,
+                                                                  datagram.len - step->consumed)
+                                                        : span_of(NULL, 0),
+                          now);
+        break;
+    case DTLS_EVENT_NEED_PSK: /* not offered by this endpoint */
+    case DTLS_EVENT_FAILED:
+        if (!half->is_established) {
+            gw->counters.handshakes_failed++;
+        }
+        half_remove(&gw->halves, half);
+        break;
+    }
+}
+
+void hello_continue(struct gateway *gw, struct half *half, struct span bytes, struct moment now) {
+    struct dtls_step step = {0};
+    dtls_handshake_input(&half->hs, gw->endpoint, bytes, now.mono, &gw->out.box, &step);
+    half_step(gw, half, &step, bytes, now);
+}
+
+static void hello_accept(struct gateway *gw, gateway_path path, const struct address *from,
+                         struct span bytes, struct moment now) {
+    uint8_t cid[DTLS_CID_BYTES];
+    uint8_t entropy[DTLS_HANDSHAKE_ENTROPY];
+    unsigned evicted = 0;
+    do {
+        gw->ports.entropy(gw->ports.ctx, cid, sizeof cid);
+    } while (table_by_cid(&gw->table, span_of(cid, sizeof cid)) != NULL ||
+             half_by_cid(&gw->halves, span_of(cid, sizeof cid)) != NULL);
+    struct half *half = half_add(&gw->halves, from, path, cid, &evicted);
+    gw->counters.handshakes_evicted += evicted;
+    if (half == NULL) {
+        gw->counters.dropped_busy++;
+        return;
+    }
+    gw->ports.entropy(gw->ports.ctx, entropy, sizeof entropy);
+    struct dtls_step step = {0};
+    int status = dtls_handshake_accept(&half->hs, gw->endpoint, bytes, cid, entropy, now.mono,
+                                       &gw->out.box, &step);
+    crypto_wipe(entropy, sizeof entropy);
+    if (status != SW_OK) {
+        hello_send(gw, path, from);
+        gw->counters.handshakes_failed++;
+        half_remove(&gw->halves, half);
+        return;
+    }
+    gw->counters.handshakes_started++;
+    half_step(gw, half, &step, bytes, now);
+}
+
+void hello_datagram(struct gateway *gw, gateway_path path, const struct address *from,
+                    struct span bytes, const struct dtls_sorted *sorted, struct moment now) {
+    struct half *half = half_by_address(&gw->halves, from);
+    if (!sorted->is_hello) {
+        if (half == NULL) {
+            gw->counters.dropped_unknown++;
+            return;
+        }
+        hello_continue(gw, half, bytes, now);
+        return;
+    }
+    const char *why = NULL;
+    switch (dtls_server_hello(gw->endpoint, from, bytes, &gw->out.box, &why)) {
+    case DTLS_HELLO_DROP:
+        gw->counters.dropped_hello++;
+        break;
+    case DTLS_HELLO_REPLY:
+        gw->counters.hellos_cookie++;
+        hello_send(gw, path, from);
+        break;
+    case DTLS_HELLO_ACCEPT:
+        /* The same one again: our flight was lost. Another one: the peer has started anew, and
+         * only it can, as the cookie proves the address. */
+        if (half != NULL && dtls_handshake_is_repeat(&half->hs, bytes)) {
+            hello_continue(gw, half, bytes, now);
+            break;
+        }
+        if (half != NULL) {
+            half_remove(&gw->halves, half);
+        }
+        hello_accept(gw, path, from, bytes, now);
+        break;
+    }
+}
+
+/* Its Hello was confirmed: the device has our last flight. */
+void hello_done(struct gateway *gw, const struct seat *seat) {
+    struct half *half =
+        half_by_cid(&gw->halves, span_of(seat->session.dtls.cid_in, DTLS_CID_BYTES));
+    if (half != NULL && half->is_established) {
+        half_remove(&gw->halves, half);
+    }
+}
+
+void hello_tick(struct gateway *gw, struct moment now) {
+    while (mono_reached(now.mono, heap_deadline(&gw->halves.heap))) {
+        struct half *half = half_at(&gw->halves, heap_first(&gw->halves.heap));
+        if (half->is_established) {
+            half_remove(&gw->halves, half);
+            continue;
+        }
+        struct dtls_step step = {0};
+        dtls_handshake_timer(&half->hs, gw->endpoint, now.mono, &gw->out.box, &step);
+        half_step(gw, half, &step, span_of(NULL, 0), now);
+    }
+    if (mono_reached(now.mono, gw->cookie_due)) {
+        hello_rotate(gw);
+        gw->cookie_due = mono_add_ms(now.mono, COOKIE_ROTATE_MS);
+    }
+}

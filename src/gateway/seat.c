@@ -1,0 +1,374 @@
+/* One session's life at the gateway: opened by a handshake or from the store, fed with datagrams
+ * and time, quiet between words, closed by its device, a newer session, long silence or an
+ * operator.
+ *
+ * After whatever touched the session, seat_settle brings everything to rest: what is to be sent is
+ * sent, what the session told becomes store jobs, what the device is to be told is told, and the
+ * timer is set. Nothing else reads gw->out. */
+#include "gateway/gateway.h"
+
+#include "slipway/util/check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define UNNAMED_MS   120000 /* for a Hello after the handshake */
+#define IDLE_LOOK_MS 5000   /* between looks whether a desk can be taken back */
+#define BUSY_MS      200    /* before trying again what the store refused */
+#define FULL_ROUNDS  64     /* of a session whose output fills the box */
+#define ALERT_CLOSE  "\x01\x00"
+
+static const char hex_digits[] = "0123456789abcdef";
+
+void address_text(const struct address *address, char out[ADDRESS_BYTES]) {
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    size_t at = 0;
+    if (memcmp(address->ip, mapped, sizeof mapped) == 0) {
+        for (unsigned n = 12; n < 16; n++) {
+            uint8_t v = address->ip[n];
+            if (v >= 100) {
+                out[at++] = (char)('0' + v / 100);
+            }
+            if (v >= 10) {
+                out[at++] = (char)('0' + v / 10 % 10);
+            }
+            out[at++] = (char)('0' + v % 10);
+            out[at++] = '.';
+        }
+        out[at - 1] = '\0';
+        return;
+    }
+    for (unsigned n = 0; n < 16; n += 2) {
+        unsigned word = (unsigned)address->ip[n] << 8 | address->ip[n + 1];
+        bool started = false;
+        for (int shift = 12; shift >= 0; shift -= 4) {
+            unsigned digit = word >> shift & 15U;
+            if (digit != 0 || started || shift == 0) {
+                out[at++] = hex_digits[digit];
+                started = true;
+            }
+        }
+        out[at++] = ':';
+    }
+    out[at - 1] = '\0';
+}
+
+/* Room for one more: the one that was heard longest ago goes. Its row stays out of the way too. */
+static bool seat_make_room(struct gateway *gw, struct moment now) {
+    struct seat *oldest = NULL;
+    for (unsigned list = 0; list < SEAT_LISTS; list++) {
+        struct seat *seat = table_oldest(&gw->table, (enum seat_list)list);
+        if (seat != NULL && (oldest == NULL || seat->session.heard.us < oldest->session.heard.us)) {
+            oldest = seat;
+        }
+    }
+    if (oldest == NULL) {
+        return false;
+    }
+    gw->counters.sessions_evicted++;
+    seat_close(gw, oldest, false, now);
+    return gw->table.seats.count < gw->config.sessions_max;
+}
+
+struct seat *seat_open(struct gateway *gw, const struct session *session,
+                       const struct p256_point *key, gateway_path path, struct moment now) {
+    if (gw->table.seats.count >= gw->config.sessions_max && !seat_make_room(gw, now)) {
+        return NULL;
+    }
+    struct seat *seat = table_add(&gw->table, session, path, SEAT_OFFLINE);
+    if (seat == NULL) {
+        return NULL;
+    }
+    seat->key = *key;
+    table_deadline(&gw->table, seat, mono_add_ms(now.mono, UNNAMED_MS));
+    return seat;
+}
+
+void seat_release(struct gateway *gw, struct seat *seat) {
+    if (seat->is_gone && seat->jobs == 0) {
+        table_free_seat(&gw->table, seat);
+    }
+}
+
+static void desk_return(struct gateway *gw, struct desk *desk) {
+    command_drop(gw, desk);
+    for (uint32_t n = 0; n < desk->held_count; n++) {
+        free(desk->held[n]);
+    }
+    pool_give(&gw->desks, desk->number);
+}
+
+void seat_close(struct gateway *gw, struct seat *seat, bool is_told, struct moment now) {
+    SW_CHECK(!seat->is_gone);
+    if (is_told) {
+        uint8_t record[64];
+        struct writer w = writer_of(record, sizeof record);
+        if (dtls_seal(gw->crypto, &seat->session.dtls, DTLS_ALERT, span_of(ALERT_CLOSE, 2), &w) ==
+            SW_OK) {
+            outbox_clear(&gw->out.box);
+            uint8_t *room = outbox_begin(&gw->out.box, w.at);
+            memcpy(room, record, w.at);
+            outbox_commit(&gw->out.box, w.at);
+            gw->counters.datagrams_out++;
+            gw->ports.send(gw->ports.ctx, seat->path, &seat->session.peer, &gw->out.box);
+        }
+        session_out_clear(&gw->out);
+    }
+    if (seat->is_stored) {
+        keep_forget(gw, seat, now);
+    }
+    transfer_drop(gw, seat, now);
+    table_remove(&gw->table, seat);
+    (void)session_close(&seat->session);
+    if (seat->desk != NULL) {
+        desk_return(gw, seat->desk);
+        seat->desk = NULL;
+    }
+    seat->is_gone = true;
+    seat_release(gw, seat);
+}
+
+int seat_activate(struct gateway *gw, struct seat *seat, mono_time now) {
+    if (seat->desk != NULL) {
+        return SW_OK;
+    }
+    uint32_t number = pool_take(&gw->desks);
+    if (number == POOL_NONE) {
+        return SW_E_FULL;
+    }
+    struct desk *desk = pool_item(&gw->desks, number);
+    desk->number = number;
+    desk->seat = seat->number;
+    seat->desk = desk;
+    session_attach(&seat->session, &desk->work, now);
+    return SW_OK;
+}
+
+static bool desk_is_idle(const struct desk *desk) {
+    bool asked = false;
+    for (size_t n = 0; n < REQUESTS_MAX; n++) {
+        asked = asked || desk->requests[n].is_used;
+    }
+    return !asked && desk->held_count == 0 && desk->transfer.step == TRANSFER_NONE &&
+           desk->wish_pending == APP_TELL_NOTHING && desk->wish_forced == APP_TELL_NOTHING;
+}
+
+static void seat_timer(struct gateway *gw, struct seat *seat, struct moment now) {
+    mono_time deadline = mono_earlier(session_deadline(&seat->session), seat->retry);
+    struct desk *desk = seat->desk;
+    if (desk != NULL && seat->jobs == 0 && desk_is_idle(desk) &&
+        session_is_idle(&seat->session, now.mono)) {
+        (void)session_detach(&seat->session);
+        desk_return(gw, desk);
+        seat->desk = desk = NULL;
+    }
+    if (desk != NULL) {
+        deadline = mono_earlier(deadline, mono_add_ms(now.mono, IDLE_LOOK_MS));
+        deadline = mono_earlier(deadline, transfer_deadline(desk));
+        deadline = mono_earlier(deadline, command_deadline(desk));
+    }
+    if (!seat->session.is_known) {
+        deadline = mono_earlier(deadline, mono_add_ms(seat->session.heard, UNNAMED_MS));
+    }
+    table_deadline(&gw->table, seat, deadline);
+}
+
+static void seat_flush(struct gateway *gw, const struct seat *seat) {
+    if (gw->out.box.count > 0) {
+        gw->counters.datagrams_out += gw->out.box.count;
+        gw->ports.send(gw->ports.ctx, seat->path, &seat->session.peer, &gw->out.box);
+        outbox_clear(&gw->out.box);
+    }
+}
+
+bool seat_settle(struct gateway *gw, struct seat *seat, struct moment now) {
+    struct session_event events[SESSION_EVENTS_MAX];
+    uint32_t tickets[SESSION_EVENTS_MAX];
+    for (unsigned round = 0; round < FULL_ROUNDS; round++) {
+        seat_flush(gw, seat);
+        size_t count = gw->out.event_count;
+        memcpy(events, gw->out.events, count * sizeof events[0]);
+        session_out_clear(&gw->out);
+        /* Events point into the session's memory: nothing below calls the session before the last
+         * one is handled, except to end it. */
+        for (size_t n = 0; n < count; n++) {
+            if (events[n].kind == SESSION_EVENT_CLOSED) {
+                gw->counters.sessions_closed++;
+                seat_close(gw, seat, false, now);
+                return false;
+            }
+            tickets[n] = event_handle(gw, seat, &events[n], now);
+        }
+        for (size_t n = 0; n < count; n++) {
+            if (tickets[n] != 0) {
+                session_confirm(&seat->session, gw->crypto, tickets[n], now.mono, &gw->out);
+            }
+        }
+        plan_wishes(gw, seat, now);
+        transfer_pump(gw, seat, now);
+        if (gw->out.box.count == 0 && gw->out.event_count == 0) {
+            break;
+        }
+    }
+    keep_reserve(gw, seat, now);
+    seat_timer(gw, seat, now);
+    return true;
+}
+
+/* An authentic word came from the peer. */
+static void seat_heard(struct gateway *gw, struct seat *seat, struct moment now) {
+    table_list(&gw->table, seat, seat->is_cellular ? SEAT_ONLINE_CELLULAR : SEAT_ONLINE);
+    command_heard(gw, seat);
+    if (!seat->is_served) {
+        return;
+    }
+    if (seat->is_owed) {
+        seat->is_owed = false;
+        plan_due(gw, seat, UPDATE_CAUSE_RULES);
+    }
+    if (!seat->is_present && seat->session.is_known && !seat->session.is_resumed) {
+        struct gateway_job *job = job_new(JOB_ONLINE, 0);
+        if (job != NULL) {
+            job->device = seat->session.device;
+            job->u.is_online = true;
+        }
+        /* Refused: the next word tells it. */
+        seat->is_present = job_submit(gw, job, seat, now) == SW_OK;
+        plan_due(gw, seat, UPDATE_CAUSE_RULES);
+    }
+}
+
+void seat_datagram(struct gateway *gw, struct seat *seat, gateway_path path,
+                   const struct address *from, struct span bytes, struct moment now) {
+    mono_time heard = seat->session.heard;
+    struct address peer = seat->session.peer;
+    const char *why = NULL;
+    int status = SW_E_FULL;
+    for (unsigned round = 0; round < FULL_ROUNDS && status == SW_E_FULL; round++) {
+        session_out_clear(&gw->out);
+        table_moving(&gw->table, seat);
+        status = session_input(&seat->session, gw->crypto, from, bytes, now.mono, now.wall,
+                               &gw->out, &why);
+        if (table_moved(&gw->table, seat) != SW_OK) {
+            /* Not found by address any more: the device makes a new handshake. */
+            seat_close(gw, seat, false, now);
+            return;
+        }
+        if (status == SW_E_STATE) {
+            status = seat_activate(gw, seat, now.mono);
+            if (status != SW_OK) {
+                gw->counters.dropped_busy++;
+                return;
+            }
+            status = SW_E_FULL; /* again */
+        } else if (status == SW_E_FULL) {
+            if (!seat_settle(gw, seat, now)) {
+                return;
+            }
+        }
+    }
+    if (status == SW_E_LIMIT) {
+        keep_hold(gw, seat, path, from, bytes, now);
+    } else if (status != SW_OK || why != NULL) {
+        gw->counters.dropped_session++;
+    }
+    if (!address_equal(&peer, &seat->session.peer) || address_equal(from, &seat->session.peer)) {
+        seat->path = path;
+    }
+    if (seat->session.heard.us != heard.us || (status == SW_OK && why == NULL)) {
+        seat_heard(gw, seat, now);
+    }
+    (void)seat_settle(gw, seat, now);
+}
+
+void seat_tick(struct gateway *gw, struct seat *seat, struct moment now) {
+    if (!seat->session.is_known &&
+        mono_reached(now.mono, mono_add_ms(seat->session.heard, UNNAMED_MS))) {
+        gw->counters.sessions_expired++;
+        seat_close(gw, seat, false, now);
+        return;
+    }
+    if (mono_reached(now.mono, seat->retry)) {
+        seat->retry = MONO_NEVER;
+        seat->is_settling = false;
+        plan_due(gw, seat, UPDATE_CAUSE_RULES);
+    }
+    if (seat->desk != NULL) {
+        command_tick(gw, seat->desk, now.mono);
+        session_out_clear(&gw->out);
+        session_tick(&seat->session, gw->crypto, now.mono, &gw->out);
+    }
+    (void)seat_settle(gw, seat, now);
+}
+
+static int64_t silence_limit_ms(const struct gateway *gw, unsigned list) {
+    switch ((enum seat_list)list) {
+    case SEAT_ONLINE:
+        return (int64_t)gw->config.offline_after_s * 1000;
+    case SEAT_ONLINE_CELLULAR:
+        return (int64_t)gw->config.offline_cellular_s * 1000;
+    case SEAT_OFFLINE:
+    case SEAT_LISTS:
+        break;
+    }
+    return (int64_t)gw->config.idle_days * 86400000;
+}
+
+mono_time seat_silence_due(const struct gateway *gw) {
+    mono_time due = MONO_NEVER;
+    for (unsigned list = 0; list < SEAT_LISTS; list++) {
+        const struct seat *seat = table_oldest(&gw->table, (enum seat_list)list);
+        if (seat != NULL) {
+            due = mono_earlier(due, mono_add_ms(seat->session.heard, silence_limit_ms(gw, list)));
+        }
+    }
+    return due.us < gw->silence_due.us ? gw->silence_due : due;
+}
+
+/* The oldest of that list is past its time. False when the store takes no more jobs now. */
+static bool seat_fell_silent(struct gateway *gw, struct seat *seat, struct moment now) {
+    if (seat->list == SEAT_OFFLINE) {
+        gw->counters.sessions_expired++;
+        seat_close(gw, seat, false, now);
+        return true;
+    }
+    if (seat->is_present) {
+        struct gateway_job *job = job_new(JOB_ONLINE, 0);
+        if (job != NULL) {
+            job->device = seat->session.device;
+            job->u.is_online = false;
+        }
+        if (job_submit(gw, job, seat, now) != SW_OK) {
+            return false;
+        }
+        seat->is_present = false;
+    }
+    table_list(&gw->table, seat, SEAT_OFFLINE);
+    return true;
+}
+
+/* Silence is judged at the old ends of the lists, where it is longest. */
+void seat_silence(struct gateway *gw, struct moment now) {
+    for (unsigned list = 0; list < SEAT_LISTS; list++) {
+        int64_t limit_ms = silence_limit_ms(gw, list);
+        struct seat *seat;
+        while ((seat = table_oldest(&gw->table, (enum seat_list)list)) != NULL &&
+               mono_reached(now.mono, mono_add_ms(seat->session.heard, limit_ms))) {
+            if (!seat_fell_silent(gw, seat, now)) {
+                gw->silence_due = mono_add_ms(now.mono, BUSY_MS);
+                return;
+            }
+        }
+    }
+}
+
+void seat_abandon(struct gateway *gw, struct seat *seat) {
+    if (seat->desk != NULL) {
+        if (seat->desk->transfer.image != NULL) {
+            images_leave(&gw->images, seat->desk->transfer.image);
+        }
+        (void)session_close(&seat->session);
+        desk_return(gw, seat->desk);
+        seat->desk = NULL;
+    }
+}
