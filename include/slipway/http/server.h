@@ -19,6 +19,7 @@ struct http_config {
     unsigned connections_max;         /* 0 = 12000 */
     unsigned address_connections_max; /* per client address; 0 = no limit */
     unsigned address_requests_max;    /* per client address and 5 minutes; 0 = no limit */
+    unsigned address_logins_max;      /* tries to log in, likewise; 0 = no limit */
     unsigned idle_timeout_s;          /* of a connection without a request under way; 0 = 30 */
     unsigned request_timeout_s;       /* for receiving one whole request; 0 = 120 */
     unsigned device_timeout_ms;       /* for a device's answer; 0 = 10000 */

@@ -1,0 +1,165 @@
+/* What needs the device itself: ping, functions, variables, vitals. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "http/devices.h"
+#include "http/handlers.h"
+#include "http/pages.h"
+
+struct exists {
+    const struct device_id *id;
+    struct device device;
+};
+
+static int run_exists(struct app_tx *tx, void *arg) {
+    struct exists *exists = arg;
+    return app_device_get(tx, 0, exists->id, &exists->device);
+}
+
+bool device_exists(struct request *rq, const struct device_id *id) {
+    struct exists exists = {.id = id};
+    struct reply unused = rq->reply;
+    bool found = request_read(rq, run_exists, &exists);
+    if (!found) {
+        reply_close(&rq->reply);
+        rq->reply = unused;
+    }
+    return found;
+}
+
+static void after_ping(struct request *rq, const struct device_reply *answer) {
+    reply_json(&rq->reply, 200,
+               json_pack("{s:b, s:b}", "online", (int)(answer->status == SW_OK), "ok", 1));
+}
+
+void handle_devices_ping(struct request *rq) {
+    struct device_command command = {.kind = DEVICE_COMMAND_PING, .device = rq->device.id};
+    request_command(rq, &command, after_ping);
+}
+
+static void after_function(struct request *rq, const struct device_reply *answer) {
+    char id[DEVICE_ID_DIGITS + 1];
+    device_id_text(&rq->device.id, id);
+    if (answer->status == SW_E_NOT_FOUND) {
+        reply_missing(&rq->reply, "Function %s not found", request_param(rq, "function"));
+    } else if (answer->status != SW_OK) {
+        reply_json(&rq->reply, 400, json_pack("{s:b, s:s}", "ok", 0, "error", "Timed out."));
+    } else {
+        reply_json(&rq->reply, 200,
+                   json_pack("{s:s, s:o, s:b, s:i}", "id", id, "name", page_text(rq->device.name),
+                             "connected", 1, "return_value", (int)answer->return_value));
+    }
+}
+
+void handle_device_function(struct request *rq) {
+    struct fields fields = request_fields(rq);
+    const char *name = request_param(rq, "function");
+    const char *args = fields_lines(&fields, "args", FIELD_OPTIONAL, DEVICE_ARGUMENT_MAX);
+    const char *arg = fields_lines(&fields, "arg", FIELD_OPTIONAL, DEVICE_ARGUMENT_MAX);
+    const char *params = fields_lines(&fields, "params", FIELD_OPTIONAL, DEVICE_ARGUMENT_MAX);
+    if (!fields_end(&fields)) {
+        return;
+    }
+    if (strlen(name) > DEVICE_NAME_MAX) {
+        reply_missing(&rq->reply, "Function %s not found", name);
+        return;
+    }
+    const char *argument = args != NULL ? args : arg != NULL ? arg : params;
+    struct device_command command = {.kind = DEVICE_COMMAND_FUNCTION,
+                                     .device = rq->device.id,
+                                     .name = span_text(name),
+                                     .argument = span_text(argument != NULL ? argument : "")};
+    request_command(rq, &command, after_function);
+}
+
+static json_t *page_value(const struct device_reply *answer) {
+    switch (answer->value_kind) {
+    case DEVICE_VALUE_TEXT:
+        return page_bytes((const char *)answer->value.data, answer->value.len);
+    case DEVICE_VALUE_NUMBER:
+        return answer->number == (double)(int64_t)answer->number
+                   ? json_integer((int64_t)answer->number)
+                   : json_real(answer->number);
+    case DEVICE_VALUE_BOOL:
+        return json_boolean(answer->number != 0);
+    case DEVICE_VALUE_NONE:
+        break;
+    }
+    return json_null();
+}
+
+static void after_variable(struct request *rq, const struct device_reply *answer) {
+    if (answer->status == SW_E_NOT_FOUND) {
+        reply_missing(&rq->reply, "Variable not found");
+        return;
+    }
+    if (answer->status != SW_OK) {
+        reply_json(&rq->reply, 408, json_pack("{s:s}", "error", "Timed out."));
+        return;
+    }
+    json_t *value = page_value(answer);
+    const char *format = request_query(rq, "format");
+    if (format != NULL && strcmp(format, "raw") == 0) {
+        char *raw = json_is_string(value) ? strdup(json_string_value(value))
+                                          : json_dumps(value, JSON_ENCODE_ANY);
+        json_decref(value);
+        reply_bytes(&rq->reply, 200, "text/plain; charset=utf-8", raw,
+                    raw != NULL ? strlen(raw) : 0);
+        return;
+    }
+    char id[DEVICE_ID_DIGITS + 1];
+    device_id_text(&rq->device.id, id);
+    reply_json(&rq->reply, 200,
+               json_pack("{s:s, s:o, s:{s:o, s:s, s:b, s:o}}", "name",
+                         request_param(rq, "variable"), "result", value, "coreInfo", "name",
+                         page_text(rq->device.name), "deviceID", id, "connected", 1,
+                         "last_handshake_at", page_time(rq->device.handshake_ms)));
+}
+
+void handle_device_variable(struct request *rq) {
+    const char *name = request_param(rq, "variable");
+    if (strlen(name) > DEVICE_NAME_MAX) {
+        reply_missing(&rq->reply, "Variable not found");
+        return;
+    }
+    struct device_command command = {
+        .kind = DEVICE_COMMAND_VARIABLE, .device = rq->device.id, .name = span_text(name)};
+    request_command(rq, &command, after_variable);
+}
+
+static void after_vitals(struct request *rq, const struct device_reply *answer) {
+    if (answer->status == SW_OK) {
+        reply_json(&rq->reply, 200, json_pack("{s:b}", "ok", 1));
+    } else {
+        reply_json(&rq->reply, 500,
+                   json_pack("{s:b, s:i, s:[{s:s}]}", "ok", 0, "code", 500, "errors", "error",
+                             "Timed out, didn't hear back from device service"));
+    }
+}
+
+void handle_vitals_update(struct request *rq) {
+    struct device_command command = {.kind = DEVICE_COMMAND_VITALS, .device = rq->device.id};
+    request_command(rq, &command, after_vitals);
+}
+
+/* The metrics as the device described them last; decoded only when they came as JSON. */
+void handle_vitals_last(struct request *rq) {
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    int rc = app_device_described(rq->tx, &rq->device.id, 4, &bytes, &len);
+    if (rc == SW_E_NOT_FOUND) {
+        reply_missing(&rq->reply, "The device has sent no diagnostics yet.");
+        return;
+    }
+    if (!handler_ok(rq, rc)) {
+        return;
+    }
+    char id[DEVICE_ID_DIGITS + 1];
+    device_id_text(&rq->device.id, id);
+    json_t *payload = json_loadb((const char *)bytes, len, 0, NULL);
+    free(bytes);
+    reply_json(&rq->reply, 200,
+               json_pack("{s:{s:o, s:s, s:o}}", "diagnostics", "updated_at",
+                         page_time(rq->device.heard_ms), "deviceID", id, "payload",
+                         payload != NULL ? payload : json_object()));
+}

@@ -1,0 +1,12 @@
+#ifndef SLIPWAY_HTTP_DEVICES_H
+#define SLIPWAY_HTTP_DEVICES_H
+
+#include "http/request.h"
+
+/* The device object with what belongs to it from other tables. In a read view. */
+json_t *device_page(struct app_tx *tx, const struct device *device, bool is_detail);
+
+/* Whether there is such a device, of whichever product. On a worker. */
+bool device_exists(struct request *rq, const struct device_id *id);
+
+#endif

@@ -1,0 +1,64 @@
+/* The inside of struct http_server, for the files that share its threads. */
+#ifndef SLIPWAY_HTTP_DOOR_H
+#define SLIPWAY_HTTP_DOOR_H
+
+#include <stdatomic.h>
+
+#include "http/hub.h"
+#include "http/limits.h"
+#include "http/request.h"
+#include "slipway/http/server.h"
+#include "slipway/sys/thread.h"
+
+#define DOOR_WORKERS_MAX 64
+#define DOOR_READERS_MAX 160
+
+/* One read-only view of the database for whoever runs a handler; there are as many as threads, so
+ * one is always free. */
+struct reader_slot {
+    atomic_flag is_taken;
+    struct store *reader;
+};
+
+struct http_server {
+    struct http_config config; /* with the defaults filled in */
+    struct app *app;
+    struct http_ports ports;
+    struct MHD_Daemon *daemon;
+    uint16_t port;
+    struct mailbox work; /* requests for the workers */
+    size_t worker_count;
+    struct thread workers[DOOR_WORKERS_MAX];
+    struct hub hub;
+    struct limits requests; /* by client address */
+    struct limits logins;
+    size_t reader_count;
+    struct reader_slot readers[DOOR_READERS_MAX];
+    atomic_uint under_way; /* requests between their first and last call */
+    atomic_uint suspended; /* of them with a worker or a device; streams not counted */
+    atomic_bool is_draining;
+    uint64_t id_seed; /* of request ids */
+    atomic_uint_fast64_t id_next;
+    mono_time started;
+};
+
+/* request.c. Runs the handler, or goes on after a device's answer. */
+void request_run(struct request *rq);
+/* On a worker: runs it, then passes it on. */
+void request_work(struct request *rq);
+/* Hands a suspended request to the workers. Any thread. */
+void request_requeue(struct request *rq);
+/* Gives it back to its connection. Any thread. */
+void request_resume(struct request *rq);
+
+struct store *reader_acquire(struct http_server *server);
+void reader_release(struct http_server *server, struct store *reader);
+
+/* request.c: the callbacks of libmicrohttpd. */
+struct request *request_new(struct http_server *server, struct MHD_Connection *connection,
+                            const char *target);
+void request_free(struct request *rq);
+enum MHD_Result request_call(struct request *rq, const char *method, const char *data,
+                             size_t *data_len);
+
+#endif

@@ -1,0 +1,84 @@
+#include "http/handlers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http/pages.h"
+
+bool handler_ok(struct request *rq, int code) {
+    if (code != SW_OK) {
+        reply_app_error(&rq->reply, code, &rq->tx->error);
+    }
+    return code == SW_OK;
+}
+
+json_t *handler_firmware_page(struct app_tx *tx, const struct firmware *firmware) {
+    struct name_list groups = {0};
+    if (firmware->group_count > 0 &&
+        app_firmware_groups(tx, firmware->product_id, firmware->version, &groups) != SW_OK) {
+        return NULL;
+    }
+    json_t *page = page_firmware(firmware, &groups);
+    free(groups.items);
+    return page;
+}
+
+const char **handler_texts(const json_t *list) {
+    size_t count = json_array_size(list);
+    const char **texts = count > 0 ? calloc(count, sizeof *texts) : NULL;
+    for (size_t i = 0; texts != NULL && i < count; i++) {
+        texts[i] = json_string_value(json_array_get(list, i));
+    }
+    return texts;
+}
+
+bool handler_group_names(struct fields *fields, const char *field, const json_t *list) {
+    size_t count = json_array_size(list);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *name = json_array_get(list, i);
+        if (!group_name_is_valid(json_string_value(name), json_string_length(name))) {
+            fields_fail(fields, field, "a group's name has 1 to %d characters of [a-z0-9_-]",
+                        GROUP_NAME_MAX);
+            return false;
+        }
+    }
+    return true;
+}
+
+enum { TAG_BYTES = 48 };
+
+static void tag_of(char out[TAG_BYTES], int64_t id, int64_t updated_ms) {
+    (void)snprintf(out, TAG_BYTES, "\"%llx-%llx\"", (unsigned long long)id,
+                   (unsigned long long)updated_ms);
+}
+
+/* Whether a list of tags names this one; weak ones count, as they come from caches of ours. */
+static bool tags_have(const char *header, const char *tag) {
+    return strcmp(header, "*") == 0 || strstr(header, tag) != NULL;
+}
+
+bool handler_unchanged(struct request *rq, int64_t id, int64_t updated_ms) {
+    const char *header = request_header(rq, "If-Match");
+    char tag[TAG_BYTES];
+    tag_of(tag, id, updated_ms);
+    if (header == NULL || tags_have(header, tag)) {
+        return true;
+    }
+    reply_header(&rq->reply, "ETag", "%s", tag);
+    reply_error(&rq->reply, 412, "precondition_failed",
+                "Somebody else changed it first: read it again.");
+    return false;
+}
+
+bool handler_tag(struct request *rq, int64_t id, int64_t updated_ms) {
+    char tag[TAG_BYTES];
+    tag_of(tag, id, updated_ms);
+    reply_header(&rq->reply, "ETag", "%s", tag);
+    const char *header = request_header(rq, "If-None-Match");
+    if (header == NULL || !tags_have(header, tag)) {
+        return false;
+    }
+    reply_empty(&rq->reply, 304);
+    return true;
+}

@@ -1,0 +1,93 @@
+/* All handlers of the route table, one file to a resource. Those of GET run inside a read view
+ * (rq->tx); those that write run on a worker. */
+#ifndef SLIPWAY_HTTP_HANDLERS_H
+#define SLIPWAY_HTTP_HANDLERS_H
+
+#include "http/request.h"
+
+#define HANDLERS(X)                                                                                \
+    X(health)                                                                                      \
+    X(openapi)                                                                                     \
+    X(products_list)                                                                               \
+    X(products_create)                                                                             \
+    X(products_get)                                                                                \
+    X(products_edit)                                                                               \
+    X(firmware_upload)                                                                             \
+    X(firmware_list)                                                                               \
+    X(firmware_get)                                                                                \
+    X(firmware_binary)                                                                             \
+    X(firmware_edit)                                                                               \
+    X(firmware_delete)                                                                             \
+    X(firmware_release)                                                                            \
+    X(releases_list)                                                                               \
+    X(impact)                                                                                      \
+    X(groups_list)                                                                                 \
+    X(groups_create)                                                                               \
+    X(groups_get)                                                                                  \
+    X(groups_edit)                                                                                 \
+    X(groups_delete)                                                                               \
+    X(devices_list)                                                                                \
+    X(devices_import)                                                                              \
+    X(devices_batch)                                                                               \
+    X(devices_get)                                                                                 \
+    X(devices_edit)                                                                                \
+    X(devices_remove)                                                                              \
+    X(devices_release_owner)                                                                       \
+    X(devices_ping)                                                                                \
+    X(devices_decision)                                                                            \
+    X(devices_updates)                                                                             \
+    X(updates_list)                                                                                \
+    X(updates_cancel)                                                                              \
+    X(all_devices_list)                                                                            \
+    X(all_devices_claim)                                                                           \
+    X(all_devices_unclaim)                                                                         \
+    X(device_function)                                                                             \
+    X(device_variable)                                                                             \
+    X(oauth_token)                                                                                 \
+    X(tokens_list)                                                                                 \
+    X(tokens_current)                                                                              \
+    X(tokens_revoke_current)                                                                       \
+    X(tokens_revoke)                                                                               \
+    X(tokens_revoke_all)                                                                           \
+    X(user_get)                                                                                    \
+    X(user_identify)                                                                               \
+    X(team_list)                                                                                   \
+    X(team_create)                                                                                 \
+    X(team_edit)                                                                                   \
+    X(team_token)                                                                                  \
+    X(team_remove)                                                                                 \
+    X(events_all)                                                                                  \
+    X(events_product)                                                                              \
+    X(events_device)                                                                               \
+    X(events_publish)                                                                              \
+    X(provisioning)                                                                                \
+    X(serial_number)                                                                               \
+    X(build_targets)                                                                               \
+    X(orgs_list)                                                                                   \
+    X(system_firmware_list)                                                                        \
+    X(system_firmware_upload)                                                                      \
+    X(system_firmware_delete)                                                                      \
+    X(vitals_last)                                                                                 \
+    X(vitals_update)
+
+#define HANDLER_DECLARE(name) route_fn handle_##name;
+HANDLERS(HANDLER_DECLARE)
+#undef HANDLER_DECLARE
+
+/* --- what several of them need --- */
+
+/* A read's failure as the reply. */
+bool handler_ok(struct request *rq, int code);
+/* The firmware as JSON with its groups' names; NULL with a reply on failure. In a read view. */
+json_t *handler_firmware_page(struct app_tx *tx, const struct firmware *firmware);
+/* Borrowed texts of a JSON array of strings: heap array of json_array_size(list); NULL when there
+ * are none or no memory. */
+const char **handler_texts(const json_t *list);
+/* Names in a form that app calls take; false with a 400 reply if one is no group name. */
+bool handler_group_names(struct fields *fields, const char *field, const json_t *list);
+/* "If-Match" against an object's tag: false with the 412 reply if it was changed meanwhile. */
+bool handler_unchanged(struct request *rq, int64_t id, int64_t updated_ms);
+/* Puts the ETag of an object on the reply; true if the client has it already (304 is replied). */
+bool handler_tag(struct request *rq, int64_t id, int64_t updated_ms);
+
+#endif

@@ -1,0 +1,3 @@
+#include "http/openapi.h"
+
+const char openapi_json[] = "{}";

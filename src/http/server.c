@@ -1,0 +1,331 @@
+/* The REST door. One way through it:
+ *
+ *   socket ─> libmicrohttpd's epoll threads ─> request.c (head, limits) ─> router.c ─> admit.c
+ *          ─> body.c ─> the handler: a reader in place, a writer on a worker ─> respond.c
+ *
+ * A request that must wait for the disk or for a device is suspended meanwhile, so a few epoll
+ * threads serve thousands of connections and a slow one costs nobody but itself. Handlers live one
+ * file to a resource and see no libmicrohttpd; what they may and who may ask is in routes.c. */
+#include "slipway/http/server.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "http/door.h"
+#include "slipway/sys/clock.h"
+#include "slipway/sys/entropy.h"
+#include "slipway/sys/log.h"
+#include "slipway/util/check.h"
+
+#define CONNECTION_MEMORY_BYTES (16 * 1024) /* header lines must fit into it too */
+#define LISTEN_BACKLOG          1024
+
+static void config_fill(struct http_config *config) {
+    config->bind = config->bind != NULL ? config->bind : "127.0.0.1";
+    config->threads = config->threads != 0 ? config->threads : 2;
+    config->workers = config->workers != 0 ? config->workers : 16;
+    config->connections_max = config->connections_max != 0 ? config->connections_max : 12000;
+    config->idle_timeout_s = config->idle_timeout_s != 0 ? config->idle_timeout_s : 30;
+    config->request_timeout_s = config->request_timeout_s != 0 ? config->request_timeout_s : 120;
+    config->device_timeout_ms = config->device_timeout_ms != 0 ? config->device_timeout_ms : 10000;
+    config->upload_bytes_max =
+        config->upload_bytes_max != 0 ? config->upload_bytes_max : 16 * 1024 * 1024;
+    config->body_bytes_max = config->body_bytes_max != 0 ? config->body_bytes_max : 1024 * 1024;
+    config->import_bytes_max =
+        config->import_bytes_max != 0 ? config->import_bytes_max : 8 * 1024 * 1024;
+}
+
+/* --- readers --- */
+
+struct store *reader_acquire(struct http_server *server) {
+    static _Thread_local size_t hint; /* the same thread keeps its warm cache */
+    for (size_t i = 0;; i++) {
+        size_t at = (hint + i) % server->reader_count;
+        if (!atomic_flag_test_and_set(&server->readers[at].is_taken)) {
+            hint = at;
+            return server->readers[at].reader;
+        }
+    }
+}
+
+void reader_release(struct http_server *server, struct store *reader) {
+    for (size_t i = 0; i < server->reader_count; i++) {
+        if (server->readers[i].reader == reader) {
+            atomic_flag_clear(&server->readers[i].is_taken);
+            return;
+        }
+    }
+}
+
+static int readers_open(struct http_server *server, struct fault *fault) {
+    size_t wanted = server->config.threads + server->config.workers;
+    for (size_t i = 0; i < wanted; i++) {
+        int rc = app_reader_open(server->app, &server->readers[i].reader, fault);
+        if (rc != SW_OK) {
+            return rc;
+        }
+        atomic_flag_clear(&server->readers[i].is_taken);
+        server->reader_count++;
+    }
+    return SW_OK;
+}
+
+/* --- workers --- */
+
+static void worker_run(void *arg) {
+    struct http_server *server = arg;
+    for (;;) {
+        struct mail *mail = mailbox_wait(&server->work, 1, -1);
+        if (mail == NULL) {
+            return;
+        }
+        request_work((struct request *)mail);
+    }
+}
+
+static int workers_start(struct http_server *server, struct fault *fault) {
+    for (; server->worker_count < server->config.workers; server->worker_count++) {
+        int rc = thread_start(&server->workers[server->worker_count], "http-worker", worker_run,
+                              server, fault);
+        if (rc != SW_OK) {
+            return rc;
+        }
+    }
+    return SW_OK;
+}
+
+/* --- libmicrohttpd --- */
+
+static void *on_target(void *arg, const char *target, struct MHD_Connection *connection) {
+    return request_new(arg, connection, target);
+}
+
+static enum MHD_Result on_call(void *arg, struct MHD_Connection *connection, const char *url,
+                               const char *method, const char *version, const char *data,
+                               size_t *data_len, void **state) {
+    (void)arg;
+    (void)connection;
+    (void)url; /* already decoded, slashes and all: the request keeps the raw one */
+    (void)version;
+    struct request *rq = *state;
+    return rq == NULL ? MHD_NO : request_call(rq, method, data, data_len);
+}
+
+static void on_completed(void *arg, struct MHD_Connection *connection, void **state,
+                         enum MHD_RequestTerminationCode why) {
+    (void)arg;
+    (void)connection;
+    (void)why;
+    if (*state != NULL) {
+        request_free(*state);
+        *state = NULL;
+    }
+}
+
+static void on_message(void *arg, const char *format, va_list args) {
+    (void)arg;
+    char text[256];
+    (void)vsnprintf(text, sizeof text, format, args);
+    text[strcspn(text, "\n")] = '\0';
+    log_note(LOG_DEBUG, "http_library", text);
+}
+
+static int listen_on(const struct http_config *config, uint16_t *port, struct fault *fault) {
+    struct sockaddr_storage storage = {0};
+    struct sockaddr_in *v4 = (struct sockaddr_in *)&storage;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&storage;
+    socklen_t len = 0;
+    if (inet_pton(AF_INET, config->bind, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(config->port);
+        len = sizeof *v4;
+    } else if (inet_pton(AF_INET6, config->bind, &v6->sin6_addr) == 1) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons(config->port);
+        len = sizeof *v6;
+    } else {
+        return fault_set(fault, SW_E_INPUT, "http: %s is not a numeric address", config->bind);
+    }
+    int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int on = 1;
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        bind(fd, (struct sockaddr *)&storage, len) != 0 || listen(fd, LISTEN_BACKLOG) != 0 ||
+        getsockname(fd, (struct sockaddr *)&storage, &len) != 0) {
+        (void)fault_set(fault, SW_E_IO, "http: cannot listen on %s port %u: %s", config->bind,
+                        config->port, strerror(errno));
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        return SW_E_IO;
+    }
+    *port = ntohs(storage.ss_family == AF_INET ? v4->sin_port : v6->sin6_port);
+    return fd;
+}
+
+static int daemon_start(struct http_server *server, struct fault *fault) {
+    const struct http_config *config = &server->config;
+    int fd = listen_on(config, &server->port, fault);
+    if (fd < 0) {
+        return fd;
+    }
+    struct MHD_OptionItem options[16] = {0};
+    size_t n = 0;
+    options[n++] = (struct MHD_OptionItem){MHD_OPTION_LISTEN_SOCKET, fd, NULL};
+    options[n++] =
+        (struct MHD_OptionItem){MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY_BYTES, NULL};
+    options[n++] = (struct MHD_OptionItem){MHD_OPTION_CONNECTION_LIMIT,
+                                           (intptr_t)config->connections_max, NULL};
+    options[n++] = (struct MHD_OptionItem){MHD_OPTION_CONNECTION_TIMEOUT,
+                                           (intptr_t)config->idle_timeout_s, NULL};
+    options[n++] =
+        (struct MHD_OptionItem){MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, NULL};
+    options[n++] =
+        (struct MHD_OptionItem){MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)on_target, server};
+    if (config->address_connections_max != 0) {
+        options[n++] = (struct MHD_OptionItem){MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+                                               (intptr_t)config->address_connections_max, NULL};
+    }
+    if (config->threads > 1) {
+        options[n++] =
+            (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)config->threads, NULL};
+    }
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    if (config->tls_cert_pem != NULL) {
+        flags |= MHD_USE_TLS;
+        options[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0,
+                                               (void *)(uintptr_t)config->tls_cert_pem};
+        options[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0,
+                                               (void *)(uintptr_t)config->tls_key_pem};
+    }
+    options[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
+    server->daemon =
+        MHD_start_daemon(flags, 0, NULL, NULL, on_call, server, MHD_OPTION_EXTERNAL_LOGGER,
+                         on_message, NULL, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    if (server->daemon == NULL) {
+        (void)close(fd);
+        return fault_set(fault, SW_E_IO, "http: cannot start%s",
+                         config->tls_cert_pem != NULL ? " (is the certificate the key's?)" : "");
+    }
+    return SW_OK;
+}
+
+/* --- life --- */
+
+static int config_check(const struct http_config *config, struct fault *fault) {
+    if (config->workers > DOOR_WORKERS_MAX) {
+        return fault_set(fault, SW_E_INPUT, "http: at most %d workers", DOOR_WORKERS_MAX);
+    }
+    if (config->threads + config->workers > DOOR_READERS_MAX) {
+        return fault_set(fault, SW_E_INPUT, "http: at most %d threads and workers together",
+                         DOOR_READERS_MAX);
+    }
+    if ((config->tls_cert_pem == NULL) != (config->tls_key_pem == NULL)) {
+        return fault_set(fault, SW_E_INPUT,
+                         "http: a certificate needs its key, and a key its "
+                         "certificate");
+    }
+    return SW_OK;
+}
+
+int http_server_start(const struct http_config *config, struct app *app,
+                      const struct http_ports *ports, struct http_server **out,
+                      struct fault *fault) {
+    *out = NULL;
+    struct http_server *server = calloc(1, sizeof *server);
+    if (server == NULL) {
+        return fault_set(fault, SW_E_MEMORY, "http: out of memory");
+    }
+    server->config = *config;
+    config_fill(&server->config);
+    server->app = app;
+    server->ports = *ports;
+    server->started = mono_now();
+    uint64_t seeds[3];
+    sys_entropy(seeds, sizeof seeds);
+    server->id_seed = seeds[0];
+    mailbox_init(&server->work, (size_t)server->config.connections_max + 1, NULL, NULL);
+    int rc = config_check(&server->config, fault);
+    if (rc == SW_OK) {
+        rc = limits_init(&server->requests, config->address_requests_max, seeds[1]);
+    }
+    if (rc == SW_OK) {
+        rc = limits_init(&server->logins, config->address_logins_max, seeds[2]);
+    }
+    if (rc == SW_OK) {
+        rc = readers_open(server, fault);
+    }
+    if (rc == SW_OK) {
+        rc = hub_start(&server->hub, server, fault);
+    }
+    if (rc == SW_OK) {
+        rc = workers_start(server, fault);
+    }
+    if (rc == SW_OK) {
+        rc = daemon_start(server, fault);
+    }
+    if (rc != SW_OK) {
+        http_server_stop(server);
+        return rc;
+    }
+    *out = server;
+    return SW_OK;
+}
+
+uint16_t http_server_port(const struct http_server *server) {
+    return server->port;
+}
+
+void http_server_events_ready(struct http_server *server) {
+    hub_events_ready(&server->hub);
+}
+
+unsigned http_server_drain(struct http_server *server, int64_t limit_ms) {
+    if (!atomic_exchange(&server->is_draining, true)) {
+        int fd = MHD_quiesce_daemon(server->daemon);
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        hub_end(&server->hub);
+    }
+    mono_time limit = mono_add_ms(mono_now(), limit_ms);
+    while (atomic_load(&server->under_way) > 0 && !mono_reached(mono_now(), limit)) {
+        (void)usleep(2000);
+    }
+    return atomic_load(&server->under_way);
+}
+
+void http_server_stop(struct http_server *server) {
+    if (server == NULL) {
+        return;
+    }
+    if (server->daemon != NULL) {
+        (void)http_server_drain(server, 0);
+        /* libmicrohttpd may not be stopped while a connection is suspended: workers finish what
+         * they have, calls have been failed by the hub. */
+        while (atomic_load(&server->suspended) > 0) {
+            (void)usleep(1000);
+        }
+    }
+    mailbox_close(&server->work);
+    for (size_t i = 0; i < server->worker_count; i++) {
+        thread_join(&server->workers[i]);
+    }
+    if (server->daemon != NULL) {
+        MHD_stop_daemon(server->daemon);
+    }
+    if (server->hub.server != NULL) {
+        hub_stop(&server->hub);
+    }
+    for (size_t i = 0; i < server->reader_count; i++) {
+        app_reader_close(server->app, server->readers[i].reader);
+    }
+    limits_close(&server->requests);
+    limits_close(&server->logins);
+    mailbox_destroy(&server->work);
+    free(server);
+}

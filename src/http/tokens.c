@@ -1,0 +1,307 @@
+/* OAuth tokens. The pairs of client id and secret that existing clients carry are public knowledge:
+ * they say which program asks and prove nothing, so a client alone gets no token. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "http/admit.h"
+#include "http/door.h"
+#include "http/handlers.h"
+#include "http/pages.h"
+#include "slipway/crypto/secret.h"
+#include "slipway/sys/clock.h"
+#include "slipway/util/check.h"
+
+#define LIFETIME_S     7776000     /* 90 days, what existing clients ask for */
+#define LIFETIME_MAX_S 3153600000L /* 100 years */
+#define PASSWORD_MAX   256
+
+static bool client_is_known(const char *id, const char *secret) {
+    static const char *const known[] = {"particle-api", "particle-cli", "particle"};
+    for (size_t i = 0; i < SW_COUNT(known); i++) {
+        if (strcmp(id, known[i]) == 0 && strcmp(secret, known[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct grant {
+    struct request *rq;
+    const char *client_id, *client_secret;
+    char *basic_user, *basic_password; /* libmicrohttpd's */
+    int64_t lifetime_s;
+    const char *name; /* of the user */
+    struct app_login login;
+    bool matches;
+    struct app_identity identity;
+    const char *text;
+    struct app_token_made made;
+};
+
+static int run_login_begin(struct app_tx *tx, void *arg) {
+    struct grant *grant = arg;
+    return app_login_begin(tx, grant->name, &grant->login);
+}
+
+static int run_login_record(struct app_tx *tx, void *arg) {
+    const struct grant *grant = arg;
+    return app_login_record(tx, grant->login.user.id, grant->matches);
+}
+
+/* Name and password, with the count of failures that locks. false with the reply of OAuth. */
+static bool login(struct request *rq, struct grant *grant, const char *password) {
+    if (!request_read(rq, run_login_begin, grant)) {
+        return false;
+    }
+    /* The slow hash comes first in every case, so that time tells nothing. */
+    grant->matches = app_login_matches(&grant->login, span_text(password));
+    bool is_right = grant->matches && grant->login.user.id != 0 && !grant->login.is_locked;
+    if (grant->login.user.id != 0 && !grant->login.is_locked &&
+        !request_write(rq, run_login_record, grant)) {
+        return false;
+    }
+    if (!is_right) {
+        reply_oauth_error(&rq->reply, 400, "invalid_grant", "User credentials are invalid");
+    }
+    return is_right;
+}
+
+static int run_token_create(struct app_tx *tx, void *arg) {
+    struct grant *grant = arg;
+    struct app_token_new request = {.user_id = grant->login.user.id,
+                                    .client = grant->client_id,
+                                    .lifetime_s = grant->lifetime_s,
+                                    .with_refresh = true};
+    return app_token_create(tx, &request, &grant->made);
+}
+
+static void reply_token(struct request *rq, struct grant *grant) {
+    int64_t expires_in = grant->made.token.expires_ms == 0 ? 0 : grant->lifetime_s;
+    json_t *page = json_pack("{s:s, s:s, s:I}", "token_type", "bearer", "access_token",
+                             grant->made.access, "expires_in", (json_int_t)expires_in);
+    if (grant->made.refresh[0] != '\0') {
+        (void)json_object_set_new(page, "refresh_token", json_string(grant->made.refresh));
+    }
+    reply_header(&rq->reply, "Cache-Control", "no-store");
+    reply_json(&rq->reply, 200, page);
+    crypto_wipe(&grant->made, sizeof grant->made);
+}
+
+static void grant_password(struct request *rq, struct grant *grant, struct fields *fields) {
+    grant->name = fields_text(fields, "username", FIELD_REQUIRED, 1, USER_NAME_BYTES - 1);
+    const char *password = fields_lines(fields, "password", FIELD_REQUIRED, PASSWORD_MAX);
+    if (fields_end(fields) && login(rq, grant, password) &&
+        request_write(rq, run_token_create, grant)) {
+        reply_token(rq, grant);
+    }
+}
+
+static int run_refresh(struct app_tx *tx, void *arg) {
+    struct grant *grant = arg;
+    return app_token_refresh(tx, grant->text, strlen(grant->text), grant->lifetime_s, &grant->made);
+}
+
+static void grant_refresh(struct request *rq, struct grant *grant, struct fields *fields) {
+    grant->text = fields_text(fields, "refresh_token", FIELD_REQUIRED, 1, 128);
+    if (!fields_end(fields)) {
+        return;
+    }
+    struct app_error error = {0};
+    int rc = app_execute(rq->server->app, run_refresh, grant, &error);
+    if (rc == SW_E_AUTH || rc == SW_E_NOT_FOUND || rc == SW_E_INPUT) {
+        reply_oauth_error(&rq->reply, 400, "invalid_grant", "Refresh token is invalid");
+    } else if (rc != SW_OK) {
+        reply_app_error(&rq->reply, rc, &error);
+    } else {
+        reply_token(rq, grant);
+    }
+}
+
+static int run_verify(struct app_tx *tx, void *arg) {
+    struct grant *grant = arg;
+    return app_token_verify(tx, grant->text, strlen(grant->text), &grant->identity);
+}
+
+/* An API user's name and token are a client's id and secret; they buy a token that expires. */
+static void grant_client(struct request *rq, struct grant *grant, struct fields *fields) {
+    fields_known(fields, "scope");
+    if (!fields_end(fields)) {
+        return;
+    }
+    grant->text = grant->client_secret;
+    struct app_error error = {0};
+    int rc = app_read(rq->server->app, rq->reader, run_verify, grant, &error);
+    if (rc != SW_OK || !grant->identity.user.is_api ||
+        strcmp(grant->identity.user.name, grant->client_id) != 0) {
+        reply_oauth_error(&rq->reply, 400, "invalid_client",
+                          "Client credentials are those of an API user: its name and its token");
+        return;
+    }
+    grant->login.user = grant->identity.user;
+    if (request_write(rq, run_token_create, grant)) {
+        reply_token(rq, grant);
+    }
+}
+
+/* expires_in in seconds (0 = never), or expires_at as ISO 8601. */
+static void read_lifetime(struct fields *fields, struct grant *grant) {
+    grant->lifetime_s = LIFETIME_S;
+    if (fields_has(fields, "expires_in")) {
+        grant->lifetime_s = fields_integer(fields, "expires_in", FIELD_OPTIONAL, 0, LIFETIME_MAX_S);
+    }
+    const char *at = fields_text(fields, "expires_at", FIELD_OPTIONAL, 1, 40);
+    if (at != NULL) {
+        struct tm tm = {0};
+        const char *end = strptime(at, "%Y-%m-%dT%H:%M:%S", &tm);
+        int64_t left_s = end != NULL ? (int64_t)timegm(&tm) - wall_now().ms / 1000 : 0;
+        if (left_s <= 0 || left_s > LIFETIME_MAX_S) {
+            fields_fail(fields, "expires_at", "must be a time to come, as 2030-01-31T00:00:00Z");
+        }
+        grant->lifetime_s = left_s;
+    }
+}
+
+static void grant_run(struct request *rq, struct grant *grant) {
+    struct fields fields = request_fields(rq);
+    static const char *const optional[] = {"client_id", "client_secret", "mfa_token", "otp"};
+    for (size_t i = 0; i < SW_COUNT(optional); i++) {
+        fields_known(&fields, optional[i]);
+    }
+    const char *type = fields_text(&fields, "grant_type", FIELD_REQUIRED, 1, 64);
+    grant->client_id = grant->basic_user;
+    grant->client_secret = grant->basic_password;
+    if (grant->client_id == NULL) {
+        grant->client_id = fields_text(&fields, "client_id", FIELD_OPTIONAL, 0, 128);
+        grant->client_secret = fields_text(&fields, "client_secret", FIELD_OPTIONAL, 0, 128);
+    }
+    read_lifetime(&fields, grant);
+    if (fields.failed) {
+        return;
+    }
+    bool has_client = grant->client_id != NULL && grant->client_secret != NULL;
+    bool is_client = strcmp(type, "client_credentials") == 0;
+    if (!has_client || (!is_client && !client_is_known(grant->client_id, grant->client_secret))) {
+        reply_oauth_error(&rq->reply, 400, "invalid_client", "Client credentials are invalid");
+    } else if (is_client) {
+        grant_client(rq, grant, &fields);
+    } else if (strcmp(type, "password") == 0) {
+        grant_password(rq, grant, &fields);
+    } else if (strcmp(type, "refresh_token") == 0) {
+        grant_refresh(rq, grant, &fields);
+    } else {
+        reply_oauth_error(&rq->reply, 400, "unsupported_grant_type",
+                          "Grant types are password, client_credentials and refresh_token");
+    }
+}
+
+static void grant_close(struct grant *grant) {
+    if (grant->basic_password != NULL) {
+        crypto_wipe(grant->basic_password, strlen(grant->basic_password));
+    }
+    MHD_free(grant->basic_user);
+    MHD_free(grant->basic_password);
+    crypto_wipe(&grant->login, sizeof grant->login);
+}
+
+void handle_oauth_token(struct request *rq) {
+    struct grant grant = {.rq = rq};
+    grant.basic_user = MHD_basic_auth_get_username_password(rq->connection, &grant.basic_password);
+    if (grant.basic_password == NULL) {
+        MHD_free(grant.basic_user);
+        grant.basic_user = NULL;
+    }
+    grant_run(rq, &grant);
+    grant_close(&grant);
+}
+
+/* --- what exists --- */
+
+struct listing {
+    int64_t user_id;
+    struct token_list list;
+};
+
+static int run_list(struct app_tx *tx, void *arg) {
+    struct listing *listing = arg;
+    return app_token_list(tx, listing->user_id, &listing->list);
+}
+
+/* Tokens are kept as hashes: the list cannot show them. */
+void handle_tokens_list(struct request *rq) {
+    struct grant grant = {.rq = rq};
+    grant.basic_user = MHD_basic_auth_get_username_password(rq->connection, &grant.basic_password);
+    grant.name = grant.basic_user;
+    if (grant.basic_user == NULL || grant.basic_password == NULL) {
+        reply_header(&rq->reply, "WWW-Authenticate", "Basic realm=\"slipway\"");
+        reply_oauth_error(&rq->reply, 401, "invalid_request",
+                          "Give the user's name and password with HTTP Basic");
+    } else if (login(rq, &grant, grant.basic_password)) {
+        struct listing listing = {.user_id = grant.login.user.id};
+        if (request_read(rq, run_list, &listing)) {
+            json_t *pages = json_array();
+            for (size_t i = 0; i < listing.list.count; i++) {
+                const struct token *token = &listing.list.items[i];
+                (void)json_array_append_new(
+                    pages,
+                    json_pack("{s:I, s:n, s:o, s:s}", "id", (json_int_t)token->id, "token",
+                              "expires_at", page_time(token->expires_ms), "client", token->client));
+            }
+            free(listing.list.items);
+            reply_json(&rq->reply, 200, pages);
+        }
+    }
+    grant_close(&grant);
+}
+
+void handle_tokens_current(struct request *rq) {
+    json_t *scopes = json_array();
+    char words[sizeof rq->identity.user.scopes];
+    memcpy(words, rq->identity.user.scopes, sizeof words);
+    char *rest = NULL;
+    for (char *word = strtok_r(words, " ", &rest); word != NULL;
+         word = strtok_r(NULL, " ", &rest)) {
+        (void)json_array_append_new(scopes, json_string(word));
+    }
+    reply_json(&rq->reply, 200,
+               json_pack("{s:o, s:s, s:o, s:[]}", "expires_at",
+                         page_time(rq->identity.token.expires_ms), "client",
+                         rq->identity.token.client, "scopes", scopes, "orgs"));
+}
+
+static int run_revoke(struct app_tx *tx, void *arg) {
+    const char *text = arg;
+    return app_token_revoke(tx, text, strlen(text));
+}
+
+static void end_token(struct request *rq, const char *text) {
+    struct app_error error = {0};
+    int rc = app_execute(rq->server->app, run_revoke, (void *)(uintptr_t)text, &error);
+    if (rc == SW_E_NOT_FOUND || rc == SW_E_INPUT || rc == SW_E_AUTH) {
+        reply_missing(&rq->reply, "Token not found");
+    } else if (rc != SW_OK) {
+        reply_app_error(&rq->reply, rc, &error);
+    } else {
+        reply_json(&rq->reply, 200, json_pack("{s:b}", "ok", 1));
+    }
+}
+
+void handle_tokens_revoke_current(struct request *rq) {
+    end_token(rq, admit_token(rq, rq->has_body ? rq->body.fields : NULL));
+}
+
+/* Whoever knows a token may end it: existing clients send nothing else. */
+void handle_tokens_revoke(struct request *rq) {
+    end_token(rq, request_param(rq, "token"));
+}
+
+static int run_revoke_all(struct app_tx *tx, void *arg) {
+    return app_token_revoke_all(tx, *(const int64_t *)arg);
+}
+
+void handle_tokens_revoke_all(struct request *rq) {
+    int64_t user_id = rq->identity.user.id;
+    if (request_write(rq, run_revoke_all, &user_id)) {
+        reply_json(&rq->reply, 200, json_pack("{s:b}", "ok", 1));
+    }
+}
