@@ -17,7 +17,7 @@ static mono_time expiry(const struct coap_seen *seen, unsigned n) {
                        EXPIRES_MS);
 }
 
-static void forget_old(struct coap_seen *seen, mono_time now) {
+void coap_seen_expire(struct coap_seen *seen, mono_time now) {
     while (seen->count > 0 && mono_reached(now, expiry(seen, 0))) {
         seen->first = (uint16_t)slot_of(seen, 1);
         seen->count--;
@@ -39,7 +39,7 @@ static void move_origin(struct coap_seen *seen, mono_time now) {
 }
 
 void coap_seen_add(struct coap_seen *seen, uint16_t id, mono_time now) {
-    forget_old(seen, now);
+    coap_seen_expire(seen, now);
     if (seen->count == 0 || mono_since_us(seen->origin, now) / TICK_US >= TICKS_LIMIT) {
         move_origin(seen, now);
     }
@@ -56,7 +56,7 @@ void coap_seen_add(struct coap_seen *seen, uint16_t id, mono_time now) {
 }
 
 bool coap_seen_has(struct coap_seen *seen, uint16_t id, mono_time now) {
-    forget_old(seen, now);
+    coap_seen_expire(seen, now);
     for (unsigned n = seen->count; n > 0; n--) { /* duplicates follow soon */
         if (seen->id[slot_of(seen, n - 1)] == id) {
             return true;

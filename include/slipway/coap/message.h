@@ -28,6 +28,7 @@ enum coap_code {
 };
 
 enum coap_option {
+    COAP_ETAG = 4,
     COAP_URI_PATH = 11,
     COAP_CONTENT_FORMAT = 12,
     COAP_MAX_AGE = 14,

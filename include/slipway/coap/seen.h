@@ -20,6 +20,8 @@ struct coap_seen {
 
 void coap_seen_add(struct coap_seen *seen, uint16_t id, mono_time now);
 bool coap_seen_has(struct coap_seen *seen, uint16_t id, mono_time now);
+/* Forgets what has expired; the other functions do so too. */
+void coap_seen_expire(struct coap_seen *seen, mono_time now);
 /* When the last entry expires; MONO_NEVER if there is none. */
 mono_time coap_seen_until(const struct coap_seen *seen);
 

@@ -41,5 +41,7 @@ void ota_legacy_refused(struct ota_legacy *ota, int32_t device_error, mono_time 
 void ota_legacy_aborted(struct ota_legacy *ota, enum ota_failure failure, mono_time now);
 /* As ota_next; .index is 0-based here. The last chunk of the file may be shorter: pad it. */
 void ota_legacy_next(struct ota_legacy *ota, mono_time now, struct ota_output *out);
+/* Bytes sent at least once; the device tells nothing before the end. */
+uint32_t ota_legacy_progress(const struct ota_legacy *ota);
 
 #endif

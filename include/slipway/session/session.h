@@ -81,7 +81,7 @@ struct session_event {
     union {
         struct device_hello hello;
         struct {
-            uint8_t kind;            /* one enum describe_kind */
+            uint8_t kind; /* one enum describe_kind; Device OS 3.0 to 3.2 may add several */
             uint16_t content_format; /* 42 = protobuf; 0xFFFF = none told */
             struct span bytes;       /* valid until the next call on this session */
         } describe;
@@ -162,8 +162,10 @@ struct session_work {
 /* Fresh, after a handshake. */
 void session_init(struct session *session, const struct dtls_session *dtls,
                   const struct address *peer, mono_time now);
-/* Lends and takes back the working part. attach wipes it first. detach SW_CHECKs session_is_idle.
- */
+/* Lends and takes back the working part. attach wipes it first. It is idle when nothing is under way
+ * and no repetition is to be expected any more; session_deadline tells when to ask. detach SW_CHECKs
+ * the first half of that only: an owner short of memory may take it back earlier, and would then be
+ * told again what a device repeats. */
 void session_attach(struct session *session, struct session_work *work, mono_time now);
 struct session_work *session_detach(struct session *session);
 bool session_is_idle(const struct session *session, mono_time now);

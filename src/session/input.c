@@ -1,0 +1,186 @@
+/* From a datagram to what it means. The order matters: first the record (authentic, new, within
+ * what is reserved), then where it came from, then whether it is a repetition, then what it says.
+ */
+#include "session/work.h"
+
+/* A 2.04 to UpdateFinish: by its token, or by its statistics (a function's result is four bytes).
+ */
+static bool is_commit_report(const struct turn *t, const struct coap_message *message) {
+    if (message->code != COAP_CHANGED) {
+        return false;
+    }
+    bool is_ours = t->work->transfer.version == TRANSFER_V3 && message->token.len == 1 &&
+                   message->token.data[0] == t->work->transfer.token;
+    return is_ours || (message->payload.len > 4 && message->payload.data[0] == '{');
+}
+
+static void take_response(struct turn *t, const struct coap_message *message, const char **why) {
+    if (exchange_answered(t, message)) {
+        return;
+    }
+    *why = "an answer to nothing that was asked";
+    if (message->type != COAP_CON || !t->session->is_known) {
+        return;
+    }
+    if (is_commit_report(t, message)) {
+        update_commit_again(t, message);
+    } else {
+        turn_acknowledge(t, message->id);
+    }
+}
+
+static void take_acknowledgement(struct turn *t, const struct coap_message *message,
+                                 const char **why) {
+    if (t->work == NULL || exchange_acknowledged(t, message)) {
+        return;
+    }
+    if (message->type == COAP_RST && message->id >= SESSION_CHUNK_ID_FIRST) {
+        update_abort(t, OTA_FAILURE_RESET);
+        return;
+    }
+    /* The answer to PUT /k has the device's own next id: not everything unknown is a fault. */
+    *why = "an acknowledgement of nothing that was sent";
+}
+
+static void take_message(struct turn *t, const struct coap_message *message, wall_time wall,
+                         const char **why) {
+    if (message->type == COAP_ACK || message->type == COAP_RST) {
+        take_acknowledgement(t, message, why);
+        return;
+    }
+    if (message->code == COAP_EMPTY) {
+        if (message->type == COAP_CON) { /* a ping: not RST as RFC 7252 has it */
+            (void)turn_reply(t, message->id, COAP_EMPTY, span_of(NULL, 0), span_of(NULL, 0));
+        }
+        return;
+    }
+    if (message->type == COAP_CON && t->work != NULL) {
+        if (report_is_open(t->work, message->id)) {
+            *why = "a repetition of what is not kept yet";
+            return;
+        }
+        bool is_seen = coap_seen_has(&t->work->seen, message->id, t->now);
+        if (is_seen && device_needs_work(message)) {
+            *why = "a repetition";
+            (void)turn_reply(t, message->id, COAP_EMPTY, span_of(NULL, 0), span_of(NULL, 0));
+            return;
+        }
+    }
+    if (message->code >= COAP_CODE(2, 0)) {
+        if (t->work != NULL) {
+            take_response(t, message, why);
+        }
+    } else {
+        device_request(t, message, wall, why);
+    }
+}
+
+/* RFC 9146 section 6: only the newest record, and only an authentic one, moves the address. */
+static void take_address(struct turn *t, const struct address *from, bool is_marked, bool is_newest,
+                         bool is_hello) {
+    struct session *session = t->session;
+    if (!is_newest) {
+        return;
+    }
+    bool is_resumed = session->is_resumed || !address_equal(&session->peer, from);
+    bool begins_to_move = is_marked && !session->is_moving;
+    session->peer = *from;
+    session->is_moving = is_marked;
+    session->is_resumed = false;
+    if (is_hello || !session->is_known) {
+        return;
+    }
+    if (begins_to_move && t->work != NULL) {
+        /* The device lost its connection, and with it the transfer; what it has, it keeps. */
+        update_abort(t, OTA_FAILURE_RESTARTED);
+    }
+    if (is_resumed || begins_to_move) {
+        turn_event(t, SESSION_EVENT_RESUMED);
+    }
+}
+
+static void take_alert(struct turn *t, struct span content) {
+    enum { LEVEL_FATAL = 2, CLOSE_NOTIFY = 0 };
+    if (content.len != 2 || (content.data[0] != LEVEL_FATAL && content.data[1] != CLOSE_NOTIFY)) {
+        return;
+    }
+    if (t->work != NULL) {
+        exchange_abandon(t);
+        update_abort(t, OTA_FAILURE_RESTARTED);
+    }
+    t->session->is_known = false;
+    turn_event(t, SESSION_EVENT_CLOSED);
+}
+
+static const char *refusal(int status) {
+    switch (status) {
+    case SW_E_REPLAY:
+        return "a record that was seen before";
+    case SW_E_AUTH:
+        return "a record that does not authenticate";
+    default:
+        return "not a record of this session";
+    }
+}
+
+/* The first record of *rest, which is moved behind it. */
+static int take_record(struct turn *t, const struct address *from, struct span *rest,
+                       wall_time wall, const char **why) {
+    struct session *session = t->session;
+    uint8_t spare[DTLS_RECORD_MAX];
+    uint8_t *plain = t->work != NULL ? t->work->plain : spare;
+    struct dtls_sorted sorted;
+    dtls_sort(*rest, &sorted);
+    bool is_marked = sorted.is_moved || sorted.kind == DTLS_KIND_MOVED_30;
+    struct dtls_session before = session->dtls;
+    struct dtls_opened opened;
+    int status = dtls_open(t->crypto, &session->dtls, *rest, plain, DTLS_RECORD_MAX, &opened);
+    if (status == SW_E_LIMIT) {
+        uint64_t behind = opened.sequence + 1;
+        session->seq_in_missed = behind > session->seq_in_missed ? behind : session->seq_in_missed;
+        return SW_E_LIMIT;
+    }
+    size_t consumed =
+        opened.consumed > 0 && opened.consumed < rest->len ? opened.consumed : rest->len;
+    *rest = span_of(rest->data + consumed, rest->len - consumed);
+    if (status != SW_OK) {
+        *why = refusal(status);
+        return SW_OK;
+    }
+    struct coap_message message = {0};
+    bool is_coap =
+        opened.type == DTLS_APPLICATION_DATA && coap_decode(opened.content, &message, why) == SW_OK;
+    if (is_coap && t->work == NULL && device_needs_work(&message)) {
+        session->dtls = before;
+        return SW_E_STATE;
+    }
+    session->heard = t->now;
+    bool is_hello = is_coap && message.code == COAP_POST && coap_path_is(&message, 'h');
+    take_address(t, from, is_marked, opened.is_newest, is_hello);
+    if (is_coap) {
+        take_message(t, &message, wall, why);
+    } else if (opened.type == DTLS_ALERT) {
+        take_alert(t, opened.content);
+    } else if (opened.type == DTLS_HANDSHAKE) {
+        *why = "a handshake message"; /* the handshake's owner repeats its last flight */
+    }
+    return SW_OK;
+}
+
+int session_input(struct session *session, struct dtls_crypto *crypto, const struct address *from,
+                  struct span datagram, mono_time now, wall_time wall, struct session_out *out,
+                  const char **why) {
+    struct turn t = {session, work_of(session), crypto, now, out};
+    struct span rest = datagram;
+    int status = SW_OK;
+    *why = NULL;
+    while (rest.len > 0 && status == SW_OK) {
+        /* Events borrow the room that the next record would be opened into. */
+        if (!turn_has_room(out) || (rest.data != datagram.data && out->event_count > 0)) {
+            return SW_E_FULL;
+        }
+        status = take_record(&t, from, &rest, wall, why);
+    }
+    turn_flush(&t);
+    return status;
+}

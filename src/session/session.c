@@ -1,0 +1,190 @@
+/* A session at rest, and how it comes to work and back. What a device needs between its reports is
+ * in struct session alone, so that a hundred thousand sleeping devices cost little; the rest is
+ * lent for as long as something is under way or a repetition may still come. */
+#include "slipway/session/session.h"
+
+#include "session/work.h"
+#include "slipway/crypto/secret.h"
+#include "slipway/util/check.h"
+
+#define QUIET_MS 60000
+
+void session_out_clear(struct session_out *out) {
+    outbox_clear(&out->box);
+    out->event_count = 0;
+}
+
+void session_init(struct session *session, const struct dtls_session *dtls,
+                  const struct address *peer, mono_time now) {
+    *session = (struct session){.dtls = *dtls,
+                                .peer = *peer,
+                                .heard = now,
+                                .granted = now,
+                                .ticket = 1,
+                                .coap_id = 1,
+                                .chunk_id = SESSION_CHUNK_ID_FIRST,
+                                .seq_in_stride = STRIDE_FIRST,
+                                .updates_enabled = true};
+}
+
+void session_attach(struct session *session, struct session_work *lent, mono_time now) {
+    SW_CHECK(session->work == NULL && lent != NULL);
+    memset(lent, 0, sizeof *lent);
+    session->work = lent;
+    struct work *work = work_of(session);
+    coap_assembly_init(&work->gathering.assembly, work->describe, sizeof work->describe);
+    gathering_close(&work->gathering);
+    work->deadline = MONO_NEVER;
+    (void)now;
+}
+
+bool session_is_idle(const struct session *session, mono_time now) {
+    const struct work *work = work_of(session);
+    if (work == NULL) {
+        return true;
+    }
+    for (unsigned lane = 0; lane < LANES; lane++) {
+        if (work->lanes[lane].state != EXCHANGE_FREE) {
+            return false;
+        }
+    }
+    mono_time seen = coap_seen_until(&work->seen);
+    return work->report_count == 0 && work->transfer.version == TRANSFER_NONE &&
+           work->wish_pending == WISH_NONE && work->wish_forced == WISH_NONE && !work->wish_ping &&
+           work->wish_describe == 0 && !work->gathering.assembly.is_open &&
+           !work->gathering.assembly.is_complete &&
+           (seen.us == MONO_NEVER.us || mono_reached(now, seen));
+}
+
+static struct session_work *take_work(struct session *session) {
+    struct session_work *work = session->work;
+    session->work = NULL;
+    return work;
+}
+
+struct session_work *session_detach(struct session *session) {
+    /* With the clock at its end only what is under way counts, not what is remembered. */
+    SW_CHECK(session_is_idle(session, MONO_NEVER));
+    return take_work(session);
+}
+
+struct session_work *session_close(struct session *session) {
+    struct session_work *work = take_work(session);
+    if (work != NULL) {
+        crypto_wipe(work, sizeof *work);
+    }
+    crypto_wipe(session, sizeof *session);
+    return work;
+}
+
+void session_tick(struct session *session, struct dtls_crypto *crypto, mono_time now,
+                  struct session_out *out) {
+    struct turn t = {session, work_of(session), crypto, now, out};
+    if (t.work == NULL || !mono_reached(now, t.work->deadline)) {
+        return;
+    }
+    exchange_expire(&t);
+    if (turn_has_room(out)) {
+        update_expire(&t);
+    }
+    turn_flush(&t);
+}
+
+/* --- sequence numbers: none may be used before it is known durably that it may have been --- */
+
+#define OUT_BLOCK          256
+#define OUT_BLOCK_TRANSFER 4096 /* at most; see ID_JUMP */
+#define STRIDE_QUIET       2
+#define STRIDE_TRANSFER    64
+#define STRIDE_MAX         4096
+#define BUSY_MS            10000
+#define CALM_MS            30000
+
+static uint64_t at_most(uint64_t value, uint64_t most) {
+    return value < most ? value : most;
+}
+
+static bool is_sending(const struct session *session) {
+    const struct work *work = work_of(session);
+    return work != NULL && work->transfer.version != TRANSFER_NONE;
+}
+
+static bool was_never_saved(const struct session *session) {
+    return session->dtls.seq_out_limit == DTLS_SEQUENCE_MAX;
+}
+
+/* How far ahead the device may run: what a restart would refuse of it. */
+static uint16_t next_stride(const struct session *session, mono_time now, bool is_quiet,
+                            bool is_used_up) {
+    unsigned stride = session->seq_in_stride;
+    int64_t since_ms = mono_since_us(session->granted, now) / 1000;
+    if (is_quiet) {
+        stride = STRIDE_QUIET;
+    } else if (is_used_up && since_ms < BUSY_MS) {
+        stride *= 2;
+    } else if (since_ms > CALM_MS) {
+        stride /= 2;
+    }
+    if (is_sending(session) && stride < STRIDE_TRANSFER) {
+        stride = STRIDE_TRANSFER;
+    }
+    stride = stride < STRIDE_QUIET ? STRIDE_QUIET : stride;
+    return (uint16_t)(stride < STRIDE_MAX ? stride : STRIDE_MAX);
+}
+
+bool session_reserve_due(struct session *session, mono_time now, struct session_reserve *want) {
+    struct dtls_session *dtls = &session->dtls;
+    if (session->is_reserving || !session->is_known) {
+        return false;
+    }
+    uint64_t left_in = dtls->seq_in_limit - dtls->seq_in_top;
+    uint64_t left_out = dtls->seq_out_limit - dtls->seq_out;
+    uint64_t block = is_sending(session) ? OUT_BLOCK_TRANSFER : OUT_BLOCK;
+    bool is_quiet = mono_reached(now, mono_add_ms(session->heard, QUIET_MS));
+    bool is_used_up =
+        left_in * 2 < session->seq_in_stride || session->seq_in_missed > dtls->seq_in_limit;
+    bool is_too_far = is_quiet && left_in > STRIDE_QUIET && !was_never_saved(session);
+    if (!session->is_unsaved && !is_used_up && !is_too_far && left_out >= block / 4) {
+        return false;
+    }
+    session->seq_in_stride = next_stride(session, now, is_quiet, is_used_up);
+    uint64_t from =
+        session->seq_in_missed > dtls->seq_in_top ? session->seq_in_missed : dtls->seq_in_top;
+    want->seq_in_limit = at_most(from + session->seq_in_stride, DTLS_SEQUENCE_MAX);
+    want->seq_out_limit = at_most(dtls->seq_out + block, DTLS_SEQUENCE_MAX - 1);
+    if (was_never_saved(session)) {
+        dtls->seq_out_limit = want->seq_out_limit;
+    } else if (want->seq_out_limit < dtls->seq_out_limit) {
+        want->seq_out_limit = dtls->seq_out_limit;
+    }
+    /* Less than before: binding from now on, as the smaller figure may be on disk any moment. */
+    dtls->seq_in_limit = at_most(dtls->seq_in_limit, want->seq_in_limit);
+    session->is_reserving = true;
+    session->is_unsaved = false;
+    return true;
+}
+
+void session_reserved(struct session *session, const struct session_reserve *granted,
+                      mono_time now) {
+    struct dtls_session *dtls = &session->dtls;
+    session->is_reserving = false;
+    if (granted == NULL) {
+        session->is_unsaved = true;
+        return;
+    }
+    SW_CHECK(granted->seq_out_limit >= dtls->seq_out && granted->seq_in_limit >= dtls->seq_in_top);
+    dtls->seq_out_limit = granted->seq_out_limit;
+    dtls->seq_in_limit = granted->seq_in_limit;
+    session->granted = now;
+}
+
+mono_time session_deadline(const struct session *session) {
+    const struct work *work = work_of(session);
+    mono_time next = work != NULL ? work->deadline : MONO_NEVER;
+    uint64_t left_in = session->dtls.seq_in_limit - session->dtls.seq_in_top;
+    if (session->is_known && !session->is_reserving && left_in > STRIDE_QUIET &&
+        !was_never_saved(session)) {
+        next = mono_earlier(next, mono_add_ms(session->heard, QUIET_MS));
+    }
+    return next;
+}
