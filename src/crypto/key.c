@@ -213,6 +213,26 @@ int p256_point_from_pem(struct span pem, struct p256_point *out) {
     return status;
 }
 
+int p256_point_to_pem(const struct p256_point *point, char *out, size_t cap) {
+    uint8_t spki[P256_SPKI_BYTES];
+    BIO *bio = BIO_new(BIO_s_mem());
+    int status = SW_E_CRYPTO;
+    p256_spki_encode(point, spki);
+    if (bio != NULL && PEM_write_bio(bio, "PUBLIC KEY", "", spki, sizeof spki) > 0) {
+        char *text = NULL;
+        long len = BIO_get_mem_data(bio, &text);
+        if (len <= 0 || (size_t)len >= cap) {
+            status = SW_E_FULL;
+        } else {
+            memcpy(out, text, (size_t)len);
+            out[len] = '\0';
+            status = (int)len;
+        }
+    }
+    BIO_free(bio);
+    return status;
+}
+
 bool p256_point_is_valid(const struct p256_point *point) {
     if (point->b[0] != 0x04) {
         return false;

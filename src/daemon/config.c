@@ -2,6 +2,7 @@
  * value lies in struct config and what it may be. */
 #include "config.h"
 
+#include "slipway/sys/log.h"
 #include "slipway/util/check.h"
 
 #include <errno.h>
@@ -198,6 +199,22 @@ int config_check(const struct config *config, struct fault *fault) {
     if ((config->http_tls_certificate[0] == '\0') != (config->http_tls_key[0] == '\0')) {
         return fault_set(fault, SW_E_INPUT,
                          "http.tls_certificate and http.tls_key go together: one is missing");
+    }
+    enum log_level level;
+    if (!log_level_parse(config->log_level, &level)) {
+        return fault_set(fault, SW_E_INPUT, "log.level: \"%.40s\" is no level", config->log_level);
+    }
+    if (strcmp(config->devices_keys, "first-use") != 0 &&
+        strcmp(config->devices_keys, "strict") != 0) {
+        return fault_set(fault, SW_E_INPUT,
+                         "devices.keys: \"%.40s\" is neither first-use nor strict",
+                         config->devices_keys);
+    }
+    if (strcmp(config->store_synchronous, "full") != 0 &&
+        strcmp(config->store_synchronous, "normal") != 0) {
+        return fault_set(fault, SW_E_INPUT,
+                         "store.synchronous: \"%.40s\" is neither full nor normal",
+                         config->store_synchronous);
     }
     return SW_OK;
 }

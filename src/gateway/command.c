@@ -39,6 +39,7 @@ static int command_send(struct gateway *gw, struct seat *seat,
     case GATEWAY_COMMAND_EVENT:
         kind = SESSION_REQUEST_EVENT;
         break;
+    case GATEWAY_COMMAND_LOOK:
     case GATEWAY_COMMAND_FORGET:
         return SW_E_STATE; /* the caller's */
     }
@@ -64,6 +65,11 @@ int gateway_command(struct gateway *gw, const struct gateway_command *command, m
     if (!seat->is_served || !seat->is_present) {
         command_reply(gw, command->id, seat->is_served ? SW_E_NOT_FOUND : SW_E_DENIED, 0,
                       span_of(NULL, 0));
+        return SW_OK;
+    }
+    if (command->kind == GATEWAY_COMMAND_LOOK) {
+        plan_due(gw, seat, UPDATE_CAUSE_IMMEDIATE);
+        command_reply(gw, command->id, SW_OK, 0, span_of(NULL, 0));
         return SW_OK;
     }
     session_out_clear(&gw->out);

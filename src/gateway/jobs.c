@@ -198,6 +198,7 @@ static int job_hand(struct gateway *gw, struct gateway_job *job, struct seat *se
         return SW_E_FULL;
     }
     job->job.run = job_run;
+    job->ctx = gw->ports.ctx;
     job->wall = now.wall;
     if (seat != NULL) {
         job->seat = seat->number;
@@ -222,4 +223,8 @@ int job_submit(struct gateway *gw, struct gateway_job *job, struct seat *seat, s
 
 int job_submit_read(struct gateway *gw, struct gateway_job *job, struct moment now) {
     return job_hand(gw, job, NULL, now, gw->ports.submit_read);
+}
+
+void *gateway_job_ctx(const struct store_job *job) {
+    return ((const struct gateway_job *)job)->ctx;
 }

@@ -51,6 +51,7 @@ struct sealed {
 
 struct gateway_job {
     struct store_job job; /* first */
+    void *ctx;            /* of the ports */
     enum gateway_job_kind kind;
     uint32_t seat; /* SEAT_NONE: of no session */
     uint32_t ticket;

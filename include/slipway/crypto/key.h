@@ -37,6 +37,8 @@ int p256_spki_decode(struct span spki, struct p256_point *out) SW_NODISCARD;
 bool p256_point_is_valid(const struct p256_point *point);
 /* From a PEM public key ("BEGIN PUBLIC KEY") as particle-cli sends it. */
 int p256_point_from_pem(struct span pem, struct p256_point *out) SW_NODISCARD;
+/* The same form, with a NUL; returns the text's length or SW_E_FULL. */
+int p256_point_to_pem(const struct p256_point *point, char *out, size_t cap) SW_NODISCARD;
 
 #define ECDSA_SIGNATURE_MAX 72 /* DER of a P-256 signature */
 

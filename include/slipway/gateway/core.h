@@ -95,6 +95,9 @@ mono_time gateway_deadline(const struct gateway *gw); /* MONO_NEVER when nothing
 void gateway_job_done(struct gateway *gw, struct store_job *job, int code, mono_time now,
                       wall_time wall);
 
+/* The ports' ctx of the gateway that made the job: for done functions. */
+void *gateway_job_ctx(const struct store_job *job);
+
 /* Something changed in the store that concerns devices: look again. Cheap; evaluation follows in
  * bounded steps, in an order that is fair to all products. */
 struct app_notice; /* EVENTS are ignored here */
@@ -103,6 +106,7 @@ void gateway_notice(struct gateway *gw, const struct app_notice *notice, mono_ti
 
 enum gateway_command_kind {
     GATEWAY_COMMAND_PING,
+    GATEWAY_COMMAND_LOOK,     /* at its update, now */
     GATEWAY_COMMAND_FUNCTION, /* name, argument */
     GATEWAY_COMMAND_VARIABLE, /* name */
     GATEWAY_COMMAND_DESCRIBE, /* argument: one raw byte 1, 2 or 4 */

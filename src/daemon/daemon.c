@@ -1,0 +1,291 @@
+/* Opened in this order: log, folder, database, keys, administrator, device door, REST door. Closed
+ * in the other. The doors are last: nobody is answered before everything stands. */
+#include "daemon.h"
+
+#include "doors.h"
+#include "tasks.h"
+
+#include "slipway/app/event.h"
+#include "slipway/sys/entropy.h"
+#include "slipway/sys/log.h"
+#include "slipway/util/check.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ADMIN_NAME   "admin"
+#define PEM_MAX      65536
+#define DAY_MS       86400000
+#define LOCKED_BYTES 32
+
+static const struct fsm_state life_states[LIFE_STATES] = {
+    [LIFE_STARTING] = {.name = "starting", .next = FSM_NEXT(LIFE_SERVING) | FSM_NEXT(LIFE_CLOSING)},
+    [LIFE_SERVING] = {.name = "serving", .next = FSM_NEXT(LIFE_DRAINING)},
+    [LIFE_DRAINING] = {.name = "draining", .next = FSM_NEXT(LIFE_CLOSING)},
+    [LIFE_CLOSING] = {.name = "closing", .next = FSM_NEXT(LIFE_CLOSED)},
+    [LIFE_CLOSED] = {.name = "closed", .is_final = true},
+};
+const struct fsm life_fsm = {.name = "life", .states = life_states, .count = LIFE_STATES};
+
+static void life_move(struct daemon *daemon, enum life to) {
+    fsm_check(&life_fsm, daemon->life, to);
+    daemon->life = (uint8_t)to;
+    log_note(LOG_DEBUG, "life", life_states[to].name);
+}
+
+static void log_setup_from(const struct config *config) {
+    struct log_setup setup = {.level = LOG_INFO, .json = config->log_json, .descriptor = 2};
+    (void)log_level_parse(config->log_level, &setup.level); /* config_check has seen it */
+    log_configure(&setup);
+}
+
+static struct gateway_config gateway_settings(const struct daemon *daemon) {
+    const struct config *config = &daemon->config;
+    struct gateway_config out = {.key = daemon->key,
+                                 .sessions_max = (uint32_t)config->sessions_max,
+                                 .active_max = (uint32_t)config->sessions_active,
+                                 .half_open_max = (uint32_t)config->dtls_handshakes,
+                                 .half_open_source_max =
+                                     (uint32_t)config->dtls_handshakes_per_address,
+                                 .transfers_max = (uint32_t)config->updates_transfers,
+                                 .image_bytes_max = (uint32_t)config->updates_memory,
+                                 .rate_total_bytes_s = (uint32_t)config->updates_rate,
+                                 .rate_device_bytes_s = (uint32_t)config->updates_rate_per_device,
+                                 .idle_days = (uint32_t)config->sessions_idle,
+                                 .probes_per_s = (uint32_t)config->dtls_probes,
+                                 .offline_after_s = (uint32_t)config->sessions_offline,
+                                 .offline_cellular_s = (uint32_t)config->sessions_offline_cellular};
+    memcpy(out.seal_key, daemon->session_key, sizeof out.seal_key);
+    return out;
+}
+
+/* On the writer thread: what was committed concerns devices, or whoever follows the events. */
+static void daemon_notice(void *arg, const struct app_notice *notice) {
+    struct daemon *daemon = arg;
+    if (notice->kind == APP_NOTICE_EVENTS) {
+        struct http_server *http = daemon->http;
+        if (http != NULL) {
+            http_server_events_ready(http);
+        }
+    } else if (daemon->loop != NULL) {
+        loop_notice(daemon->loop, notice);
+    }
+}
+
+static int open_store(struct daemon *daemon, struct fault *fault) {
+    const struct config *config = &daemon->config;
+    char path[FOLDER_PATH_MAX];
+    int status = folder_file(&daemon->folder, "slipway.db", path, fault);
+    if (status != SW_OK) {
+        return status;
+    }
+    const struct app_options options = {
+        .path = path,
+        .is_threaded = true,
+        .synchronous_normal = strcmp(config->store_synchronous, "normal") == 0,
+        .key_policy =
+            strcmp(config->devices_keys, "strict") == 0 ? APP_KEY_STRICT : APP_KEY_FIRST_USE,
+        .attempts_max = (uint32_t)config->updates_attempts,
+        .retry_ms = config->updates_retry * 1000,
+        .reboot_timeout_ms = config->updates_reboot * 1000,
+        .quarantine_max = (uint32_t)config->devices_quarantine,
+        .events_age_ms = config->store_events_age * DAY_MS,
+        .events_max = (uint64_t)config->store_events};
+    return app_open(&daemon->app, &options, fault);
+}
+
+/* The administrator exists, and the token is its only one. */
+struct administrator {
+    const char *token;
+    struct app_password password;
+};
+
+static int admin_exists(struct app_tx *tx, void *arg) {
+    struct user user;
+    (void)arg;
+    return app_user_get(tx, ADMIN_NAME, &user);
+}
+
+static int admin_settle(struct app_tx *tx, void *arg) {
+    const struct administrator *admin = arg;
+    struct user user;
+    struct app_identity identity;
+    struct app_token_made made;
+    int status = app_user_get(tx, ADMIN_NAME, &user);
+    if (status == SW_E_NOT_FOUND) {
+        status = app_user_create(tx, ADMIN_NAME, &admin->password, true, &user);
+    }
+    if (status != SW_OK || app_token_verify(tx, admin->token, TOKEN_DIGITS, &identity) == SW_OK) {
+        return status;
+    }
+    status = app_token_revoke_all(tx, user.id);
+    const struct app_token_new request = {
+        .user_id = user.id, .client = "slipwayd", .text = admin->token};
+    status = status != SW_OK ? status : app_token_create(tx, &request, &made);
+    crypto_wipe(&made, sizeof made);
+    return status;
+}
+
+static int open_administrator(struct daemon *daemon, struct fault *fault) {
+    char token[TOKEN_DIGITS + 1];
+    uint8_t password[LOCKED_BYTES];
+    struct app_error error = {0};
+    struct administrator admin = {.token = token};
+    int status = admin_token(&daemon->folder, token, fault);
+    if (status != SW_OK) {
+        return status;
+    }
+    if (app_execute(daemon->app, admin_exists, NULL, NULL) == SW_E_NOT_FOUND) {
+        /* A password that nobody knows: the token is the way in until one is set. */
+        sys_entropy(password, sizeof password);
+        status =
+            app_password_hash(daemon->app, span_of(password, sizeof password), &admin.password);
+        crypto_wipe(password, sizeof password);
+    }
+    status = status != SW_OK ? status : app_execute(daemon->app, admin_settle, &admin, &error);
+    crypto_wipe(token, sizeof token);
+    return status == SW_OK
+               ? SW_OK
+               : fault_set(fault, status, "the administrator cannot be made: %s",
+                           error.code != SW_OK ? error.description : sw_error_name(status));
+}
+
+static int open_devices(struct daemon *daemon, struct fault *fault) {
+    const struct config *config = &daemon->config;
+    struct loop_options options = {.host = daemon->dtls_host,
+                                   .receive_buffer = (uint32_t)config->dtls_receive_buffer,
+                                   .send_buffer = (uint32_t)config->dtls_send_buffer,
+                                   .app = daemon->app,
+                                   .gateway = gateway_settings(daemon)};
+    int status = host_port_parse(config->dtls_listen, daemon->dtls_host, &options.port, fault);
+    status = status != SW_OK ? status : loop_open(&daemon->loop, &options, fault);
+    crypto_wipe(&options.gateway, sizeof options.gateway);
+    if (status == SW_OK) {
+        daemon->dtls_port = loop_port(daemon->loop);
+        app_listen(daemon->app, daemon_notice, daemon);
+    }
+    return status;
+}
+
+static int read_pem(const char *path, char **out, struct fault *fault) {
+    if (path[0] == '\0') {
+        return SW_OK;
+    }
+    FILE *file = fopen(path, "re");
+    char *text = calloc(1, PEM_MAX);
+    size_t len = file != NULL && text != NULL ? fread(text, 1, PEM_MAX - 1, file) : 0;
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    *out = text;
+    return len > 0 ? SW_OK
+                   : fault_set(fault, SW_E_IO, "%s cannot be read: %s", path, strerror(errno));
+}
+
+static const char *text_or_null(const char *text) {
+    return text[0] == '\0' ? NULL : text;
+}
+
+static int open_rest(struct daemon *daemon, struct fault *fault) {
+    const struct config *config = &daemon->config;
+    struct http_ports ports = doors_ports(daemon->loop);
+    struct http_server *server = NULL;
+    uint16_t port = 0;
+    int status = host_port_parse(config->http_listen, daemon->http_host, &port, fault);
+    status = status != SW_OK
+                 ? status
+                 : read_pem(config->http_tls_certificate, &daemon->tls_certificate, fault);
+    status = status != SW_OK ? status : read_pem(config->http_tls_key, &daemon->tls_key, fault);
+    if (status != SW_OK) {
+        return status;
+    }
+    const struct http_config options = {
+        .bind = daemon->http_host,
+        .port = port,
+        .threads = (unsigned)config->http_threads,
+        .workers = (unsigned)config->http_workers,
+        .connections_max = (unsigned)config->http_connections,
+        .address_connections_max = (unsigned)config->http_connections_per_address,
+        .address_requests_max = (unsigned)config->http_requests_per_address,
+        .address_logins_max = (unsigned)config->http_logins_per_address,
+        .idle_timeout_s = (unsigned)config->http_idle_timeout,
+        .request_timeout_s = (unsigned)config->http_request_timeout,
+        .device_timeout_ms = (unsigned)config->http_device_timeout,
+        .upload_bytes_max = (size_t)config->http_upload,
+        .body_bytes_max = (size_t)config->http_body,
+        .import_bytes_max = (size_t)config->http_import,
+        .cors_origins = text_or_null(config->http_cors_origins),
+        .tls_cert_pem = daemon->tls_certificate,
+        .tls_key_pem = daemon->tls_key,
+        .base_url = text_or_null(config->http_base_url)};
+    status = http_server_start(&options, daemon->app, &ports, &server, fault);
+    if (status == SW_OK) {
+        daemon->http_port = http_server_port(server);
+        daemon->http = server;
+    }
+    return status;
+}
+
+int daemon_open(struct daemon *daemon, struct fault *fault) {
+    log_setup_from(&daemon->config);
+    int status = folder_open(&daemon->folder, daemon->options.data, fault);
+    status = status != SW_OK ? status : open_store(daemon, fault);
+    status = status != SW_OK ? status : folder_server_key(&daemon->folder, &daemon->key, fault);
+    status =
+        status != SW_OK ? status : folder_session_key(&daemon->folder, daemon->session_key, fault);
+    status = status != SW_OK ? status : open_administrator(daemon, fault);
+    status = status != SW_OK ? status : open_devices(daemon, fault);
+    status = status != SW_OK ? status : open_rest(daemon, fault);
+    if (status == SW_OK) {
+        life_move(daemon, LIFE_SERVING);
+    }
+    return status;
+}
+
+int daemon_reload(struct daemon *daemon, struct fault *fault) {
+    struct config fresh;
+    char left[512];
+    int status = options_config(&daemon->options, &fresh, fault);
+    if (status != SW_OK) {
+        return status;
+    }
+    unsigned count = config_reload(&daemon->config, &fresh, left, sizeof left);
+    log_setup_from(&daemon->config);
+    struct gateway_config gateway = gateway_settings(daemon);
+    status = loop_configure(daemon->loop, &gateway);
+    crypto_wipe(&gateway, sizeof gateway);
+    if (count > 0) {
+        log_note(LOG_UNUSUAL, "reload_needs_restart", left);
+    }
+    return status == SW_OK ? SW_OK : fault_set(fault, status, "the device door is busy");
+}
+
+bool daemon_drain(struct daemon *daemon) {
+    int64_t limit_ms = daemon->config.daemon_drain * 1000;
+    life_move(daemon, LIFE_DRAINING);
+    /* REST first: what it still commits may concern devices. */
+    bool all = http_server_drain(daemon->http, limit_ms) == 0;
+    return loop_drain(daemon->loop, limit_ms) && all;
+}
+
+void daemon_close(struct daemon *daemon) {
+    life_move(daemon, LIFE_CLOSING);
+    struct http_server *http = daemon->http;
+    daemon->http = NULL;
+    http_server_stop(http);
+    if (daemon->loop != NULL) {
+        app_listen(daemon->app, NULL, NULL);
+        loop_close(daemon->loop);
+    }
+    app_close(daemon->app);
+    crypto_key_free(daemon->key);
+    crypto_wipe(daemon->session_key, sizeof daemon->session_key);
+    if (daemon->tls_key != NULL) {
+        crypto_wipe(daemon->tls_key, PEM_MAX);
+    }
+    free(daemon->tls_key);
+    free(daemon->tls_certificate);
+    folder_close(&daemon->folder);
+    life_move(daemon, LIFE_CLOSED);
+}

@@ -1,0 +1,38 @@
+/* The running daemon: what is open, in the order in which it was opened. */
+#ifndef SLIPWAY_DAEMON_DAEMON_H
+#define SLIPWAY_DAEMON_DAEMON_H
+
+#include "folder.h"
+#include "options.h"
+
+#include "slipway/gateway/loop.h"
+#include "slipway/http/server.h"
+#include "slipway/util/fsm.h"
+
+enum life { LIFE_STARTING, LIFE_SERVING, LIFE_DRAINING, LIFE_CLOSING, LIFE_CLOSED, LIFE_STATES };
+extern const struct fsm life_fsm;
+
+struct daemon {
+    uint8_t life; /* enum life; only life_move writes it */
+    struct options options;
+    struct config config;
+    struct folder folder;
+    struct crypto_key *key;
+    uint8_t session_key[SEAL_KEY_BYTES];
+    struct app *app;
+    struct loop *loop;
+    _Atomic(struct http_server *) http; /* NULL until it is open: the writer thread looks */
+    char *tls_certificate, *tls_key;    /* PEM texts */
+    char http_host[HOST_MAX], dtls_host[HOST_MAX];
+    uint16_t http_port, dtls_port;
+};
+
+/* Everything up to the open doors. On error what was opened stays for daemon_close. */
+int daemon_open(struct daemon *daemon, struct fault *fault) SW_NODISCARD;
+/* Settings that may change while it runs. The old ones stay on error. */
+int daemon_reload(struct daemon *daemon, struct fault *fault) SW_NODISCARD;
+/* No new work; what is under way ends, sessions are saved. False: not all in time. */
+bool daemon_drain(struct daemon *daemon);
+void daemon_close(struct daemon *daemon);
+
+#endif

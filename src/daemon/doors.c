@@ -1,0 +1,126 @@
+#include "doors.h"
+
+#include "slipway/util/check.h"
+#include "slipway/util/reader.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct call {
+    enum device_command_kind kind;
+    device_reply_fn *reply;
+    void *arg;
+};
+
+static bool is_printable(struct span text) {
+    for (size_t n = 0; n < text.len; n++) {
+        if (text.data[n] < ' ' || text.data[n] == 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A variable comes without its type: 1 byte is a bool, 4 are an integer and 8 a double, unless they
+ * could be text; the integers and doubles that could be are far from what devices measure. */
+static void value_read(struct span payload, struct device_reply *out) {
+    struct reader r = reader_of(payload);
+    out->value_kind = DEVICE_VALUE_TEXT;
+    out->value = payload;
+    if (payload.len == 1 && payload.data[0] <= 1) {
+        out->value_kind = DEVICE_VALUE_BOOL;
+        out->number = payload.data[0];
+    } else if (payload.len == 4 && !is_printable(payload)) {
+        out->value_kind = DEVICE_VALUE_NUMBER;
+        out->number = (int32_t)reader_u32(&r);
+    } else if (payload.len == 8 && !is_printable(payload)) {
+        uint64_t bits = (uint64_t)reader_u32_le(&r);
+        bits |= (uint64_t)reader_u32_le(&r) << 32;
+        out->value_kind = DEVICE_VALUE_NUMBER;
+        memcpy(&out->number, &bits, sizeof bits);
+    }
+}
+
+/* The gateway's words in the door's: it knows sessions, the door knows devices. */
+static int status_of(const struct gateway_reply *reply) {
+    if (reply->status == SW_E_NOT_FOUND) {
+        return SW_E_STATE;
+    }
+    if (reply->status == SW_OK && reply->code >> 5 >= 4) {
+        return SW_E_NOT_FOUND;
+    }
+    return reply->status;
+}
+
+static void call_answered(void *arg, const struct gateway_reply *reply) {
+    struct call *call = arg;
+    struct device_reply out = {.status = status_of(reply)};
+    if (out.status == SW_OK && call->kind == DEVICE_COMMAND_FUNCTION) {
+        struct reader r = reader_of(reply->payload);
+        out.return_value = (int32_t)reader_u32(&r);
+        if (reader_end(&r) != SW_OK) {
+            out.return_value = 0;
+        }
+    } else if (out.status == SW_OK && call->kind == DEVICE_COMMAND_VARIABLE) {
+        value_read(reply->payload, &out);
+    }
+    call->reply(call->arg, &out);
+    free(call);
+}
+
+static int doors_command(void *ctx, const struct device_command *command, device_reply_fn *reply,
+                         void *arg) {
+    static const uint8_t metrics = 4, on = 1, off = 0;
+    struct loop *loop = ctx;
+    struct gateway_command out = {.device = command->device};
+    switch (command->kind) {
+    case DEVICE_COMMAND_PING:
+        out.kind = GATEWAY_COMMAND_PING;
+        break;
+    case DEVICE_COMMAND_FLASH:
+    case DEVICE_COMMAND_FORCED:
+        /* What was decided is in the store: the device's next plan says it. */
+        out.kind = GATEWAY_COMMAND_LOOK;
+        break;
+    case DEVICE_COMMAND_SIGNAL:
+        out.kind = GATEWAY_COMMAND_SIGNAL;
+        out.argument = span_of(command->flag ? &on : &off, 1);
+        break;
+    case DEVICE_COMMAND_FUNCTION:
+        out.kind = GATEWAY_COMMAND_FUNCTION;
+        out.name = command->name;
+        out.argument = command->argument;
+        break;
+    case DEVICE_COMMAND_VARIABLE:
+        out.kind = GATEWAY_COMMAND_VARIABLE;
+        out.name = command->name;
+        break;
+    case DEVICE_COMMAND_VITALS:
+        out.kind = GATEWAY_COMMAND_DESCRIBE;
+        out.argument = span_of(&metrics, 1);
+        break;
+    case DEVICE_COMMAND_KINDS:
+        return SW_E_INPUT;
+    }
+    struct call *call = malloc(sizeof *call);
+    if (call == NULL) {
+        return SW_E_MEMORY;
+    }
+    *call = (struct call){.kind = command->kind, .reply = reply, .arg = arg};
+    int status = loop_command(loop, &out, call_answered, call);
+    if (status != SW_OK) {
+        free(call);
+    }
+    return status;
+}
+
+static bool doors_serving(void *ctx) {
+    struct loop_report report;
+    loop_report(ctx, &report);
+    return report.is_ready;
+}
+
+struct http_ports doors_ports(struct loop *loop) {
+    return (struct http_ports){
+        .ctx = loop, .device_command = doors_command, .is_serving = doors_serving};
+}

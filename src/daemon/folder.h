@@ -1,0 +1,37 @@
+/* The data folder: everything that the daemon keeps. One daemon to a folder.
+ *
+ *   slipway.db           the database
+ *   server_key.pem       private key that devices know the server by, 0600
+ *   server_key.pub.pem   its public half, .pub.der the same as SubjectPublicKeyInfo
+ *   session_key          seals stored sessions, 0600
+ *   admin_token          the administrator's token unless the environment gives one, 0600 */
+#ifndef SLIPWAY_DAEMON_FOLDER_H
+#define SLIPWAY_DAEMON_FOLDER_H
+
+#include "slipway/app/token.h"
+#include "slipway/crypto/key.h"
+#include "slipway/crypto/secret.h"
+
+#define FOLDER_PATH_MAX 4096
+
+struct folder {
+    char path[FOLDER_PATH_MAX];
+    int lock; /* -1 when not locked */
+};
+
+/* Creates the folder (0700) when it is missing, and locks it. SW_E_BUSY: another daemon has it. */
+int folder_open(struct folder *folder, const char *path, struct fault *fault) SW_NODISCARD;
+void folder_close(struct folder *folder);
+/* The path of a file in it; SW_E_RANGE when too long. */
+int folder_file(const struct folder *folder, const char *name, char out[FOLDER_PATH_MAX],
+                struct fault *fault) SW_NODISCARD;
+
+/* Each reads its file, or makes it. */
+int folder_server_key(const struct folder *folder, struct crypto_key **out,
+                      struct fault *fault) SW_NODISCARD;
+int folder_session_key(const struct folder *folder, uint8_t out[SEAL_KEY_BYTES],
+                       struct fault *fault) SW_NODISCARD;
+int folder_admin_token(const struct folder *folder, char out[TOKEN_DIGITS + 1],
+                       struct fault *fault) SW_NODISCARD;
+
+#endif

@@ -1,0 +1,128 @@
+/* slipwayd. Reading starts here; the numbers are a path through the whole program.
+ *
+ *  1  main            this file: the command line, signals, and the end
+ *  2  daemon_open     daemon.c: folder, database, keys, doors, in the order that they depend on
+ *  3  http_server     src/http: a request becomes a use case of
+ *  4  app             src/app: upload, release, plan - each one transaction of
+ *  5  store           src/store: SQLite, one writer thread, commits in groups
+ *  6  rules, image    src/rules, src/image: pure judgements: which version, is the file what it
+ * says 7  loop_open       src/gateway/loop.c: the UDP socket and its thread, around 8  gateway_*
+ * src/gateway/core.c: the device door without sockets: sorts datagrams into 9  dtls src/dtls:
+ * handshakes and records, then 10  session         src/session: CoAP and what Device OS says over
+ * it, which drives 11  ota             src/ota: the transfer, chunk by chunk; what the device
+ * reports goes back through 8 as jobs of 4, and is acknowledged when it is durable. */
+#include "daemon.h"
+#include "tasks.h"
+
+#include "slipway/app/event.h"
+#include "slipway/sys/log.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PRUNE_S        60
+#define MMAP_THRESHOLD (128 * 1024) /* bytes; slabs above it go back to the system when freed */
+
+static int failed(const struct fault *fault) {
+    (void)fprintf(stderr, "slipwayd: %s\n", fault->text);
+    return EXIT_FAILURE;
+}
+
+static int prune(struct app_tx *tx, void *arg) {
+    return app_event_prune(tx, arg);
+}
+
+/* Waits for a signal that ends the daemon; reloads and keeps house meanwhile. */
+static void serve(struct daemon *daemon, const sigset_t *signals) {
+    const struct timespec pause = {.tv_sec = PRUNE_S};
+    struct fault fault = {0};
+    for (;;) {
+        int signal = sigtimedwait(signals, NULL, &pause);
+        if (signal == SIGTERM || signal == SIGINT) {
+            return;
+        }
+        if (signal == SIGHUP) {
+            if (daemon_reload(daemon, &fault) == SW_OK) {
+                log_note(LOG_INFO, "reloaded", "");
+            } else {
+                log_fault(LOG_UNUSUAL, "reload_refused", &fault);
+            }
+        } else if (signal < 0 && errno == EAGAIN) {
+            uint32_t count = 0;
+            /* A full queue means that there is more urgent work. */
+            (void)!app_execute(daemon->app, prune, &count, NULL);
+        }
+    }
+}
+
+static int run(struct daemon *daemon) {
+    struct fault fault = {0};
+    sigset_t signals, ends;
+    /* Blocked before the first thread starts, so that they reach sigtimedwait and nobody else. */
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGHUP);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+    daemon->folder.lock = -1;
+    if (daemon_open(daemon, &fault) != SW_OK) {
+        daemon_close(daemon);
+        return failed(&fault);
+    }
+    char http[HOST_MAX + 8], dtls[HOST_MAX + 8];
+    host_port_text(daemon->http_host, daemon->http_port, http);
+    host_port_text(daemon->dtls_host, daemon->dtls_port, dtls);
+    (void)printf("slipwayd ready http=%s dtls=%s\n", http, dtls);
+    (void)fflush(stdout);
+    serve(daemon, &signals);
+    /* From here on a second signal ends the process at once; whatever is lost then is no more than
+     * kill -9 may lose. */
+    (void)sigemptyset(&ends);
+    (void)sigaddset(&ends, SIGTERM);
+    (void)sigaddset(&ends, SIGINT);
+    (void)sigprocmask(SIG_UNBLOCK, &ends, NULL);
+    if (!daemon_drain(daemon)) {
+        log_note(LOG_UNUSUAL, "drain_cut", "not everything ended in time");
+    }
+    daemon_close(daemon);
+    return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv) {
+    static struct daemon daemon;
+    struct fault fault = {0};
+    (void)mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
+    if (options_read(argc, argv, &daemon.options, &fault) != SW_OK) {
+        return failed(&fault);
+    }
+    switch (daemon.options.task) {
+    case TASK_HELP:
+        (void)fputs(OPTIONS_USAGE, stdout);
+        return EXIT_SUCCESS;
+    case TASK_VERSION:
+        (void)puts("slipwayd " SLIPWAY_VERSION);
+        return EXIT_SUCCESS;
+    case TASK_EXAMPLE:
+        config_example(stdout);
+        return EXIT_SUCCESS;
+    case TASK_KEY:
+        return task_key(&daemon.options);
+    case TASK_TOKEN:
+        return task_token(&daemon.options);
+    case TASK_SERVE:
+    case TASK_DUMP:
+        break;
+    }
+    if (options_config(&daemon.options, &daemon.config, &fault) != SW_OK) {
+        return failed(&fault);
+    }
+    if (daemon.options.task == TASK_DUMP) {
+        config_dump(&daemon.config, stdout);
+        return EXIT_SUCCESS;
+    }
+    return run(&daemon);
+}
