@@ -1,5 +1,6 @@
 # Holds every #include line of src/ and include/ against cmake/layers.cmake, both that no module
 # reaches a module it may not use and that pure modules reach no clock, file, socket or thread.
+cmake_minimum_required(VERSION 3.25)
 include(${ROOT}/cmake/layers.cmake)
 set(impure "time\\.h|sys/time\\.h|uv\\.h|sqlite3\\.h|stdio\\.h|sys/socket\\.h|netinet/.*|arpa/.*|pthread\\.h|threads\\.h|errno\\.h|fcntl\\.h|poll\\.h|signal\\.h|microhttpd\\.h|jansson\\.h|curl/.*")
 set(problems 0)
