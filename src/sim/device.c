@@ -403,7 +403,7 @@ static size_t input_handshake(struct sim_device *device, struct span datagram, m
         device->handshake_problem = step.why;
         if (datagram.data[0] == DTLS_ALERT) {
             device->handshakes_refused++;
-        } else {
+        } else if (!device->config.link_corrupts) {
             device_violation(device, step.why != NULL ? step.why : "a handshake that failed",
                              datagram.data[0]);
         }
@@ -478,6 +478,7 @@ static void tick_words(struct sim_device *device, mono_time now, struct outbox *
         case COAP_RETRY_WAIT:
             break;
         case COAP_RETRY_SEND:
+            device->repeats++;
             device_retransmit(device, word, out);
             break;
         case COAP_RETRY_GIVE_UP:

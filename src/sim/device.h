@@ -65,6 +65,7 @@ struct sim_device_config {
     bool disables_updates;     /* its application does so at each start */
     bool keeps_old;            /* its bootloader never installs anything */
     uint8_t power_cut_percent; /* of transfers during or after which the power fails once */
+    bool link_corrupts;        /* a handshake may fail for no fault of the server's */
     bool link_is_clean;        /* no loss or reordering: what only those excuse is a violation */
 };
 
@@ -162,6 +163,7 @@ struct sim_device {
     char violation[160];           /* the first one */
     const char *handshake_problem; /* of the last attempt; NULL = none */
     uint32_t hellos, handshakes, resumes, transfers, commits, refusals, power_cuts, boots;
+    uint32_t repeats;            /* words that were sent more than once */
     uint32_t handshakes_refused; /* ended by an alert of the server's */
     uint32_t strays;             /* chunks and messages that only an untidy network explains */
     uint64_t datagrams_in, datagrams_out;
