@@ -1,3 +1,0 @@
-#include "http/openapi.h"
-
-const char openapi_json[] = "{}";

@@ -1,0 +1,287 @@
+// The release workflow as a user drives it: products, firmware, groups, devices, releases, and what
+// the precedence rules make of them.
+import { test, before, after } from 'node:test';
+import assert from 'node:assert/strict';
+import { startDoor, createProduct, upload, uploadForm, module, assertError, deviceId, BORON } from './door.mjs';
+
+let door;
+before(async () => { door = await startDoor(); });
+after(() => door.stop());
+
+const decision = async (product, id) => {
+    const reply = await door.call('GET', `/v1/products/${product.id}/devices/${id}/decision`);
+    assert.equal(reply.status, 200, reply.text);
+    return reply.body;
+};
+const put = (product, id, json) => door.call('PUT', `/v1/products/${product.id}/devices/${id}`, { json });
+const release = (product, json) => door.call('PUT', `/v1/products/${product.id}/firmware/release`, { json });
+const importIds = async (product, ids) => {
+    const reply = await door.call('POST', `/v1/products/${product.id}/devices`, { json: { ids } });
+    assert.equal(reply.status, 200, reply.text);
+    return reply.body;
+};
+
+test('health needs no token', async () => {
+    const reply = await door.call('GET', '/health', { token: null });
+    assert.equal(reply.status, 200);
+    assert.equal(reply.body.ok, true);
+});
+
+test('products: create, get by id and slug, list, edit', async () => {
+    const product = await createProduct(door, 'My First Product', { description: 'words' });
+    assert.ok(product.id > 100 && product.id < 65535);
+    assert.equal(product.slug, 'my-first-product');
+    assert.equal(product.platform_id, BORON);
+    assert.equal(product.settings.quarantine, true);
+    assert.deepEqual(product.groups, []);
+    for (const key of [product.id, product.slug]) {
+        const reply = await door.call('GET', `/v1/products/${key}`);
+        assert.equal(reply.status, 200);
+        assert.equal(reply.body.product.id, product.id);
+        assert.equal(reply.body.product.description, 'words');
+    }
+    for (const path of ['/v1/products', '/v1/user/products', '/v1/products/']) {
+        const reply = await door.call('GET', path);
+        assert.ok(reply.body.products.some((p) => p.id === product.id), path);
+    }
+    const edit = await door.call('PUT', `/v1/products/${product.id}`, {
+        json: { product: { description: 'other', settings: { quarantine: false, require_tested_firmware: 'enforce' } } },
+    });
+    assert.equal(edit.status, 200, edit.text);
+    assert.equal(edit.body.product.description, 'other');
+    assert.equal(edit.body.product.settings.quarantine, false);
+    assert.equal(edit.body.product.settings.require_tested_firmware, 'enforce');
+    assert.equal(edit.body.product.name, 'My First Product');
+});
+
+test('firmware: upload, list, get, binary, edit, delete', async () => {
+    const product = await createProduct(door, 'firmware');
+    const bytes = module(BORON, product.id, 1);
+    const made = await door.call('POST', `/v1/products/${product.id}/firmware`, {
+        form: uploadForm(bytes, { version: 1, title: 'one', description: 'first' }, 'file', 'some/dir\\fw.bin'),
+    });
+    assert.equal(made.status, 201, made.text);
+    assert.equal(made.body.version, 1);
+    assert.equal(made.body.title, 'one');
+    assert.equal(made.body.description, 'first');
+    assert.equal(made.body.name, 'fw.bin');
+    assert.equal(made.body.size, bytes.length);
+    assert.equal(made.body.product_id, product.id);
+    assert.equal(made.body.uploaded_by.username, 'admin');
+    assert.match(made.body._id, /^[0-9a-f]{24}$/);
+    assert.equal(made.body.product_default, false);
+    assert.deepEqual(made.body.groups, []);
+    assert.match(made.body.uploaded_on, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+
+    // The upload action names its part otherwise and sends an empty description.
+    const action = await door.call('POST', `/v1/products/${product.id}/firmware`, {
+        form: uploadForm(module(BORON, BORON, 2), { version: 2, title: 'two', description: '' }, 'binary'),
+    });
+    assert.equal(action.status, 201, action.text);
+
+    const list = await door.call('GET', `/v1/products/${product.id}/firmware`);
+    assert.deepEqual(list.body.map((f) => f.version), [2, 1]);
+    const one = await door.call('GET', `/v1/products/${product.slug}/firmware/1`);
+    assert.equal(one.body.title, 'one');
+    const binary = await door.call('GET', `/v1/products/${product.id}/firmware/1/binary`);
+    assert.equal(binary.headers.get('content-type'), 'application/octet-stream');
+    assert.ok(binary.bytes.equals(bytes), 'the same bytes come back');
+
+    const edit = await door.call('PUT', `/v1/products/${product.id}/firmware/1`, { form: { title: 'uno', mandatory: 'true' } });
+    assert.equal(edit.status, 200, edit.text);
+    assert.equal(edit.body.title, 'uno');
+    assert.equal(edit.body.description, 'first');
+    assert.equal(edit.body.mandatory, true);
+
+    const gone = await door.call('DELETE', `/v1/products/${product.id}/firmware/2`);
+    assert.equal(gone.status, 204);
+    assert.equal(gone.text, '');
+    assertError(await door.call('GET', `/v1/products/${product.id}/firmware/2`), 404);
+});
+
+test('groups: create, list, get, rename, delete', async () => {
+    const product = await createProduct(door, 'groups');
+    const base = `/v1/products/${product.id}/groups`;
+    const made = await door.call('POST', base, { json: { name: 'beta', description: 'd', color: '#34495e' } });
+    assert.equal(made.status, 201, made.text);
+    assert.deepEqual(
+        { name: made.body.group.name, color: made.body.group.color, fw_version: made.body.group.fw_version, n: made.body.group.device_count },
+        { name: 'beta', color: '#34495e', fw_version: null, n: 0 });
+    const twice = await door.call('POST', base, { json: { name: 'beta' } });
+    assert.equal(twice.status, 400);
+    assert.match(twice.body.error, /already exists/);
+    const renamed = await door.call('PUT', `${base}/beta`, { json: { name: 'field' } });
+    assert.equal(renamed.status, 200, renamed.text);
+    assert.equal(renamed.body.group.name, 'field');
+    assertError(await door.call('GET', `${base}/beta`), 404);
+    assert.equal((await door.call('GET', `${base}/field`)).body.group.description, 'd');
+    assert.equal((await door.call('GET', `${base}?name=ie`)).body.groups.length, 1);
+    assert.equal((await door.call('GET', `${base}?name=zz`)).body.groups.length, 0);
+    assert.equal((await door.call('DELETE', `${base}/field`)).status, 204);
+    assertError(await door.call('DELETE', `${base}/field`), 404);
+});
+
+test('devices: import in each form, list, get', async () => {
+    const product = await createProduct(door, 'devices');
+    const base = `/v1/products/${product.id}/devices`;
+    const one = await door.call('POST', base, { json: { id: 'ABCDEF000000000000000001' } });
+    assert.deepEqual(one.body, {
+        updated: 1, updatedDeviceIds: ['abcdef000000000000000001'], existingDeviceIds: [],
+        nonmemberDeviceIds: [], invalidDeviceIds: [], protectedDeviceIds: [],
+    });
+    const again = await door.call('POST', base, { form: { id: 'abcdef000000000000000001' } });
+    assert.equal(again.body.updated, 0);
+    assert.deepEqual(again.body.existingDeviceIds, ['abcdef000000000000000001']);
+    const file = uploadForm(`${deviceId(16)}\r\n${deviceId(17).toUpperCase()}\n\nnonsense\n`, {}, 'file', 'file');
+    const many = await door.call('POST', base, { form: file });
+    assert.equal(many.status, 200, many.text);
+    assert.deepEqual(many.body.updatedDeviceIds.sort(), [deviceId(16), deviceId(17)]);
+    assert.deepEqual(many.body.invalidDeviceIds, ['nonsense']);
+
+    const list = await door.call('GET', `${base}?sortAttr=deviceId&sortDir=asc&page=1&per_page=2`);
+    assert.equal(list.status, 200, list.text);
+    assert.deepEqual(list.body.devices.map((d) => d.id), [deviceId(16), deviceId(17)]);
+    assert.deepEqual(list.body.meta, { total_pages: 2, total_records: 3 });
+    assert.deepEqual(list.body.customers, []);
+    const second = await door.call('GET', `${base}?sortAttr=deviceId&sortDir=asc&page=2&perPage=2`);
+    assert.deepEqual(second.body.devices.map((d) => d.id), ['abcdef000000000000000001']);
+    const after = await door.call('GET', `${base}?after=${deviceId(16)}&per_page=1`);
+    assert.deepEqual(after.body.devices.map((d) => d.id), [deviceId(17)]);
+    assert.equal(after.body.meta.next_after, deviceId(17));
+    assert.equal((await door.call('GET', `${base}?deviceId=abcdef`)).body.devices.length, 1);
+
+    const device = (await door.call('GET', `${base}/ABCDEF000000000000000001`)).body;
+    for (const key of ['id', 'name', 'online', 'connected', 'groups', 'development', 'desired_firmware_version',
+        'targeted_firmware_release_version', 'firmware_version', 'product_id', 'platform_id', 'functions',
+        'variables', 'firmware_updates_enabled', 'firmware_updates_forced', 'quarantined', 'denied']) {
+        assert.ok(key in device, key);
+    }
+    assert.equal(device.product_id, product.id);
+    const plain = (await door.call('GET', '/v1/devices/abcdef000000000000000001')).body;
+    assert.equal(plain.id, 'abcdef000000000000000001');
+    assert.ok((await door.call('GET', '/v1/devices')).body.some((d) => d.id === plain.id));
+});
+
+test('device edits echo what they changed', async () => {
+    const product = await createProduct(door, 'edits');
+    await upload(door, product, 3);
+    const id = deviceId(0x100);
+    await importIds(product, [id]);
+    const reply = await put(product, id.toUpperCase(), { name: 'n', notes: 'a\nb', development: true, desired_firmware_version: 3, groups: ['b', 'a'] });
+    assert.equal(reply.status, 200, reply.text);
+    const { updated_at: at, ...rest } = reply.body;
+    assert.match(at, /Z$/);
+    assert.deepEqual(rest, { id, name: 'n', notes: 'a\nb', development: true, desired_firmware_version: 3, groups: ['b', 'a'] });
+    const byName = await door.call('GET', '/v1/devices/n');
+    assert.equal(byName.body.id, id);
+    assert.deepEqual(byName.body.groups, ['a', 'b']);
+    for (const unlock of [{ json: { desired_firmware_version: null } }, { form: { desired_firmware_version: 'null' } }]) {
+        await put(product, id, { desired_firmware_version: 3 });
+        const freed = await door.call('PUT', `/v1/products/${product.id}/devices/${id}`, unlock);
+        assert.equal(freed.status, 200, freed.text);
+        assert.equal(freed.body.desired_firmware_version, null);
+    }
+    const form = await door.call('PUT', `/v1/products/${product.id}/devices/${id}`, {
+        body: 'groups%5B%5D=x&groups%5B%5D=y&development=false', headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    });
+    assert.equal(form.status, 200, form.text);
+    assert.deepEqual(form.body.groups, ['x', 'y']);
+    assert.equal(form.body.development, false);
+    const forced = await door.call('PUT', `/v1/devices/${id}`, { json: { firmware_updates_forced: true } });
+    assert.equal(forced.body.firmware_updates_forced, true);
+    assert.equal((await door.call('DELETE', `/v1/products/${product.id}/devices/${id}`, { json: {} })).status, 204);
+    assertError(await put(product, id, { name: 'n' }), 403);
+});
+
+test('batch edits of groups', async () => {
+    const product = await createProduct(door, 'batch');
+    const ids = [0x201, 0x202, 0x203].map(deviceId);
+    await importIds(product, ids);
+    await put(product, ids[0], { groups: ['old'] });
+    const reply = await door.call('PUT', `/v1/products/${product.id}/devices`, {
+        json: { action: 'groups', devices: ids, metadata: { add: ['new'], remove: ['old'] } },
+    });
+    assert.deepEqual(reply.body, { ok: true });
+    for (const id of ids) {
+        assert.deepEqual((await door.call('GET', `/v1/devices/${id}`)).body.groups, ['new']);
+    }
+    const listed = await door.call('GET', `/v1/products/${product.id}/devices?groups=new%2Cother&sortAttr=deviceId&sortDir=asc`);
+    assert.deepEqual(listed.body.devices.map((d) => d.id), ids);
+});
+
+test('releases follow the precedence rules', async () => {
+    const product = await createProduct(door, 'precedence');
+    for (const version of [1, 2, 3]) await upload(door, product, version);
+    const [plain, dev, locked, beta, both] = [0x301, 0x302, 0x303, 0x304, 0x305].map(deviceId);
+    await importIds(product, [plain, dev, locked, beta, both]);
+    await put(product, dev, { development: true, groups: ['beta'] });
+    await put(product, locked, { desired_firmware_version: 1, groups: ['beta'] });
+    await put(product, beta, { groups: ['beta'] });
+    await put(product, both, { groups: ['beta', 'field'] });
+
+    const first = await release(product, { version: 1, product_default: true });
+    assert.equal(first.status, 200, first.text);
+    assert.equal(first.body.product_default, true);
+    assert.equal(first.body.version, 1);
+    assert.equal(first.body.warnings.length, 1, 'nobody has run it');
+    const second = await release(product, { version: 2, groups: ['beta'], intelligent: true });
+    assert.equal(second.status, 200, second.text);
+    assert.deepEqual(second.body.groups, ['beta']);
+    assert.equal(second.body.intelligent, true);
+    assert.equal(second.body.product_default, false);
+    await door.call('POST', `/v1/products/${product.id}/groups`, { json: { name: 'field' } });
+    assert.equal((await release(product, { version: 3, groups: ['field'] })).status, 200);
+
+    const expected = [
+        [plain, 1, 'product_default'], [dev, null, 'development'], [locked, 1, 'locked'], [beta, 2, 'group'], [both, 3, 'group'],
+    ];
+    for (const [id, version, rule] of expected) {
+        const got = await decision(product, id);
+        assert.equal(got.target_version, version, `${rule}: ${JSON.stringify(got)}`);
+        assert.equal(got.rule, rule);
+        assert.ok(got.explanation.length > 1);
+        assert.equal(got.running_version, null);
+        assert.ok('blocked_by' in got);
+    }
+    assert.equal((await door.call('GET', `/v1/devices/${beta}`)).body.targeted_firmware_release_version, 2);
+
+    // A group belongs to one version: it moves.
+    assert.deepEqual((await release(product, { version: 3, groups: ['beta', 'field'] })).body.groups, ['beta', 'field']);
+    assert.deepEqual((await door.call('GET', `/v1/products/${product.id}/firmware/2`)).body.groups, []);
+    assert.equal((await door.call('GET', `/v1/products/${product.id}/groups/beta`)).body.group.fw_version, 3);
+
+    // The old clients' form releases as the default.
+    assert.equal((await door.call('PUT', `/v1/products/${product.slug}/firmware/release`, { form: { version: 2 } })).body.product_default, true);
+    assert.equal((await decision(product, plain)).target_version, 2);
+
+    const history = await door.call('GET', `/v1/products/${product.id}/releases`);
+    assert.equal(history.body.releases[0].version, 2);
+    assert.equal(history.body.releases[0].by, 'admin');
+
+    const impact = await door.call('GET', `/v1/products/${product.id}/impact?action=edit_groups_for_firmware&firmware_version=1&product_default=true&groups=beta`);
+    assert.equal(impact.status, 200, impact.text);
+    assert.equal(typeof impact.body.devices.firmware_update.total, 'number');
+    assert.ok(Array.isArray(impact.body.devices.firmware_update.by_version));
+
+    assertError(await door.call('DELETE', `/v1/products/${product.id}/firmware/2`), 400);
+});
+
+test('a product can insist on tested firmware', async () => {
+    const product = await createProduct(door, 'insists', { settings: { require_tested_firmware: 'enforce' } });
+    await upload(door, product, 1);
+    assertError(await release(product, { version: 1, product_default: true }), 400);
+    assert.equal((await door.call('GET', `/v1/products/${product.id}/firmware/1`)).body.product_default, false);
+});
+
+test('tags guard against lost edits', async () => {
+    const product = await createProduct(door, 'tags');
+    await upload(door, product, 1);
+    const path = `/v1/products/${product.id}/firmware/1`;
+    const tag = (await door.call('GET', path)).headers.get('etag');
+    assert.ok(tag);
+    assert.equal((await door.call('GET', path, { headers: { 'if-none-match': tag } })).status, 304);
+    const edit = await door.call('PUT', path, { json: { title: 'a' }, headers: { 'if-match': tag } });
+    assert.equal(edit.status, 200, edit.text);
+    assertError(await door.call('PUT', path, { json: { title: 'b' }, headers: { 'if-match': tag } }), 412);
+    assert.equal((await door.call('GET', path)).body.title, 'a');
+});
