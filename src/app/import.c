@@ -1,0 +1,190 @@
+#include "slipway/app/fleet.h"
+
+#include "slipway/store/catalog.h"
+#include "slipway/store/fleet.h"
+
+#include "app/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int add_id(struct app_tx *tx, struct device_id_list *list, const struct device_id *id) {
+    /* Grows at powers of two: no capacity needs to be kept. */
+    if ((list->count & (list->count - 1)) == 0) {
+        size_t cap = list->count == 0 ? 1 : list->count * 2;
+        struct device_id *larger = reallocarray(list->items, cap, sizeof *larger);
+        if (larger == NULL) {
+            return fault_set(tx->fault, SW_E_MEMORY, "out of memory for an import");
+        }
+        list->items = larger;
+    }
+    list->items[list->count++] = *id;
+    return SW_OK;
+}
+
+static int add_text(struct app_tx *tx, struct text_list *list, struct span text) {
+    if ((list->count & (list->count - 1)) == 0) {
+        size_t cap = list->count == 0 ? 1 : list->count * 2;
+        char(*larger)[65] = reallocarray(list->items, cap, sizeof *larger);
+        if (larger == NULL) {
+            return fault_set(tx->fault, SW_E_MEMORY, "out of memory for an import");
+        }
+        list->items = larger;
+    }
+    char *out = list->items[list->count++];
+    size_t len = text.len < 64 ? text.len : 64;
+    for (size_t i = 0; i < len; i++) {
+        out[i] = text.data[i] >= ' ' && text.data[i] < 0x7F ? (char)text.data[i] : '?';
+    }
+    out[len] = '\0';
+    return SW_OK;
+}
+
+void app_import_result_free(struct app_import_result *result) {
+    free(result->updated.items);
+    free(result->existing.items);
+    free(result->nonmember.items);
+    free(result->invalid.items);
+    *result = (struct app_import_result){.updated = {.count = 0}};
+}
+
+/* A device that connected before anybody imported it: what it said is believed now, with its key,
+ * and its next Hello says the rest. */
+static int approve(struct app_tx *tx, uint16_t product_id, const struct device_id *id) {
+    struct quarantine row;
+    int code = store_quarantine_get(tx->store, id, &row, tx->fault);
+    if (code != SW_OK) {
+        return code == SW_E_NOT_FOUND ? SW_OK : code;
+    }
+    struct p256_point key;
+    code = store_key_get(tx->store, id, &key, tx->fault);
+    if (code == SW_E_NOT_FOUND) {
+        code = store_key_set(tx->store, id, &row.key, false, tx->now.ms, tx->fault);
+    }
+    if (code == SW_OK) {
+        code = store_quarantine_delete(tx->store, id, tx->fault);
+    }
+    return code == SW_OK ? app_tell_device(tx, APP_NOTICE_FORGET, id, product_id) : code;
+}
+
+static int import_one(struct app_tx *tx, const struct product *product, struct span text,
+                      struct app_import_result *out) {
+    struct device_id id;
+    struct device device;
+    int code = SW_OK;
+    bool is_id = device_id_parse((const char *)text.data, text.len, &id) == SW_OK;
+    if (is_id) {
+        code = store_device_get(tx->store, &id, &device, tx->fault);
+    } else {
+        char label[65] = "";
+        if (text.len < sizeof label && memchr(text.data, '\0', text.len) == NULL) {
+            memcpy(label, text.data, text.len);
+        }
+        code = store_device_by_label(tx->store, label, &device, tx->fault);
+        if (code == SW_E_NOT_FOUND) {
+            return add_text(tx, &out->invalid, text);
+        }
+    }
+    if (code == SW_OK) {
+        bool is_member = device.product_id == product->id;
+        return add_id(tx, is_member ? &out->existing : &out->nonmember, &device.id);
+    }
+    if (code != SW_E_NOT_FOUND) {
+        return code;
+    }
+    code = store_device_insert(tx->store, &id, product->id, product->platform_id, tx->now.ms,
+                               tx->fault);
+    if (code == SW_OK) {
+        code = approve(tx, product->id, &id);
+    }
+    return code == SW_OK ? add_id(tx, &out->updated, &id) : code;
+}
+
+int app_device_import(struct app_tx *tx, uint16_t product_id, const struct span *texts,
+                      size_t count, struct app_import_result *out) {
+    *out = (struct app_import_result){.updated = {.count = 0}};
+    struct product product;
+    int code = store_product_get(tx->store, product_id, &product, tx->fault);
+    if (code == SW_E_NOT_FOUND) {
+        return app_no_product(tx);
+    }
+    for (size_t i = 0; code == SW_OK && i < count; i++) {
+        code = import_one(tx, &product, texts[i], out);
+    }
+    if (code != SW_OK) {
+        app_import_result_free(out);
+    }
+    return code;
+}
+
+/* --- quarantine --- */
+
+#define QUARANTINE_LIST_MAX 1000
+
+int app_quarantine_list(struct app_tx *tx, uint16_t product_id, struct quarantine_list *out) {
+    struct product product;
+    int code = store_product_get(tx->store, product_id, &product, tx->fault);
+    if (code == SW_E_NOT_FOUND) {
+        return app_no_product(tx);
+    }
+    return code == SW_OK
+               ? store_quarantine_list(tx->store, product_id, product.platform_id,
+                                       QUARANTINE_LIST_MAX, &out->items, &out->count, tx->fault)
+               : code;
+}
+
+int app_quarantine_deny(struct app_tx *tx, uint16_t product_id, const struct device_id *id) {
+    struct product product;
+    struct quarantine row;
+    int code = store_product_get(tx->store, product_id, &product, tx->fault);
+    if (code == SW_E_NOT_FOUND) {
+        return app_no_product(tx);
+    }
+    if (code == SW_OK) {
+        code = store_quarantine_get(tx->store, id, &row, tx->fault);
+    }
+    bool is_ours =
+        code == SW_OK && (row.product_id == product_id ||
+                          (row.product_id == 0 && row.platform_id == product.platform_id));
+    if (code == SW_E_NOT_FOUND || (code == SW_OK && !is_ours)) {
+        return app_no_device(tx);
+    }
+    if (code == SW_OK) {
+        code = store_quarantine_deny(tx->store, id, product_id, tx->fault);
+    }
+    return code == SW_OK ? app_tell_device(tx, APP_NOTICE_FORGET, id, product_id) : code;
+}
+
+/* --- keys --- */
+
+int app_device_register_key(struct app_tx *tx, const struct device_id *id,
+                            const struct p256_point *key) {
+    if (!p256_point_is_valid(key)) {
+        return app_fail(tx, SW_E_RANGE, "invalid_request", "publicKey",
+                        "publicKey is not a point of the curve P-256");
+    }
+    struct p256_point old;
+    int code = store_key_get(tx->store, id, &old, tx->fault);
+    if (code == SW_OK && memcmp(old.b, key->b, sizeof old.b) == 0) {
+        return SW_OK;
+    }
+    if (code != SW_OK && code != SW_E_NOT_FOUND) {
+        return code;
+    }
+    code = store_key_set(tx->store, id, key, false, tx->now.ms, tx->fault);
+    if (code == SW_OK) {
+        code = store_session_delete_device(tx->store, id, tx->fault);
+    }
+    struct quarantine row;
+    struct device device;
+    bool is_member = code == SW_OK && store_device_get(tx->store, id, &device, tx->fault) == SW_OK;
+    if (is_member && store_quarantine_get(tx->store, id, &row, tx->fault) == SW_OK) {
+        code = store_quarantine_delete(tx->store, id, tx->fault);
+    }
+    return code == SW_OK ? app_tell_device(tx, APP_NOTICE_FORGET, id, 0) : code;
+}
+
+int app_device_key(struct app_tx *tx, const struct device_id *id, struct p256_point *out) {
+    int code = store_key_get(tx->store, id, out, tx->fault);
+    return code == SW_E_NOT_FOUND ? app_no_device(tx) : code;
+}

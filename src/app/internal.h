@@ -1,0 +1,53 @@
+/* What the use cases share among themselves. */
+#ifndef SLIPWAY_APP_INTERNAL_H
+#define SLIPWAY_APP_INTERNAL_H
+
+#include "slipway/app/device.h"
+
+struct app {
+    struct app_options options;
+    struct store *store; /* the writer connection */
+    struct store_writer *writer;
+    char *path;
+    struct mailbox queue; /* without a thread: jobs until app_pump */
+    /* Collected by the jobs of a group, told after its commit. The writer's thread only. */
+    struct app_notice *notices;
+    size_t notice_count, notice_cap, notice_mark;
+    int64_t event_id, event_mark; /* newest event of the group; 0 = none */
+};
+
+/* Tells it after the commit; forgotten if the job fails. */
+int app_tell(struct app_tx *tx, const struct app_notice *notice) SW_NODISCARD;
+int app_tell_device(struct app_tx *tx, enum app_notice_kind kind, const struct device_id *id,
+                    uint16_t product_id) SW_NODISCARD;
+
+/* Appends an event. device NULL: coreid "api"; data NULL: none. */
+int app_append(struct app_tx *tx, uint16_t product_id, const struct device *device,
+               const char *name, const char *data, const char *user) SW_NODISCARD;
+
+/* What a device published. */
+int app_append_told(struct app_tx *tx, const struct device *device, struct span name,
+                    struct span data) SW_NODISCARD;
+
+/* A text of the caller's into a record's field: UTF-8 without control characters (line ends are
+ * allowed with is_long), at most cap - 1 bytes, not empty if required. NULL counts as "". */
+struct app_text_rule {
+    const char *field;
+    bool required;
+    bool is_long;
+};
+int app_take_text(struct app_tx *tx, const struct app_text_rule *rule, const char *text, char *out,
+                  size_t cap) SW_NODISCARD;
+/* The same for a name of a group, in the words of "groups". */
+int app_check_group_name(struct app_tx *tx, const char *field, const char *name) SW_NODISCARD;
+
+/* NOT_FOUND in the words of the REST dialect. */
+int app_no_product(struct app_tx *tx);
+int app_no_firmware(struct app_tx *tx);
+int app_no_group(struct app_tx *tx, const char *name);
+int app_no_device(struct app_tx *tx);
+
+/* A version as declared by a caller. */
+int app_check_version(struct app_tx *tx, const char *field, int64_t version) SW_NODISCARD;
+
+#endif

@@ -1,0 +1,85 @@
+/* What a device is due: shared by its reports, by the gateway's questions and by the operator's. */
+#ifndef SLIPWAY_APP_PLAN_H
+#define SLIPWAY_APP_PLAN_H
+
+#include "slipway/app/device.h"
+#include "slipway/app/fleet.h"
+#include "slipway/rules/decision.h"
+
+/* The rules applied to a device as it is in the store. The group's name in the decision points into
+ * here: not to be moved. */
+struct facts {
+    struct rule_facts rule;
+    struct decision decision;
+    struct rule_group_release *groups; /* malloc'ed; free with facts_free */
+    char (*names)[GROUP_NAME_BYTES];
+};
+int facts_read(struct app_tx *tx, const struct device *device, struct facts *out) SW_NODISCARD;
+void facts_free(struct facts *facts);
+
+/* Why a device gets nothing now: a word and a sentence; retry_ms when waiting helps. */
+struct obstacle {
+    char word[24];
+    char sentence[SENTENCE_BYTES];
+    int64_t retry_ms;
+};
+void obstacle_set(struct obstacle *out, const char *word, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Whether a device can take an image, and what must be sent first: *step is the image itself or a
+ * Device OS part that it needs. out->word is "" if nothing is in the way. */
+int step_choose(struct app_tx *tx, const struct device *device, const struct image_record *image,
+                struct image_record *step, struct obstacle *out) SW_NODISCARD;
+/* Failed attempts that are in the way. */
+int attempt_check(struct app_tx *tx, const struct device *device, const struct image_record *image,
+                  uint32_t *failures, struct obstacle *out) SW_NODISCARD;
+
+/* The device's last system Describe. SW_OK also when there is none (out->has = false). */
+int describe_read(struct app_tx *tx, const struct device *device,
+                  struct app_describe *out) SW_NODISCARD;
+/* false: not a Describe. */
+bool describe_decode(struct span bytes, unsigned content_format, struct app_describe *out);
+
+/* One step of an update, with event and history. reason may be NULL. */
+int update_step_to(struct app_tx *tx, struct update *update, enum update_state to,
+                   const char *reason) SW_NODISCARD;
+/* A failure of the device's making: ends the update and counts. */
+int update_fail(struct app_tx *tx, struct update *update, const char *reason,
+                int32_t device_error) SW_NODISCARD;
+
+/* After a report: is the open update done, or has it failed? */
+struct evidence {
+    bool is_hello;
+    const struct app_describe *describe; /* NULL at a Hello */
+};
+int update_judge(struct app_tx *tx, const struct device *device,
+                 const struct evidence *evidence) SW_NODISCARD;
+/* A new session: nothing is under way any more. */
+int update_interrupt(struct app_tx *tx, const struct device *device) SW_NODISCARD;
+
+/* The plan of a device whose row was just read. Saves what the device is told. */
+int plan_device(struct app_tx *tx, struct device *device, enum update_cause cause,
+                struct app_plan *plan) SW_NODISCARD;
+/* Opens an update to an image, in place of an open one that can be recalled. SW_E_STATE when it
+ * cannot. *cancelled: an update whose transfer must stop. */
+struct plan_target {
+    struct image_record image;
+    uint16_t version;
+    enum update_cause cause;
+    const char *rule;
+    const char *by;
+};
+int plan_open(struct app_tx *tx, const struct device *device, const struct plan_target *target,
+              struct update *out, int64_t *cancelled) SW_NODISCARD;
+/* The same questions without changing anything, for readers. */
+int plan_explain(struct app_tx *tx, const struct device *device, const struct facts *facts,
+                 const struct update *open, struct obstacle *out) SW_NODISCARD;
+
+/* After an operator's change: connected devices that an urgent target follows from are looked at
+ * now, the others at their next session. */
+int plan_notice(struct app_tx *tx, const struct device *device) SW_NODISCARD;
+
+/* What a crash left in transit is due again. */
+int app_updates_recover(struct app_tx *tx) SW_NODISCARD;
+
+#endif
