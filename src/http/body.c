@@ -119,6 +119,7 @@ static bool body_file_chunk(struct body *body, const char *filename, bool is_sta
             return false;
         }
         body->has_file = true;
+        body->is_file_open = true;
         body_set_file_name(body, filename);
         spool_init(&body->file, body->limits.file_bytes);
     }
@@ -138,16 +139,22 @@ static enum MHD_Result body_part(void *arg, enum MHD_ValueKind kind, const char 
     if (body->reply->status != 0) {
         return MHD_NO;
     }
-    bool is_start = offset == 0;
     if (key == NULL) {
         (void)body_broken(body, "A part of the form has no name.");
         return MHD_NO;
     }
+    /* A part may begin with pieces of no bytes: those all have offset 0, and are one start. */
+    bool is_again = filename != NULL ? body->is_file_open && body->file.len == 0
+                                     : body->field.len == 0 && strcmp(body->field_name, key) == 0;
+    bool is_start = offset == 0 && !is_again;
     if (filename != NULL && body->kind == BODY_MULTIPART) {
         return body_file_chunk(body, filename, is_start, data, size) ? MHD_YES : MHD_NO;
     }
-    if (is_start && !(body_finish_field(body) && body_start_field(body, key))) {
-        return MHD_NO;
+    if (is_start) {
+        body->is_file_open = false;
+        if (!body_finish_field(body) || !body_start_field(body, key)) {
+            return MHD_NO;
+        }
     }
     body->field_bytes += size + (is_start ? strlen(key) : 0);
     int rc = body->field_bytes > body->limits.text_bytes ? SW_E_FULL

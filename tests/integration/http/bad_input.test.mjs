@@ -194,11 +194,11 @@ test('uploads that are wrong change nothing', async () => {
     }
     // Cut off before the closing boundary, at every interesting place.
     const whole = Buffer.concat([
-        Buffer.from('--B\r\nContent-Disposition: form-data; name="version"\r\n\r\n2\r\n--B\r\n' +
-            'Content-Disposition: form-data; name="title"\r\n\r\nt\r\n--B\r\n' +
+        Buffer.from('--BB\r\nContent-Disposition: form-data; name="version"\r\n\r\n2\r\n--BB\r\n' +
+            'Content-Disposition: form-data; name="title"\r\n\r\nt\r\n--BB\r\n' +
             'Content-Disposition: form-data; name="file"; filename="f.bin"\r\n\r\n'),
-        good, Buffer.from('\r\n--B--\r\n')]);
-    const headers = { 'content-type': 'multipart/form-data; boundary=B' };
+        good, Buffer.from('\r\n--BB--\r\n')]);
+    const headers = { 'content-type': 'multipart/form-data; boundary=BB' };
     for (const cut of [1, 4, 30, 60, 100, 300, whole.length - 2000, whole.length - 9, whole.length - 7, whole.length - 5, whole.length - 4]) {
         const reply = await door.call('POST', `${P()}/firmware`, { body: whole.subarray(0, cut), headers });
         assert.equal(reply.status, 400, `cut at ${cut} of ${whole.length}: ${reply.text}`);

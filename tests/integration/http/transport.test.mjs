@@ -1,0 +1,221 @@
+// HTTP itself: methods, framing, limits, and clients that behave badly.
+import { test, before, after } from 'node:test';
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import zlib from 'node:zlib';
+import http from 'node:http';
+import { startDoor, createProduct, module, assertError, adminToken, deviceId, BORON } from './door.mjs';
+
+let door, product;
+before(async () => {
+    door = await startDoor(['cors=https://console.example,https://other.example', 'upload=2000000', 'request_timeout=2', 'idle_timeout=3']);
+    product = await createProduct(door, 'transport');
+});
+after(() => door.stop());
+
+// Bytes out, everything that comes back until the other side closes or falls silent.
+function raw(bytes, { quietMs = 400 } = {}) {
+    return new Promise((resolve, reject) => {
+        const socket = net.connect(door.port, '127.0.0.1');
+        let text = '';
+        let timer;
+        const done = () => { clearTimeout(timer); socket.destroy(); resolve(text); };
+        const arm = () => { clearTimeout(timer); timer = setTimeout(done, quietMs); };
+        socket.on('data', (data) => { text += data; arm(); });
+        socket.on('end', done);
+        socket.on('error', (error) => (text ? done() : reject(error)));
+        socket.write(bytes);
+        arm();
+    });
+}
+
+const auth = `Authorization: Bearer ${adminToken}\r\nHost: x\r\n`;
+
+test('HEAD is GET without the body', async () => {
+    const get = await door.call('GET', '/v1/products');
+    const head = await door.call('HEAD', '/v1/products');
+    assert.equal(head.status, 200);
+    assert.equal(head.bytes.length, 0);
+    assert.equal(Number(head.headers.get('content-length')), get.bytes.length);
+});
+
+test('other methods are refused with what is allowed', async () => {
+    for (const method of ['PATCH', 'DELETE', 'TRACEX']) {
+        const reply = method === 'TRACEX' ? null : await door.call(method, `/v1/products/${product.id}/firmware`);
+        if (reply) {
+            assertError(reply, 405);
+            assert.equal(reply.headers.get('allow'), 'GET, POST, HEAD, OPTIONS');
+        }
+    }
+    const options = await door.call('OPTIONS', `/v1/products/${product.id}/firmware`, { token: null });
+    assert.equal(options.status, 204);
+    assert.equal(options.headers.get('allow'), 'GET, POST, HEAD, OPTIONS');
+});
+
+test('browsers of configured origins may call, others not', async () => {
+    const preflight = await door.call('OPTIONS', `/v1/products/${product.id}`, {
+        token: null, headers: { origin: 'https://console.example', 'access-control-request-method': 'PUT' },
+    });
+    assert.equal(preflight.headers.get('access-control-allow-origin'), 'https://console.example');
+    assert.match(preflight.headers.get('access-control-allow-methods'), /PUT/);
+    assert.match(preflight.headers.get('access-control-allow-headers'), /Authorization.*X-Particle-Tool/);
+    const reply = await door.call('GET', '/v1/products', { headers: { origin: 'https://other.example' } });
+    assert.equal(reply.headers.get('access-control-allow-origin'), 'https://other.example');
+    for (const origin of ['https://evil.example', 'https://console.example.evil', 'https://console', 'null']) {
+        const refused = await door.call('GET', '/v1/products', { headers: { origin } });
+        assert.equal(refused.headers.get('access-control-allow-origin'), null, origin);
+    }
+});
+
+test('every reply has an id, and no two the same', async () => {
+    const ids = new Set();
+    for (let i = 0; i < 5; i++) ids.add((await door.call('GET', '/health')).headers.get('x-request-id'));
+    assert.equal(ids.size, 5);
+});
+
+test('long lists are compressed for those who ask', async () => {
+    const ids = Array.from({ length: 60 }, (_, i) => deviceId(0x7000 + i));
+    await door.call('POST', `/v1/products/${product.id}/devices`, { json: { ids } });
+    const get = (encoding) => new Promise((resolve) => http.get(`${door.base}/v1/products/${product.id}/devices?per_page=60`, {
+        headers: { authorization: `Bearer ${adminToken}`, ...(encoding && { 'accept-encoding': encoding }) },
+    }, (response) => {
+        const parts = [];
+        response.on('data', (part) => parts.push(part));
+        response.on('end', () => resolve({ encoding: response.headers['content-encoding'], bytes: Buffer.concat(parts) }));
+    }));
+    const plain = await get();
+    const packed = await get('deflate, gzip;q=1.0');
+    const refused = await get('gzip;q=0');
+    assert.equal(plain.encoding, undefined);
+    assert.equal(refused.encoding, undefined);
+    assert.equal(packed.encoding, 'gzip');
+    assert.ok(packed.bytes.length * 4 < plain.bytes.length);
+    assert.deepEqual(JSON.parse(zlib.gunzipSync(packed.bytes)), JSON.parse(plain.bytes));
+});
+
+const part = (name, value) => `--BB\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`;
+function multipart(version, bytes) {
+    return Buffer.concat([
+        Buffer.from(`${part('version', version)}${part('title', 't')}--BB\r\nContent-Disposition: form-data; name="file"; filename="f.bin"\r\nContent-Type: application/octet-stream\r\n\r\n`),
+        bytes, Buffer.from('\r\n--BB--\r\n')]);
+}
+const uploadHead = `POST /v1/products/${'P'}/firmware HTTP/1.1\r\n${auth}Content-Type: multipart/form-data; boundary=BB\r\n`;
+const head = () => uploadHead.replace('/P/', `/${product.id}/`);
+const chunked = (body, size) => {
+    const parts = [];
+    for (let at = 0; at < body.length; at += size) {
+        const piece = body.subarray(at, at + size);
+        parts.push(Buffer.from(`${piece.length.toString(16)}\r\n`), piece, Buffer.from('\r\n'));
+    }
+    return Buffer.concat([...parts, Buffer.from('0\r\n\r\n')]);
+};
+
+test('chunked uploads work, whatever the size of the chunks', async () => {
+    let version = 10;
+    for (const size of [7, 1000, 100000]) {
+        const body = multipart(++version, module(BORON, product.id, version, 40000));
+        const text = await raw(Buffer.concat([Buffer.from(`${head()}Transfer-Encoding: chunked\r\n\r\n`), chunked(body, size)]), { quietMs: 1500 });
+        assert.match(text, /^HTTP\/1\.1 201 /, text);
+    }
+});
+
+test('an upload larger than allowed is refused, with or without a declared length', async () => {
+    const body = multipart(20, Buffer.alloc(2100000));
+    const declared = await raw(Buffer.concat([Buffer.from(`${head()}Content-Length: ${body.length}\r\n\r\n`), body]), { quietMs: 1500 });
+    assert.match(declared, /^HTTP\/1\.1 413 /, declared);
+    const streamed = await raw(Buffer.concat([Buffer.from(`${head()}Transfer-Encoding: chunked\r\n\r\n`), chunked(body, 60000)]), { quietMs: 1500 });
+    assert.match(streamed, /^HTTP\/1\.1 413 /, streamed);
+    // With Expect the bytes need not even be sent.
+    const expecting = await raw(`${head()}Content-Length: 999999999\r\nExpect: 100-continue\r\n\r\n`);
+    assert.match(expecting, /^HTTP\/1\.1 413 /, expecting);
+    const unauthorised = await raw(`${head().replace(adminToken, 'f'.repeat(40))}Content-Length: 1000\r\nExpect: 100-continue\r\n\r\n`);
+    assert.match(unauthorised, /^HTTP\/1\.1 401 /, unauthorised);
+});
+
+test('Expect: 100-continue is answered', async () => {
+    const body = multipart(30, module(BORON, product.id, 30));
+    const text = await new Promise((resolve) => {
+        const socket = net.connect(door.port, '127.0.0.1');
+        let all = '';
+        socket.on('data', (data) => {
+            all += data;
+            if (all === 'HTTP/1.1 100 Continue\r\n\r\n') socket.write(body);
+            if (/ 201 /.test(all)) { socket.destroy(); resolve(all); }
+        });
+        socket.on('close', () => resolve(all));
+        socket.write(`${head()}Content-Length: ${body.length}\r\nExpect: 100-continue\r\n\r\n`);
+    });
+    assert.match(text, /100 Continue[\s\S]* 201 /);
+});
+
+test('an upload without a token is not kept, not even read into memory', async () => {
+    const body = multipart(31, module(BORON, product.id, 31, 100000));
+    const anonymous = head().replace(/Authorization: .*\r\n/, '');
+    const text = await raw(Buffer.concat([Buffer.from(`${anonymous}Content-Length: ${body.length}\r\n\r\n`), body]), { quietMs: 800 });
+    assert.match(text, /^HTTP\/1\.1 400 [\s\S]*The access token was not found/, text);
+    // A form may bring its token, as long as that comes before the file.
+    const first = Buffer.concat([Buffer.from(part('access_token', adminToken)), body]);
+    const ok = await raw(Buffer.concat([Buffer.from(`${anonymous}Content-Length: ${first.length}\r\n\r\n`), first]), { quietMs: 1500 });
+    assert.match(ok, /^HTTP\/1\.1 201 /, ok);
+});
+
+test('requests in a row on one connection are answered in order', async () => {
+    const text = await raw(`GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /v1/products/nope HTTP/1.1\r\n${auth}\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n`);
+    assert.deepEqual([...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map((m) => m[1]), ['200', '404', '200']);
+});
+
+test('a refused body does not break the next request on the connection', async () => {
+    const body = JSON.stringify({ name: 'x' });
+    const text = await raw(`POST /v1/nowhere HTTP/1.1\r\n${auth}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}GET /health HTTP/1.1\r\nHost: x\r\n\r\n`);
+    assert.deepEqual([...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map((m) => m[1]), ['404', '200']);
+});
+
+test('garbage and oversized heads end only their own connection', async () => {
+    for (const bytes of ['\r\n\r\n\r\n', 'GET\r\n\r\n', '\x00\x01\x02\r\n\r\n', `GET / HTTP/1.1\r\nX: ${'y'.repeat(40000)}\r\n\r\n`,
+        `GET /${'a'.repeat(40000)} HTTP/1.1\r\nHost: x\r\n\r\n`, `GET /${'a'.repeat(3000)} HTTP/1.1\r\nHost: x\r\n\r\n`,
+        `POST /v1/products HTTP/1.1\r\n${auth}Content-Length: -5\r\n\r\n`, `POST /v1/products HTTP/1.1\r\n${auth}Content-Length: 99999999999999999999\r\n\r\n`,
+        `POST /v1/products HTTP/1.1\r\n${auth}Transfer-Encoding: chunked\r\n\r\nzz\r\n`]) {
+        const text = await raw(bytes).catch(() => '');
+        assert.doesNotMatch(text, /HTTP\/1\.1 (200|201|5)/, JSON.stringify(bytes.slice(0, 40)));
+    }
+    assert.equal((await door.call('GET', '/health')).status, 200);
+});
+
+test('slow clients are cut off and do not starve others', async () => {
+    const slow = [];
+    for (let i = 0; i < 50; i++) {
+        const socket = net.connect(door.port, '127.0.0.1');
+        socket.on('error', () => {});
+        socket.closed_ = new Promise((resolve) => socket.on('close', resolve));
+        // Half of them trickle a head, half a body.
+        socket.write(i % 2 ? `GET /health HTTP/1.1\r\nX: ` : `POST /v1/products HTTP/1.1\r\n${auth}Content-Type: application/json\r\nContent-Length: 100000\r\n\r\n{`);
+        socket.timer_ = setInterval(() => socket.write('y'), 200);
+        slow.push(socket);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    for (let i = 0; i < 20; i++) {
+        const started = performance.now();
+        assert.equal((await door.call('GET', '/v1/products')).status, 200);
+        assert.ok(performance.now() - started < 500);
+    }
+    const limit = new Promise((_, reject) => setTimeout(() => reject(new Error('still connected')), 9000));
+    await Promise.race([Promise.all(slow.map((socket) => socket.closed_)), limit])
+        .finally(() => slow.forEach((socket) => { clearInterval(socket.timer_); socket.destroy(); }));
+});
+
+test('an address that asks too often is told when to come back', async () => {
+    const limited = await startDoor(['address_requests=20', 'address_logins=3']);
+    try {
+        for (let i = 0; i < 3; i++) {
+            assert.equal((await limited.call('POST', '/oauth/token', { token: null, form: { grant_type: 'x', client_id: 'particle', client_secret: 'particle' } })).status, 400);
+        }
+        const login = await limited.call('POST', '/oauth/token', { token: null, form: { grant_type: 'x' } });
+        assertError(login, 429);
+        for (let i = 4; i < 20; i++) assert.equal((await limited.call('GET', '/health')).status, 200);
+        const reply = await limited.call('GET', '/health');
+        assertError(reply, 429);
+        assert.ok(Number(reply.headers.get('retry-after')) > 0);
+    } finally {
+        await limited.stop();
+    }
+});
