@@ -8,6 +8,20 @@ static bool is_device_os(const struct turn *t) {
     return t->endpoint->config.cid_form == DTLS_CID_DRAFT05;
 }
 
+/* One kind of proof of the server is asked for: its pinned raw key, or a certificate. */
+static bool offers_raw(const struct turn *t) {
+    return t->endpoint->config.key != NULL && t->endpoint->config.trust == NULL;
+}
+
+static bool offers(const struct turn *t, const struct suite *suite) {
+    const struct dtls_endpoint_config *config = &t->endpoint->config;
+    if (is_device_os(t)) {
+        return suite->id == SUITE_DEVICE_OS;
+    }
+    return suite->exchange == KX_ECDHE_ECDSA ? offers_raw(t) || config->trust != NULL
+                                             : config->psk_key.len > 0;
+}
+
 /* In the order that Device OS has them. */
 static void write_extensions(struct turn *t, struct writer *w) {
     writer_u16(w, EXTENSION_SIGNATURES);
@@ -27,11 +41,13 @@ static void write_extensions(struct turn *t, struct writer *w) {
         writer_u16(w, 1);
         writer_u8(w, 0); /* records to us carry none: one socket has one association */
     }
-    for (uint16_t type = EXTENSION_CLIENT_TYPE; type <= EXTENSION_SERVER_TYPE; type++) {
-        writer_u16(w, type);
-        writer_u16(w, 2);
-        writer_u8(w, 1);
-        writer_u8(w, CERTIFICATE_RAW);
+    if (offers_raw(t)) {
+        for (uint16_t type = EXTENSION_CLIENT_TYPE; type <= EXTENSION_SERVER_TYPE; type++) {
+            writer_u16(w, type);
+            writer_u16(w, 2);
+            writer_u8(w, 1);
+            writer_u8(w, CERTIFICATE_RAW);
+        }
     }
     if (!is_device_os(t)) {
         writer_u16(w, EXTENSION_EXTENDED_MASTER);
@@ -42,8 +58,7 @@ static void write_extensions(struct turn *t, struct writer *w) {
 static void write_suites(struct turn *t, struct writer *w) {
     size_t place = writer_open(w, 2);
     for (size_t i = 0; i < SUITE_COUNT; i++) {
-        if (suites[i].exchange == KX_ECDHE_ECDSA &&
-            (suites[i].id == SUITE_DEVICE_OS || !is_device_os(t))) {
+        if (offers(t, &suites[i])) {
             writer_u16(w, suites[i].id);
         }
     }
@@ -102,17 +117,18 @@ static int take_server_hello(struct turn *t, struct span body) {
         return machine_fail(t, ALERT_DECODE_ERROR, why);
     }
     m->suite = suite_find(hello.suite);
-    if (m->suite == NULL || m->suite->exchange != KX_ECDHE_ECDSA ||
-        (is_device_os(t) && hello.suite != SUITE_DEVICE_OS)) {
+    if (m->suite == NULL || !offers(t, m->suite)) {
         return machine_fail(t, ALERT_ILLEGAL_PARAMETER, "suite that was not offered");
     }
     if ((hello.cid_form != DTLS_CID_NONE && hello.cid_form != t->endpoint->config.cid_form) ||
         (hello.has_extended_master && is_device_os(t))) {
         return machine_fail(t, ALERT_UNSUPPORTED_EXTENSION, "extension that was not asked for");
     }
-    if (hello.client_type != CERTIFICATE_RAW ||
-        (hello.server_type != CERTIFICATE_RAW && !is_device_os(t))) {
-        return machine_fail(t, ALERT_UNSUPPORTED_CERTIFICATE, "the server takes no raw keys");
+    m->client_raw = hello.client_type == CERTIFICATE_RAW;
+    m->server_raw = hello.server_type == CERTIFICATE_RAW || is_device_os(t);
+    if (m->suite->exchange == KX_ECDHE_ECDSA &&
+        (m->client_raw != offers_raw(t) || m->server_raw != offers_raw(t))) {
+        return machine_fail(t, ALERT_UNSUPPORTED_CERTIFICATE, "certificate type not offered");
     }
     memcpy(m->server_random, hello.random.data, RANDOM_BYTES);
     m->has_extended_master = hello.has_extended_master;
@@ -121,29 +137,68 @@ static int take_server_hello(struct turn *t, struct span body) {
     if (hello.cid.len > 0) {
         memcpy(m->session.cid_out, hello.cid.data, hello.cid.len);
     }
-    machine_move(m, is_device_os(t) ? STATE_SERVER_KEY : STATE_SERVER_CERTIFICATE);
+    switch (m->suite->exchange) {
+    case KX_ECDHE_ECDSA:
+        machine_move(m, is_device_os(t) ? STATE_SERVER_KEY : STATE_SERVER_CERTIFICATE);
+        break;
+    case KX_PSK:
+        machine_move(m, STATE_SERVER_HINT);
+        break;
+    case KX_ECDHE_PSK:
+        machine_move(m, STATE_SERVER_KEY);
+        break;
+    }
     return SW_OK;
 }
 
 static int take_certificate(struct turn *t, struct span body) {
     struct machine *m = t->m;
-    if (raw_certificate_parse(body, &m->peer_key) != SW_OK) {
-        return machine_fail(t, ALERT_BAD_CERTIFICATE, "not a raw P-256 public key");
+    int status = certificate_take(t, body, m->server_raw);
+    if (status != SW_OK) {
+        return status;
     }
     const struct p256_point *pinned = t->endpoint->config.pinned;
-    if (pinned != NULL && memcmp(pinned->b, m->peer_key.b, sizeof pinned->b) != 0) {
+    if (m->server_raw && pinned != NULL &&
+        memcmp(pinned->b, m->peer_key.b, sizeof pinned->b) != 0) {
         return machine_fail(t, ALERT_BAD_CERTIFICATE, "not the server's pinned key");
     }
     machine_move(m, STATE_SERVER_KEY);
     return SW_OK;
 }
 
-static int take_key_exchange(struct turn *t, struct span body) {
+static int take_hint(struct turn *t, struct span body) {
+    struct reader r = reader_of(body);
+    (void)reader_vector16(&r); /* we have one identity, whatever the server hints at */
+    if (reader_end(&r) != SW_OK) {
+        return machine_fail(t, ALERT_DECODE_ERROR, "malformed ServerKeyExchange");
+    }
+    machine_move(t->m, STATE_SERVER_DONE);
+    return SW_OK;
+}
+
+static int check_signed_share(struct turn *t, struct span signed_part, struct reader *r) {
     struct machine *m = t->m;
     if (is_device_os(t) && t->endpoint->config.pinned != NULL) {
         m->peer_key = *t->endpoint->config.pinned;
+        m->proof = DTLS_PROOF_RAW_KEY;
     }
+    struct sha256 digest;
+    keys_exchange_digest(m, signed_part, &digest);
+    struct span signature = signature_read(r);
+    if (reader_end(r) != SW_OK) {
+        return machine_fail(t, ALERT_DECODE_ERROR, "malformed ServerKeyExchange");
+    }
+    return certificate_check(t, &digest, signature);
+}
+
+static int take_key_exchange(struct turn *t, struct span body) {
+    struct machine *m = t->m;
     struct reader r = reader_of(body);
+    bool is_psk = m->suite->exchange == KX_ECDHE_PSK;
+    if (is_psk) {
+        (void)reader_vector16(&r); /* hint */
+    }
+    size_t start = r.at;
     if (reader_u8(&r) != CURVE_NAMED || reader_u16(&r) != GROUP_P256) {
         return machine_fail(t, ALERT_ILLEGAL_PARAMETER, "group that was not offered");
     }
@@ -152,25 +207,23 @@ static int take_key_exchange(struct turn *t, struct span body) {
         return machine_fail(t, ALERT_DECODE_ERROR, "key share of a wrong length");
     }
     memcpy(m->peer_share.b, point.data, point.len);
-    struct sha256 digest;
-    keys_exchange_digest(m, span_of(body.data, r.at), &digest);
-    struct span signature = signature_read(&r);
-    if (reader_end(&r) != SW_OK) {
-        return machine_fail(t, ALERT_DECODE_ERROR, "malformed ServerKeyExchange");
+    int status = SW_OK;
+    if (!is_psk) {
+        status = check_signed_share(t, span_of(body.data + start, r.at - start), &r);
+    } else if (reader_end(&r) != SW_OK) {
+        status = machine_fail(t, ALERT_DECODE_ERROR, "malformed ServerKeyExchange");
     }
-    if (crypto_verify(t->endpoint->crypto->worker, &m->peer_key, &digest, signature) != SW_OK) {
-        return machine_fail(t, ALERT_DECRYPT_ERROR, "the server's signature does not verify");
+    if (status == SW_OK) {
+        machine_move(m, is_psk ? STATE_SERVER_DONE : STATE_SERVER_REQUEST);
     }
-    m->has_peer_key = true;
-    machine_move(m, STATE_SERVER_REQUEST);
-    return SW_OK;
+    return status;
 }
 
 static int take_certificate_request(struct turn *t, struct span body) {
     struct reader r = reader_of(body);
     (void)reader_vector8(&r); /* kinds; only ECDSA was offered, so only its keys are meant */
     struct span algorithms = reader_vector16(&r);
-    (void)reader_vector16(&r); /* authorities mean nothing to a raw key */
+    (void)reader_vector16(&r); /* authorities: there is one certificate to show, or none */
     if (reader_end(&r) != SW_OK || algorithms.len % 2 != 0) {
         return machine_fail(t, ALERT_DECODE_ERROR, "malformed CertificateRequest");
     }
@@ -182,32 +235,46 @@ static int take_certificate_request(struct turn *t, struct span body) {
     return SW_OK;
 }
 
-static int write_certificate(struct turn *t) {
-    struct writer w = machine_message(t, MESSAGE_CERTIFICATE);
-    raw_certificate_write(crypto_key_point(t->endpoint->config.key), &w);
-    return machine_message_end(t, &w);
-}
-
-static int write_key_exchange(struct turn *t) {
-    struct machine *m = t->m;
+static int agree(struct turn *t, struct writer *w, uint8_t shared[ECDH_SECRET_BYTES]) {
     struct crypto_worker *worker = t->endpoint->crypto->worker;
-    uint8_t shared[ECDH_SECRET_BYTES];
     struct crypto_key *ephemeral = crypto_key_ephemeral(worker);
     if (ephemeral == NULL) {
         return SW_E_CRYPTO;
     }
+    writer_u8(w, P256_POINT_BYTES);
+    writer_bytes(w, span_of(crypto_key_point(ephemeral)->b, P256_POINT_BYTES));
+    int status = crypto_agree(worker, ephemeral, &t->m->peer_share, shared);
+    crypto_key_free(ephemeral);
+    return status;
+}
+
+static int write_key_exchange(struct turn *t) {
+    struct machine *m = t->m;
+    const struct dtls_endpoint_config *config = &t->endpoint->config;
+    uint8_t shared[ECDH_SECRET_BYTES], premaster[PSK_PREMASTER_MAX];
+    size_t shared_len = 0;
+    int status = SW_OK;
     struct writer w = machine_message(t, MESSAGE_CLIENT_KEY_EXCHANGE);
-    writer_u8(&w, P256_POINT_BYTES);
-    writer_bytes(&w, span_of(crypto_key_point(ephemeral)->b, P256_POINT_BYTES));
-    int status = machine_message_end(t, &w);
-    if (status == SW_OK) {
-        status = crypto_agree(worker, ephemeral, &m->peer_share, shared);
+    if (m->suite->exchange != KX_ECDHE_ECDSA) {
+        writer_u16(&w, (uint16_t)config->psk_identity.len);
+        writer_bytes(&w, config->psk_identity);
+    }
+    if (m->suite->exchange != KX_PSK) {
+        status = agree(t, &w, shared);
+        shared_len = sizeof shared;
     }
     if (status == SW_OK) {
+        status = machine_message_end(t, &w);
+    }
+    if (status == SW_OK && m->suite->exchange == KX_ECDHE_ECDSA) {
         keys_derive(m, span_of(shared, sizeof shared));
+    } else if (status == SW_OK) {
+        size_t len = keys_psk_premaster(config->psk_key, span_of(shared, shared_len), premaster);
+        keys_derive(m, span_of(premaster, len));
+        m->proof = DTLS_PROOF_PSK;
+        crypto_wipe(premaster, sizeof premaster);
     }
     crypto_wipe(shared, sizeof shared);
-    crypto_key_free(ephemeral);
     return status;
 }
 
@@ -226,11 +293,13 @@ static int take_hello_done(struct turn *t, struct span body) {
         return machine_fail(t, ALERT_DECODE_ERROR, "malformed ServerHelloDone");
     }
     flight_clear(&m->flight);
-    int status = m->wants_certificate ? write_certificate(t) : SW_OK;
+    /* Without a certificate of our own the list is empty, and there is nothing to verify. */
+    bool signs = m->wants_certificate && (m->client_raw || t->endpoint->chain_len > 0);
+    int status = m->wants_certificate ? certificate_write(t, m->client_raw) : SW_OK;
     if (status == SW_OK) {
         status = write_key_exchange(t);
     }
-    if (status == SW_OK && m->wants_certificate) {
+    if (status == SW_OK && signs) {
         status = write_certificate_verify(t);
     }
     if (status == SW_OK) {
@@ -259,6 +328,8 @@ const struct message_rule client_rules[] = {
     {STATE_SERVER_HELLO, MESSAGE_HELLO_VERIFY_REQUEST, false, take_verify_request},
     {STATE_SERVER_HELLO, MESSAGE_SERVER_HELLO, false, take_server_hello},
     {STATE_SERVER_CERTIFICATE, MESSAGE_CERTIFICATE, false, take_certificate},
+    {STATE_SERVER_HINT, MESSAGE_SERVER_KEY_EXCHANGE, false, take_hint},
+    {STATE_SERVER_HINT, MESSAGE_SERVER_HELLO_DONE, false, take_hello_done},
     {STATE_SERVER_KEY, MESSAGE_SERVER_KEY_EXCHANGE, false, take_key_exchange},
     {STATE_SERVER_REQUEST, MESSAGE_CERTIFICATE_REQUEST, false, take_certificate_request},
     {STATE_SERVER_REQUEST, MESSAGE_SERVER_HELLO_DONE, false, take_hello_done},

@@ -23,16 +23,55 @@ struct dtls_endpoint *dtls_endpoint_new(const struct dtls_endpoint_config *confi
         endpoint->config.pinned = &endpoint->pinned;
     }
     endpoint->crypto = dtls_crypto_new();
-    if (endpoint->crypto == NULL) {
+    bool ready = endpoint->crypto != NULL;
+    if (config->certificates.len > 0) {
+        int len = certificate_list_from_pem(config->certificates, endpoint->chain, CHAIN_BYTES);
+        endpoint->chain_len = len > 0 ? (size_t)len : 0;
+        endpoint->config.certificates = span_of(NULL, 0);
+        ready = ready && len > 0;
+    }
+    if (config->resumption_slots > 0) {
+        endpoint->resumption =
+            crypto_alloc(config->resumption_slots * sizeof *endpoint->resumption);
+        ready = ready && endpoint->resumption != NULL;
+    }
+    if (!ready) {
         dtls_endpoint_free(endpoint);
         return NULL;
     }
     return endpoint;
 }
 
+void dtls_endpoint_tell_time(struct dtls_endpoint *endpoint, wall_time now) {
+    endpoint->wall = now;
+}
+
+/* Ids are our own random bytes: a few of them are as good as a hash. */
+struct resumption *resumption_slot(const struct dtls_endpoint *endpoint, struct span id) {
+    if (endpoint->resumption == NULL || id.len != SESSION_ID_MAX) {
+        return NULL;
+    }
+    uint64_t place = 0;
+    memcpy(&place, id.data, sizeof place);
+    return &endpoint->resumption[place % endpoint->config.resumption_slots];
+}
+
+const struct resumption *resumption_find(const struct dtls_endpoint *endpoint,
+                                         const struct client_hello *hello) {
+    const struct resumption *slot = resumption_slot(endpoint, hello->session_id);
+    /* RFC 7627 section 5.3: both handshakes use the extended master secret or neither does. */
+    bool fits = slot != NULL && slot->is_used &&
+                memcmp(slot->id, hello->session_id.data, SESSION_ID_MAX) == 0 &&
+                slot->has_extended_master == hello->has_extended_master &&
+                client_hello_offers(hello, slot->suite);
+    return fits ? slot : NULL;
+}
+
 void dtls_endpoint_free(struct dtls_endpoint *endpoint) {
     if (endpoint != NULL) {
         dtls_crypto_free(endpoint->crypto);
+        crypto_free(endpoint->resumption,
+                    endpoint->config.resumption_slots * sizeof *endpoint->resumption);
         crypto_free(endpoint, sizeof *endpoint);
     }
 }
@@ -87,7 +126,8 @@ static bool can_certify(const struct dtls_endpoint *endpoint, const struct clien
     out->server_raw = hello->has_server_type && hello->server_raw;
     out->client_raw = hello->has_client_type && hello->client_raw;
     return endpoint->config.key != NULL && hello->has_p256 && hello->has_ecdsa_sha256 &&
-           out->server_raw && out->client_raw;
+           (out->server_raw || (hello->server_x509 && endpoint->chain_len > 0)) &&
+           (out->client_raw || (hello->client_x509 && endpoint->config.trust != NULL));
 }
 
 static bool can_speak(const struct dtls_endpoint *endpoint, const struct client_hello *hello,

@@ -20,6 +20,16 @@ void keys_derive(struct machine *m, struct span premaster) {
                    span_of(m->server_random, RANDOM_BYTES), master, sizeof master);
     }
     hmac_key_init(&m->master, span_of(master, sizeof master));
+    crypto_wipe(&key, sizeof key);
+    crypto_wipe(master, sizeof master);
+    keys_expand(m);
+}
+
+void keys_private(const struct machine *m, const char *use, struct sha256 *out) {
+    hmac_sha256(span_of(m->entropy, sizeof m->entropy), span_text(use), out);
+}
+
+void keys_expand(struct machine *m) {
     uint8_t block[KEY_BLOCK_BYTES];
     prf_sha256(&m->master, "key expansion", span_of(m->server_random, RANDOM_BYTES),
                span_of(m->client_random, RANDOM_BYTES), block, sizeof block);
@@ -33,9 +43,6 @@ void keys_derive(struct machine *m, struct span premaster) {
     session->is_server = m->is_server;
     session->suite = m->suite->id;
     session->epoch = 1;
-    m->has_keys = true;
-    crypto_wipe(&key, sizeof key);
-    crypto_wipe(master, sizeof master);
     crypto_wipe(block, sizeof block);
 }
 
@@ -67,43 +74,4 @@ void keys_exchange_digest(const struct machine *m, struct span parameters, struc
     sha256_update(&state, span_of(m->server_random, RANDOM_BYTES));
     sha256_update(&state, parameters);
     sha256_final(&state, out);
-}
-
-int raw_certificate_parse(struct span body, struct p256_point *out) {
-    struct reader r = reader_of(body);
-    struct span spki = reader_vector24(&r);
-    if (reader_end(&r) != SW_OK) {
-        return SW_E_INPUT;
-    }
-    return p256_spki_decode(spki, out);
-}
-
-void raw_certificate_write(const struct p256_point *point, struct writer *w) {
-    uint8_t spki[P256_SPKI_BYTES];
-    p256_spki_encode(point, spki);
-    writer_u24(w, sizeof spki); /* RFC 7250 section 3: one length, no list */
-    writer_bytes(w, span_of(spki, sizeof spki));
-}
-
-struct span signature_read(struct reader *r) {
-    if (reader_u16(r) != SIGNATURE_ECDSA_SHA256) {
-        reader_fail(r, "signature algorithm that was not offered");
-    }
-    struct span signature = reader_vector16(r);
-    if (signature.len == 0) {
-        reader_fail(r, "no signature");
-    }
-    return signature;
-}
-
-int signature_write(const struct crypto_key *key, const struct sha256 *digest, struct writer *w) {
-    uint8_t signature[ECDSA_SIGNATURE_MAX];
-    int len = crypto_sign(key, digest, signature);
-    if (len < 0) {
-        return len;
-    }
-    writer_u16(w, SIGNATURE_ECDSA_SHA256);
-    writer_u16(w, (uint16_t)len);
-    writer_bytes(w, span_of(signature, (size_t)len));
-    return writer_status(w);
 }

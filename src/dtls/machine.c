@@ -25,8 +25,11 @@ _Static_assert(_Alignof(struct machine) <= 16, "and its alignment");
 
 #define TO(state) FSM_NEXT(STATE_##state)
 
+/* name, what may follow, is it final, does it need a timer */
 static const struct fsm_state states[STATE_COUNT] = {
-    [STATE_IDLE] = {"idle", TO(PEER_CERTIFICATE) | TO(PEER_KEY) | TO(SERVER_HELLO) | TO(FAILED),
+    [STATE_IDLE] = {"idle",
+                    TO(PEER_CERTIFICATE) | TO(PEER_KEY) | TO(PEER_FINISHED) | TO(SERVER_HELLO) |
+                        TO(FAILED),
                     false, false},
     [STATE_PEER_CERTIFICATE] = {"peer_certificate", TO(PEER_KEY) | TO(FAILED), false, true},
     [STATE_PEER_KEY] = {"peer_key", TO(LOOKUP) | TO(PEER_VERIFY) | TO(FAILED), false, true},
@@ -34,10 +37,14 @@ static const struct fsm_state states[STATE_COUNT] = {
     [STATE_PEER_VERIFY] = {"peer_verify", TO(PEER_FINISHED) | TO(FAILED), false, true},
     [STATE_PEER_FINISHED] = {"peer_finished", TO(ESTABLISHED) | TO(FAILED), false, true},
     [STATE_SERVER_HELLO] = {"server_hello",
-                            TO(SERVER_HELLO) | TO(SERVER_CERTIFICATE) | TO(SERVER_KEY) | TO(FAILED),
+                            TO(SERVER_HELLO) | TO(SERVER_CERTIFICATE) | TO(SERVER_HINT) |
+                                TO(SERVER_KEY) | TO(FAILED),
                             false, true},
     [STATE_SERVER_CERTIFICATE] = {"server_certificate", TO(SERVER_KEY) | TO(FAILED), false, true},
-    [STATE_SERVER_KEY] = {"server_key", TO(SERVER_REQUEST) | TO(FAILED), false, true},
+    [STATE_SERVER_HINT] = {"server_hint", TO(SERVER_DONE) | TO(PEER_FINISHED) | TO(FAILED), false,
+                           true},
+    [STATE_SERVER_KEY] = {"server_key", TO(SERVER_REQUEST) | TO(SERVER_DONE) | TO(FAILED), false,
+                          true},
     [STATE_SERVER_REQUEST] = {"server_request", TO(SERVER_DONE) | TO(PEER_FINISHED) | TO(FAILED),
                               false, true},
     [STATE_SERVER_DONE] = {"server_done", TO(PEER_FINISHED) | TO(FAILED), false, true},
@@ -469,11 +476,21 @@ void dtls_handshake_session(const struct dtls_handshake *hs, struct dtls_session
 const struct p256_point *dtls_handshake_peer(const struct dtls_handshake *hs) {
     const struct machine *m = machine_of_const(hs);
     SW_CHECK(m->state == STATE_ESTABLISHED);
-    return m->has_peer_key ? &m->peer_key : NULL;
+    return m->proof == DTLS_PROOF_RAW_KEY ? &m->peer_key : NULL;
+}
+
+void dtls_handshake_identity(const struct dtls_handshake *hs, struct dtls_identity *out) {
+    const struct machine *m = machine_of_const(hs);
+    SW_CHECK(m->state == STATE_ESTABLISHED);
+    *out = (struct dtls_identity){.proof = (enum dtls_proof)m->proof,
+                                  .name = span_of(m->identity, m->identity_len),
+                                  .is_device_os = m->is_device_os,
+                                  .is_resumed = m->is_resumed};
 }
 
 void dtls_handshake_close(struct dtls_handshake *hs) {
     struct machine *m = machine_of(hs);
     crypto_key_free(m->ephemeral);
+    crypto_certified_free(m->certified);
     crypto_wipe(m, sizeof *m);
 }

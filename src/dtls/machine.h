@@ -2,9 +2,10 @@
  *
  *   server   IDLE -> PEER_CERTIFICATE -> PEER_KEY -> PEER_VERIFY -> PEER_FINISHED -> ESTABLISHED
  *                 \-> PEER_KEY -> LOOKUP (PSK) ----------------------^
- *   client   IDLE -> SERVER_HELLO -> SERVER_CERTIFICATE -> SERVER_KEY -> SERVER_REQUEST ->
- * SERVER_DONE
- *                 -> PEER_FINISHED -> ESTABLISHED
+ *                 \-> PEER_FINISHED (resumed by session id)
+ *   client   IDLE -> SERVER_HELLO -> SERVER_CERTIFICATE -> SERVER_KEY -> SERVER_REQUEST
+ *                 -> SERVER_DONE -> PEER_FINISHED -> ESTABLISHED
+ *                 with plain PSK, SERVER_HELLO -> SERVER_HINT -> SERVER_DONE
  *
  * and from each to FAILED. The state selects which messages may come; anything else is answered
  * with the alert unexpected_message. */
@@ -25,6 +26,7 @@ enum state {
     STATE_PEER_FINISHED,
     STATE_SERVER_HELLO,
     STATE_SERVER_CERTIFICATE,
+    STATE_SERVER_HINT,
     STATE_SERVER_KEY,
     STATE_SERVER_REQUEST,
     STATE_SERVER_DONE,
@@ -43,20 +45,21 @@ struct machine {
     enum state state;
     bool is_server, is_device_os;
     bool has_extended_master;
-    bool saw_change_cipher; /* the peer's next epoch may begin once its keys are known */
-    bool has_keys;          /* session is filled */
-    bool is_protecting;     /* our ChangeCipherSpec was sent */
-    bool wants_certificate; /* client: the server asked for one */
-    bool has_peer_key;
-    bool server_raw, client_raw;
+    bool saw_change_cipher;      /* the peer's next epoch may begin once its keys are known */
+    bool is_protecting;          /* our ChangeCipherSpec was sent */
+    bool wants_certificate;      /* client: the server asked for one */
+    bool server_raw, client_raw; /* else X.509 */
+    bool is_resumed;
+    uint8_t proof; /* enum dtls_proof: what the peer's proof is, once ESTABLISHED */
     const struct suite *suite;
     uint8_t client_random[RANDOM_BYTES], server_random[RANDOM_BYTES];
     struct sha256_state transcript;
     struct sha256 transcript_before; /* the message in hand: what signatures and Finished cover */
     struct hmac_key master;
-    struct crypto_key *ephemeral; /* heap */
-    struct p256_point peer_key;   /* proved only when ESTABLISHED */
-    struct p256_point peer_share; /* client: the server's ECDHE point */
+    struct crypto_key *ephemeral;       /* heap */
+    struct crypto_certified *certified; /* heap; X.509 peers */
+    struct p256_point peer_key;         /* proved only when ESTABLISHED */
+    struct p256_point peer_share;       /* client: the server's ECDHE point */
     struct dtls_session session;
     uint64_t plain_seq;   /* next of our epoch 0 */
     uint16_t message_seq; /* next of ours */
@@ -66,11 +69,12 @@ struct machine {
     mono_time deadline, sent_at;
     int64_t timeout_ms;
     unsigned sends; /* of the present flight, by the timer */
-    uint8_t early_len, last_len, cookie_len, identity_len, shared_len;
+    uint8_t early_len, last_len, cookie_len, identity_len, shared_len, session_id_len;
+    uint8_t session_id[SESSION_ID_MAX];
     uint8_t early[EARLY_BYTES];      /* one protected record that overtook what it needs */
     uint8_t last[LAST_FLIGHT_BYTES]; /* our final datagram, repeated byte for byte */
     uint8_t cookie[COOKIE_MAX];
-    uint8_t identity[DTLS_PSK_IDENTITY_MAX];
+    uint8_t identity[DTLS_PSK_IDENTITY_MAX]; /* PSK identity, or a certificate's name */
     uint8_t shared[ECDH_SECRET_BYTES]; /* server, from ClientKeyExchange until keys are derived */
     uint8_t entropy[RANDOM_BYTES];     /* what the random did not take */
 };
@@ -126,6 +130,10 @@ int machine_check_finished(struct turn *t, struct span body) SW_NODISCARD;
 
 /* Master secret and record keys from the premaster secret (RFC 5246 sections 6.3 and 8.1). */
 void keys_derive(struct machine *m, struct span premaster);
+/* The second half alone: record keys of m->master. */
+void keys_expand(struct machine *m);
+/* 32 bytes of the caller's entropy for one use, which tell nothing about those of another. */
+void keys_private(const struct machine *m, const char *use, struct sha256 *out);
 /* RFC 4279 section 2 and RFC 5489 section 2; shared is empty for plain PSK. Wipe out. */
 #define PSK_PREMASTER_MAX (2 + DTLS_PSK_MAX + 2 + DTLS_PSK_MAX)
 size_t keys_psk_premaster(struct span psk, struct span shared, uint8_t out[PSK_PREMASTER_MAX]);
@@ -137,6 +145,13 @@ void keys_exchange_digest(const struct machine *m, struct span parameters, struc
 /* The raw public key of an RFC 7250 Certificate message; its point is checked when it is used. */
 int raw_certificate_parse(struct span body, struct p256_point *out) SW_NODISCARD;
 void raw_certificate_write(const struct p256_point *point, struct writer *w);
+/* The Certificate message of one side, raw or X.509. */
+int certificate_write(struct turn *t, bool is_raw) SW_NODISCARD;
+/* The peer's, raw or X.509: SW_OK, or the result of machine_fail. */
+int certificate_take(struct turn *t, struct span body, bool is_raw) SW_NODISCARD;
+/* A signature with the key of certificate_take; SW_OK, or the result of machine_fail. */
+int certificate_check(struct turn *t, const struct sha256 *digest,
+                      struct span signature) SW_NODISCARD;
 /* 0403, length, signature (RFC 5246 section 4.7); the signature is empty if it is not of that form.
  */
 struct span signature_read(struct reader *r);

@@ -12,6 +12,7 @@
  * where the text of the last two is content, real type and zeroes. */
 #include "dtls/record.h"
 
+#include "dtls/message.h"
 #include "dtls/suite.h"
 #include "dtls/window.h"
 #include "slipway/crypto/secret.h"
@@ -274,6 +275,17 @@ int dtls_seal(struct dtls_crypto *crypto, struct dtls_session *session, uint8_t 
 int dtls_seal_moved(struct dtls_crypto *crypto, struct dtls_session *session, uint8_t type,
                     struct span content, struct writer *out) {
     return seal(crypto, session, type, DTLS_CID_MOVED, content, out);
+}
+
+int dtls_seal_close(struct dtls_crypto *crypto, struct dtls_session *session, struct writer *out) {
+    static const uint8_t close_notify[ALERT_BYTES] = {ALERT_WARNING, ALERT_CLOSE_NOTIFY};
+    return dtls_seal(crypto, session, DTLS_ALERT, span_of(close_notify, ALERT_BYTES), out);
+}
+
+bool dtls_is_end(const struct dtls_opened *opened) {
+    return opened->type == DTLS_ALERT && opened->content.len == ALERT_BYTES &&
+           (opened->content.data[0] == ALERT_FATAL ||
+            opened->content.data[1] == ALERT_CLOSE_NOTIFY);
 }
 
 size_t dtls_overhead(const struct dtls_session *session) {

@@ -49,7 +49,8 @@ static int write_server_hello(struct turn *t, const struct client_hello *hello,
     struct writer w = machine_message(t, MESSAGE_SERVER_HELLO);
     writer_u16(&w, DTLS_VERSION_12);
     writer_bytes(&w, span_of(t->m->server_random, RANDOM_BYTES));
-    writer_u8(&w, 0); /* no session id: nothing to resume by one */
+    writer_u8(&w, t->m->session_id_len);
+    writer_bytes(&w, span_of(t->m->session_id, t->m->session_id_len));
     writer_u16(&w, choice->suite->id);
     writer_u8(&w, 0); /* no compression */
     size_t place = writer_open(&w, 2);
@@ -59,12 +60,6 @@ static int write_server_hello(struct turn *t, const struct client_hello *hello,
     } else {
         writer_close(&w, place, 2);
     }
-    return machine_message_end(t, &w);
-}
-
-static int write_certificate(struct turn *t) {
-    struct writer w = machine_message(t, MESSAGE_CERTIFICATE);
-    raw_certificate_write(crypto_key_point(t->endpoint->config.key), &w);
     return machine_message_end(t, &w);
 }
 
@@ -119,7 +114,7 @@ static int build_flight(struct turn *t, const struct client_hello *hello,
     bool certifies = choice->suite->exchange == KX_ECDHE_ECDSA;
     int status = write_server_hello(t, hello, choice);
     if (status == SW_OK && certifies && !choice->is_device_os) {
-        status = write_certificate(t);
+        status = certificate_write(t, choice->server_raw);
     }
     if (status == SW_OK && choice->suite->exchange != KX_PSK) {
         status = write_key_exchange(t);
@@ -128,6 +123,50 @@ static int build_flight(struct turn *t, const struct client_hello *hello,
         status = write_certificate_request(t);
     }
     return status == SW_OK ? write_hello_done(t) : status;
+}
+
+/* RFC 5246 section 7.3: our ServerHello and Finished at once, the client's Finished after it. */
+static int begin_resumed(struct turn *t, const struct client_hello *hello,
+                         const struct choice *choice, const struct resumption *from) {
+    struct machine *m = t->m;
+    m->is_resumed = true;
+    m->proof = from->proof;
+    m->peer_key = from->peer_key;
+    m->identity_len = from->name_len;
+    memcpy(m->identity, from->name, from->name_len);
+    memcpy(m->session_id, from->id, SESSION_ID_MAX);
+    m->session_id_len = SESSION_ID_MAX;
+    int status = write_server_hello(t, hello, choice);
+    if (status == SW_OK) {
+        m->master = from->master;
+        keys_expand(m);
+        status = machine_finish_flight(t);
+    }
+    if (status != SW_OK) {
+        (void)machine_fail(t, ALERT_INTERNAL_ERROR, "cannot build the server's flight");
+        return status;
+    }
+    machine_move(m, STATE_PEER_FINISHED);
+    machine_send(t);
+    return SW_OK;
+}
+
+static void remember(struct turn *t) {
+    struct machine *m = t->m;
+    struct resumption *slot =
+        resumption_slot(t->endpoint, span_of(m->session_id, m->session_id_len));
+    if (slot == NULL || m->is_resumed) {
+        return;
+    }
+    *slot = (struct resumption){.is_used = true,
+                                .has_extended_master = m->has_extended_master,
+                                .suite = m->suite->id,
+                                .proof = m->proof,
+                                .name_len = m->identity_len,
+                                .master = m->master,
+                                .peer_key = m->peer_key};
+    memcpy(slot->id, m->session_id, SESSION_ID_MAX);
+    memcpy(slot->name, m->identity, m->identity_len);
 }
 
 int server_begin(struct turn *t, const struct client_hello *hello,
@@ -151,7 +190,23 @@ int server_begin(struct turn *t, const struct client_hello *hello,
         m->session.cid_in_len = DTLS_CID_BYTES;
         memcpy(m->session.cid_in, cid_in, DTLS_CID_BYTES);
         m->session.cid_out_len = (uint8_t)choice.cid.len;
-        memcpy(m->session.cid_out, choice.cid.data, choice.cid.len);
+        if (choice.cid.len > 0) {
+            memcpy(m->session.cid_out, choice.cid.data, choice.cid.len);
+        }
+    }
+    m->client_raw = choice.client_raw;
+    const struct resumption *from =
+        choice.is_device_os ? NULL : resumption_find(t->endpoint, hello);
+    if (from != NULL) {
+        choice.suite = suite_find(from->suite);
+        m->suite = choice.suite;
+        return begin_resumed(t, hello, &choice, from);
+    }
+    if (t->endpoint->resumption != NULL && !choice.is_device_os) {
+        struct sha256 id;
+        keys_private(m, "session id", &id);
+        m->session_id_len = SESSION_ID_MAX;
+        memcpy(m->session_id, id.b, SESSION_ID_MAX);
     }
     status = build_flight(t, hello, &choice);
     if (status != SW_OK) {
@@ -164,12 +219,11 @@ int server_begin(struct turn *t, const struct client_hello *hello,
 }
 
 static int take_certificate(struct turn *t, struct span body) {
-    if (raw_certificate_parse(body, &t->m->peer_key) != SW_OK) {
-        return machine_fail(t, ALERT_BAD_CERTIFICATE, "not a raw P-256 public key");
+    int status = certificate_take(t, body, t->m->client_raw);
+    if (status == SW_OK) {
+        machine_move(t->m, STATE_PEER_KEY);
     }
-    t->m->has_peer_key = true;
-    machine_move(t->m, STATE_PEER_KEY);
-    return SW_OK;
+    return status;
 }
 
 static int agree(struct turn *t, struct span point, uint8_t shared[ECDH_SECRET_BYTES]) {
@@ -243,11 +297,15 @@ void server_take_psk(struct turn *t, struct span psk) {
     SW_CHECK(psk.len <= DTLS_PSK_MAX);
     /* An unknown identity goes on with a key that nobody has and fails at Finished, like a wrong
      * key (RFC 4279 section 2 allows this so that identities cannot be tried out). */
-    struct span key = psk.len > 0 ? psk : span_of(m->entropy, sizeof m->entropy);
+    struct sha256 nobodys;
+    keys_private(m, "a key that nobody has", &nobodys);
+    struct span key = psk.len > 0 ? psk : span_of(nobodys.b, sizeof nobodys.b);
+    m->proof = DTLS_PROOF_PSK;
     uint8_t premaster[PSK_PREMASTER_MAX];
     size_t len = keys_psk_premaster(key, span_of(m->shared, m->shared_len), premaster);
     keys_derive(m, span_of(premaster, len));
     crypto_wipe(premaster, sizeof premaster);
+    crypto_wipe(&nobodys, sizeof nobodys);
     crypto_wipe(m->shared, sizeof m->shared);
     machine_move(m, STATE_PEER_FINISHED);
     m->deadline = mono_add_ms(t->now, m->timeout_ms);
@@ -260,16 +318,11 @@ static int take_certificate_verify(struct turn *t, struct span body) {
     if (reader_end(&r) != SW_OK) {
         return machine_fail(t, ALERT_DECODE_ERROR, "malformed CertificateVerify");
     }
-    int status =
-        crypto_verify(t->endpoint->crypto->worker, &m->peer_key, &m->transcript_before, signature);
-    if (status == SW_E_INPUT) {
-        return machine_fail(t, ALERT_BAD_CERTIFICATE, "the client's key is not on the curve");
+    int status = certificate_check(t, &m->transcript_before, signature);
+    if (status == SW_OK) {
+        machine_move(m, STATE_PEER_FINISHED);
     }
-    if (status != SW_OK) {
-        return machine_fail(t, ALERT_DECRYPT_ERROR, "the client's signature does not verify");
-    }
-    machine_move(m, STATE_PEER_FINISHED);
-    return SW_OK;
+    return status;
 }
 
 static int take_finished(struct turn *t, struct span body) {
@@ -277,10 +330,13 @@ static int take_finished(struct turn *t, struct span body) {
     if (status != SW_OK) {
         return status;
     }
-    flight_clear(&t->m->flight);
-    status = machine_finish_flight(t);
-    SW_CHECK(status == SW_OK);
-    machine_send_last(t);
+    if (!t->m->is_resumed) {
+        flight_clear(&t->m->flight);
+        status = machine_finish_flight(t);
+        SW_CHECK(status == SW_OK);
+        machine_send_last(t);
+    }
+    remember(t);
     machine_establish(t);
     return SW_OK;
 }

@@ -9,6 +9,7 @@
 #ifndef SLIPWAY_DTLS_HANDSHAKE_H
 #define SLIPWAY_DTLS_HANDSHAKE_H
 
+#include "slipway/crypto/certificate.h"
 #include "slipway/crypto/key.h"
 #include "slipway/dtls/session.h"
 #include "slipway/util/address.h"
@@ -33,6 +34,17 @@ struct dtls_endpoint_config {
     uint8_t cid_form;
     /* Server: ask the owner for the keys of PSK clients (DTLS_EVENT_NEED_PSK). */
     bool accepts_psk;
+    /* Client: offer PSK suites with this identity and key; borrowed for the endpoint's life. */
+    struct span psk_identity, psk_key;
+    /* X.509: own certificates in PEM, the one of `key` first (empty = none to show; copied), and
+     * the authorities behind the peer's (NULL = X.509 peers are refused; borrowed). Raw keys are
+     * used instead wherever both sides name them. */
+    struct span certificates;
+    const struct crypto_trust *trust;
+    const char *server_name; /* client: must be in the server's certificate; NULL = any */
+    /* Server: how many sessions of standard clients can be resumed by session id; 0 = none. A slot
+     * takes about 600 bytes. */
+    size_t resumption_slots;
 };
 
 struct dtls_endpoint *dtls_endpoint_new(const struct dtls_endpoint_config *config);
@@ -41,6 +53,8 @@ void dtls_endpoint_free(struct dtls_endpoint *endpoint);
  */
 void dtls_endpoint_rotate_cookie(struct dtls_endpoint *endpoint,
                                  const uint8_t secret[DTLS_COOKIE_SECRET]);
+/* The wall clock against which certificates are held; before it is told they all fail. */
+void dtls_endpoint_tell_time(struct dtls_endpoint *endpoint, wall_time now);
 struct dtls_crypto *dtls_endpoint_crypto(struct dtls_endpoint *endpoint);
 
 /* Server, before any memory is spent on a peer (RFC 6347 section 4.2.1): what to do with a datagram
@@ -105,8 +119,18 @@ bool dtls_handshake_is_repeat(const struct dtls_handshake *hs, struct span datag
 
 /* After ESTABLISHED. The session's limits are both DTLS_SEQUENCE_MAX: the owner lowers them. */
 void dtls_handshake_session(const struct dtls_handshake *hs, struct dtls_session *out);
-/* The peer's raw public key, proved by its signature; NULL if it has none (PSK). */
+/* The peer's raw public key, proved by its signature; NULL if it showed none (PSK, X.509). */
 const struct p256_point *dtls_handshake_peer(const struct dtls_handshake *hs);
+
+/* How the peer proved who it is, after ESTABLISHED. */
+enum dtls_proof { DTLS_PROOF_NONE, DTLS_PROOF_RAW_KEY, DTLS_PROOF_PSK, DTLS_PROOF_CERTIFICATE };
+struct dtls_identity {
+    enum dtls_proof proof;
+    struct span name;  /* PSK identity, or see crypto_certified_name; lives in the handshake */
+    bool is_device_os; /* the profile of Device OS was spoken */
+    bool is_resumed;   /* by session id: the proof is the first handshake's */
+};
+void dtls_handshake_identity(const struct dtls_handshake *hs, struct dtls_identity *out);
 /* Wipes it; it may then be reused. Accepts one that was never started (zeroes). */
 void dtls_handshake_close(struct dtls_handshake *hs);
 

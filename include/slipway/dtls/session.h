@@ -103,6 +103,12 @@ int dtls_seal(struct dtls_crypto *crypto, struct dtls_session *session, uint8_t 
 int dtls_seal_moved(struct dtls_crypto *crypto, struct dtls_session *session, uint8_t type,
                     struct span content, struct writer *out) SW_NODISCARD;
 
+/* Seals a close_notify (RFC 5246 section 7.2.1): the peer forgets the association. */
+int dtls_seal_close(struct dtls_crypto *crypto, struct dtls_session *session,
+                    struct writer *out) SW_NODISCARD;
+/* Whether an opened record ends the association: close_notify or a fatal alert. */
+bool dtls_is_end(const struct dtls_opened *opened);
+
 /* Bytes that sealing adds to a content of that length, at most. */
 size_t dtls_overhead(const struct dtls_session *session);
 

@@ -1,0 +1,255 @@
+#include "slipway/crypto/certificate.h"
+
+#include "slipway/crypto/secret.h"
+#include "slipway/util/reader.h"
+#include "slipway/util/writer.h"
+
+#include <limits.h>
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#define CHAIN_MAX 6 /* certificates that a peer may show */
+
+struct crypto_trust {
+    X509_STORE *store;
+};
+
+struct crypto_certified {
+    EVP_PKEY *pkey;
+    uint8_t name_len;
+    char name[CERTIFICATE_NAME_MAX];
+};
+
+typedef bool certificate_fn(X509 *certificate, void *context);
+
+/* Gives each certificate of the text in turn; the number of them, or -1 if one is malformed or
+ * refused. */
+static int each_certificate(struct span pem, certificate_fn *take, void *context) {
+    int count = 0;
+    BIO *bio = pem.len == 0 || pem.len > INT_MAX ? NULL : BIO_new_mem_buf(pem.data, (int)pem.len);
+    while (bio != NULL && count >= 0) {
+        X509 *certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+        if (certificate == NULL) {
+            unsigned long error = ERR_peek_last_error();
+            if (ERR_GET_LIB(error) != ERR_LIB_PEM || ERR_GET_REASON(error) != PEM_R_NO_START_LINE) {
+                count = -1;
+            }
+            break;
+        }
+        count = take(certificate, context) ? count + 1 : -1;
+        X509_free(certificate);
+    }
+    BIO_free(bio);
+    ERR_clear_error();
+    return count;
+}
+
+static bool add_to_store(X509 *certificate, void *context) {
+    return X509_STORE_add_cert((X509_STORE *)context, certificate) == 1;
+}
+
+struct crypto_trust *crypto_trust_from_pem(struct span pem) {
+    struct crypto_trust *trust = crypto_alloc(sizeof *trust);
+    if (trust == NULL) {
+        return NULL;
+    }
+    trust->store = X509_STORE_new();
+    if (trust->store == NULL || each_certificate(pem, add_to_store, trust->store) <= 0) {
+        crypto_trust_free(trust);
+        return NULL;
+    }
+    return trust;
+}
+
+void crypto_trust_free(struct crypto_trust *trust) {
+    if (trust != NULL) {
+        X509_STORE_free(trust->store);
+        crypto_free(trust, sizeof *trust);
+    }
+}
+
+static bool add_to_list(X509 *certificate, void *context) {
+    struct writer *w = context;
+    unsigned char *der = NULL;
+    int len = i2d_X509(certificate, &der);
+    if (len <= 0) {
+        return false;
+    }
+    writer_u24(w, (uint32_t)len);
+    writer_bytes(w, span_of(der, (size_t)len));
+    OPENSSL_free(der);
+    return true;
+}
+
+int certificate_list_from_pem(struct span pem, uint8_t *out, size_t cap) {
+    struct writer w = writer_of(out, cap);
+    if (each_certificate(pem, add_to_list, &w) <= 0) {
+        return SW_E_INPUT;
+    }
+    return writer_status(&w) == SW_OK ? (int)w.at : SW_E_FULL;
+}
+
+void crypto_certified_free(struct crypto_certified *certified) {
+    if (certified != NULL) {
+        EVP_PKEY_free(certified->pkey);
+        crypto_free(certified, sizeof *certified);
+    }
+}
+
+struct span crypto_certified_name(const struct crypto_certified *certified) {
+    return span_of(certified->name, certified->name_len);
+}
+
+int crypto_certified_check(const struct crypto_certified *certified, const struct sha256 *digest,
+                           struct span signature) {
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, certified->pkey, NULL);
+    bool valid =
+        ctx != NULL && EVP_PKEY_verify_init(ctx) == 1 &&
+        EVP_PKEY_verify(ctx, signature.data, signature.len, digest->b, sizeof digest->b) == 1;
+    EVP_PKEY_CTX_free(ctx);
+    ERR_clear_error();
+    return valid ? SW_OK : SW_E_AUTH;
+}
+
+/* Names are logged and compared as text: what is not printable ASCII is no name. */
+static bool take_name(struct crypto_certified *certified, const unsigned char *text, int len) {
+    if (text == NULL || len <= 0 || len > CERTIFICATE_NAME_MAX) {
+        return false;
+    }
+    for (int i = 0; i < len; i++) {
+        if (text[i] <= 0x20 || text[i] >= 0x7f) {
+            return false;
+        }
+    }
+    memcpy(certified->name, text, (size_t)len);
+    certified->name_len = (uint8_t)len;
+    return true;
+}
+
+static bool name_from_alternatives(struct crypto_certified *certified, const X509 *leaf) {
+    bool found = false;
+    GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
+    for (int i = 0; i < sk_GENERAL_NAME_num(names) && !found; i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+        if (name->type == GEN_DNS) {
+            found = take_name(certified, ASN1_STRING_get0_data(name->d.dNSName),
+                              ASN1_STRING_length(name->d.dNSName));
+        }
+    }
+    GENERAL_NAMES_free(names);
+    return found;
+}
+
+static void name_from_subject(struct crypto_certified *certified, const X509 *leaf) {
+    const X509_NAME *subject = X509_get_subject_name(leaf);
+    int last = -1;
+    for (int i = X509_NAME_get_index_by_NID(subject, NID_commonName, -1); i >= 0;
+         i = X509_NAME_get_index_by_NID(subject, NID_commonName, i)) {
+        last = i;
+    }
+    if (last < 0) {
+        return;
+    }
+    unsigned char *text = NULL;
+    int len =
+        ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, last)));
+    (void)take_name(certified, text, len);
+    OPENSSL_free(text);
+}
+
+static bool is_on_known_curve(const EVP_PKEY *pkey) {
+    char group[32];
+    size_t len = 0;
+    return EVP_PKEY_is_a(pkey, "EC") == 1 &&
+           EVP_PKEY_get_utf8_string_param(pkey, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof group,
+                                          &len) == 1 &&
+           (strcmp(group, "prime256v1") == 0 || strcmp(group, "secp384r1") == 0);
+}
+
+static int certified_of(X509 *leaf, struct crypto_certified **out) {
+    struct crypto_certified *certified = crypto_alloc(sizeof *certified);
+    if (certified == NULL) {
+        return SW_E_MEMORY;
+    }
+    certified->pkey = X509_get_pubkey(leaf);
+    if (certified->pkey == NULL || !is_on_known_curve(certified->pkey)) {
+        crypto_certified_free(certified);
+        return SW_E_DENIED;
+    }
+    if (!name_from_alternatives(certified, leaf)) {
+        name_from_subject(certified, leaf);
+    }
+    *out = certified;
+    return SW_OK;
+}
+
+static int status_of(int verify_error) {
+    switch (verify_error) {
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+        return SW_E_NOT_FOUND;
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        return SW_E_RANGE;
+    case X509_V_ERR_INVALID_PURPOSE:
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+        return SW_E_DENIED;
+    default:
+        return SW_E_AUTH;
+    }
+}
+
+static int verify_chain(const struct crypto_trust *trust, X509 *leaf, STACK_OF(X509) * others,
+                        const struct certificate_check *check) {
+    int status = SW_E_CRYPTO;
+    X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+    if (ctx != NULL && X509_STORE_CTX_init(ctx, trust->store, leaf, others) == 1 &&
+        X509_STORE_CTX_set_default(ctx, check->is_client ? "ssl_client" : "ssl_server") == 1) {
+        X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
+        X509_VERIFY_PARAM_set_time(param, check->now.ms / 1000);
+        X509_VERIFY_PARAM_set_depth(param, CHAIN_MAX);
+        if (check->host == NULL || X509_VERIFY_PARAM_set1_host(param, check->host, 0) == 1) {
+            bool valid = X509_verify_cert(ctx) == 1;
+            status = valid ? SW_OK : status_of(X509_STORE_CTX_get_error(ctx));
+        }
+    }
+    X509_STORE_CTX_free(ctx);
+    return status;
+}
+
+int crypto_trust_verify(const struct crypto_trust *trust, struct span list,
+                        const struct certificate_check *check, struct crypto_certified **out) {
+    *out = NULL;
+    STACK_OF(X509) *chain = sk_X509_new_null();
+    int status = chain == NULL ? SW_E_MEMORY : SW_OK;
+    struct reader r = reader_of(list);
+    while (status == SW_OK && reader_left(&r) > 0) {
+        struct span der = reader_vector24(&r);
+        const unsigned char *at = der.data;
+        X509 *certificate = r.failed || der.len == 0 ? NULL : d2i_X509(NULL, &at, (long)der.len);
+        if (certificate == NULL || at != der.data + der.len || sk_X509_num(chain) >= CHAIN_MAX ||
+            sk_X509_push(chain, certificate) <= 0) {
+            X509_free(certificate);
+            status = SW_E_INPUT;
+        }
+    }
+    if (status == SW_OK && (reader_end(&r) != SW_OK || sk_X509_num(chain) == 0)) {
+        status = SW_E_INPUT;
+    }
+    if (status == SW_OK) {
+        X509 *leaf = sk_X509_value(chain, 0);
+        status = verify_chain(trust, leaf, chain, check);
+        if (status == SW_OK) {
+            status = certified_of(leaf, out);
+        }
+    }
+    sk_X509_pop_free(chain, X509_free);
+    ERR_clear_error();
+    return status;
+}
