@@ -12,12 +12,18 @@ static uint16_t u16_at(const uint8_t *bytes) {
     return (uint16_t)(bytes[0] << 8 | bytes[1]);
 }
 
-/* FC fefd epoch interface(2) time(4) sequence(2) length(2) payload: echoed only when it is one. */
+static bool is_probe_of(struct span datagram, size_t header) {
+    return datagram.len > header && datagram.len <= header + PROBE_PAYLOAD_MAX &&
+           u16_at(datagram.data + header - 2) == datagram.len - header;
+}
+
+/* FC fefd epoch time(4) sequence(2) length(2) payload, as a record's header is laid out, the epoch
+ * being 8000 and the interface's index in one; or the index in two bytes of its own behind it, as
+ * the description may be read too. It is echoed only when it says its own length. */
 static bool is_probe(struct span datagram) {
-    return datagram.len > PROBE_HEADER_BYTES &&
-           datagram.len <= PROBE_HEADER_BYTES + PROBE_PAYLOAD_MAX &&
-           u16_at(datagram.data + 3) >= PROBE_EPOCH_MIN &&
-           u16_at(datagram.data + 13) == datagram.len - PROBE_HEADER_BYTES;
+    return datagram.len > RECORD_HEADER_BYTES && u16_at(datagram.data + 3) >= PROBE_EPOCH_MIN &&
+           (is_probe_of(datagram, RECORD_HEADER_BYTES) ||
+            is_probe_of(datagram, PROBE_HEADER_BYTES));
 }
 
 static void sort_plain(struct span datagram, struct dtls_sorted *out) {

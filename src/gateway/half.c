@@ -147,5 +147,5 @@ struct half *half_by_cid(const struct half_table *table, struct span cid) {
 
 void half_deadline(struct half_table *table, struct half *half, mono_time deadline) {
     /* Without memory for a deadline it stays until it is the oldest. */
-    (void)heap_set(&table->heap, half->number, half->heap_at, deadline);
+    (void)!heap_set(&table->heap, half->number, half->heap_at, deadline);
 }

@@ -122,7 +122,7 @@ void index_remove(struct index *index, uint32_t hash, uint32_t slot) {
     uint32_t size = index->young.mask + 1;
     if (index->old.entries == NULL && size > INDEX_MIN && index->young.live < size / 8) {
         /* Giving memory back may fail: then it is not given back. */
-        (void)index_resize(index, size / 4 < INDEX_MIN ? INDEX_MIN : size / 4);
+        (void)!index_resize(index, size / 4 < INDEX_MIN ? INDEX_MIN : size / 4);
     }
 }
 

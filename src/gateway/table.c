@@ -209,5 +209,5 @@ int table_moved(struct table *table, struct seat *seat) {
 
 void table_deadline(struct table *table, struct seat *seat, mono_time deadline) {
     /* Without memory for a deadline the seat is served at its next datagram. */
-    (void)heap_set(&table->heap, seat->number, seat->heap_at, deadline);
+    (void)!heap_set(&table->heap, seat->number, seat->heap_at, deadline);
 }

@@ -260,7 +260,8 @@ static void transfer_tell(struct gateway *gw, struct seat *seat, struct moment n
     if (job_submit(gw, job, seat, now) == SW_OK) {
         transfer->progress_stored = transfer->progress;
     }
-    transfer->progress_due = mono_add_ms(now.mono, PROGRESS_MS);
+    /* The more there are, the rarer each tells: the store has other work. */
+    transfer->progress_due = mono_add_ms(now.mono, PROGRESS_MS + (int64_t)gw->transfers);
 }
 
 void transfer_pump(struct gateway *gw, struct seat *seat, struct moment now) {

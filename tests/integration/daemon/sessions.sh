@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Sessions outlive the daemon: after a stop, and after kill -9, devices go on without a handshake.
+. "$(dirname "$0")/common.sh"
+N=20
+
+start
+make_product 13
+simulate $N --ping-ms 1000
+within 30 fleet_is .online $N || fail "only $(fleet .online) of $N devices are online"
+connected() { [ "$(seen '.state == "connected"')" = $N ]; }
+within 30 connected || fail "only $(seen '.state == "connected"') devices think that they are connected"
+handshakes() { jq '[.devices[].handshakes] | add' "$work/devices.json"; }
+[ "$(handshakes)" = $N ] || fail "$(handshakes) handshakes for $N devices"
+
+for how in TERM KILL TERM KILL; do
+    stop $how
+    start
+    # Each pings within seconds: that is its first word to the new process.
+    within 30 fleet_is .online $N || fail "after $how only $(fleet .online) of $N came back"
+    [ "$(handshakes)" = $N ] || fail "after $how there were $(handshakes) handshakes for $N devices"
+done
+
+# Devices that wake up elsewhere are recognised too.
+echo "wake all" >&3
+sleep 2
+within 30 fleet_is .online $N || fail "after waking only $(fleet .online) of $N are online"
+within 30 connected || fail "after waking only $(seen '.state == "connected"') are connected"
+[ "$(handshakes)" = $N ] || fail "waking cost handshakes: $(handshakes)"
+no_violations
+stop TERM 0
+echo passed

@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# Starts and ends: what is made, what is refused in one line, what a signal does.
+. "$(dirname "$0")/common.sh"
+
+refused() { # WORD COMMAND...: must end with one line on standard error that has the word, and 1
+    local word=$1 code=0
+    shift
+    timeout 20 "$@" >"$work/out" 2>"$work/err" || code=$?
+    [ "$code" -eq 1 ] || fail "$* ended with $code: $(cat "$work/err")"
+    [ "$(wc -l <"$work/err")" -eq 1 ] || fail "$*: not one line: $(cat "$work/err")"
+    grep -q "$word" "$work/err" || fail "$*: \"$word\" is not in: $(cat "$work/err")"
+}
+
+# A fresh folder: everything is made, secrets for nobody else.
+start
+for file in slipway.db server_key.pem server_key.pub.pem server_key.pub.der session_key; do
+    [ -s "$data/$file" ] || fail "$file is missing"
+done
+[ "$(stat -c %a "$data")" = 700 ] || fail "the folder is open to others"
+for file in server_key.pem session_key; do
+    [ "$(stat -c %a "$data/$file")" = 600 ] || fail "$file is open to others"
+done
+[ ! -e "$data/admin_token" ] || fail "a token was written though one was given"
+api GET /v1/products >/dev/null
+[ "$(curl -s -o /dev/null -w '%{http_code}' "http://$http/v1/products")" = 401 ] ||
+    fail "no token is asked for"
+cmp <("$bin/slipwayd" key --data "$data") "$data/server_key.pub.pem" || fail "key differs"
+[ "$("$bin/slipwayd" key --data "$data" --spki)" = "$(xxd -p -c 200 "$data/server_key.pub.der" \
+    2>/dev/null || od -An -v -tx1 "$data/server_key.pub.der" | tr -d ' \n')" ] || fail "spki differs"
+[ "$("$bin/slipwayd" key --data "$data" --dct ota.example | wc -c)" -eq 320 ] || fail "dct length"
+openssl pkey -pubin -in "$data/server_key.pub.pem" -noout || fail "openssl cannot read the key"
+
+# A second daemon on the folder, and others on its ports.
+refused "slipway\|lock\|use" "$bin/slipwayd" --data "$data" --http 127.0.0.1:0 --dtls 127.0.0.1:0
+refused "${http##*:}" "$bin/slipwayd" --data "$work/other" --http "$http" --dtls 127.0.0.1:0
+refused "${dtls##*:}" "$bin/slipwayd" --data "$work/other" --http 127.0.0.1:0 --dtls "$dtls"
+
+# SIGHUP: good settings are taken, bad ones refused, and it goes on either way.
+kill -HUP "$server"
+within 5 grep -q reloaded "$work/server.log" || fail "no reload"
+api GET /v1/products >/dev/null
+
+# SIGTERM ends it cleanly; the token stays valid; another replaces it.
+key=$(cat "$data/server_key.pub.pem")
+stop TERM 0
+start
+[ "$(cat "$data/server_key.pub.pem")" = "$key" ] || fail "the key changed"
+api GET /v1/products >/dev/null
+stop INT 0
+old=$TOKEN TOKEN=ffeeddccbbaa99887766554433221100ffeeddcc
+start
+api GET /v1/products >/dev/null
+[ "$(curl -s -o /dev/null -w '%{http_code}' -H "Authorization: Bearer $old" \
+    "http://$http/v1/products")" = 401 ] || fail "the old token is still valid"
+stop KILL 137
+start
+api GET /v1/products >/dev/null
+stop TERM 0
+
+# Without a token in the environment it makes one.
+( unset SLIPWAY_ADMIN_TOKEN; "$bin/slipwayd" token --data "$data" >"$work/token" )
+grep -qE '^[0-9a-f]{40}$' "$work/token" || fail "no token"
+[ "$(stat -c %a "$data/admin_token")" = 600 ] || fail "the token is open to others"
+
+# What cannot be served is said in one line.
+mkdir "$work/foreign" "$work/newer" "$work/junk"
+sqlite3 "$work/foreign/slipway.db" 'CREATE TABLE theirs(x)'
+refused slipway.db "$bin/slipwayd" --data "$work/foreign" --http 127.0.0.1:0 --dtls 127.0.0.1:0
+cp "$data/slipway.db" "$work/newer/"
+sqlite3 "$work/newer/slipway.db" 'PRAGMA user_version = 9999' >/dev/null
+refused slipway.db "$bin/slipwayd" --data "$work/newer" --http 127.0.0.1:0 --dtls 127.0.0.1:0
+head -c 100000 /dev/urandom >"$work/junk/slipway.db"
+refused slipway.db "$bin/slipwayd" --data "$work/junk" --http 127.0.0.1:0 --dtls 127.0.0.1:0
+refused hexadecimal env SLIPWAY_ADMIN_TOKEN=xyz "$bin/slipwayd" --data "$work/t" \
+    --http 127.0.0.1:0 --dtls 127.0.0.1:0
+refused "HOST:PORT" "$bin/slipwayd" --data "$work/t" --http nonsense --dtls 127.0.0.1:0
+refused "data" "$bin/slipwayd"
+printf '[http]\nthreads = many\n' >"$work/bad.conf"
+refused "line 2" "$bin/slipwayd" --data "$work/t" --config "$work/bad.conf"
+echo passed
