@@ -1,0 +1,385 @@
+/* What must hold whatever happens. The store is asked what it says at the very moment at which a
+ * device has learnt something from the server: what was acknowledged must be there. */
+#include "world.h"
+
+#include "sim/internal.h"
+#include "slipway/app/fleet.h"
+#include "slipway/app/query.h"
+
+#include <stdlib.h>
+
+#define TARGET_LINGERS_MS 150000 /* an offer that is under way when its target goes */
+#define REFUSAL_LATE_MS   120000
+#define DTLS_HEADER       13
+
+struct question {
+    struct world *world;
+    unsigned device;
+    struct device row;
+    struct update update;
+    bool has_update;
+    size_t open;
+    bool is_doubled; /* two open updates of one device */
+};
+
+static int run_row(struct app_tx *tx, void *arg) {
+    struct question *q = arg;
+    const struct device_id *id = &q->world->devices[q->device].sim.config.id;
+    return app_device_get(tx, q->world->product_id, id, &q->row);
+}
+
+static int run_update(struct app_tx *tx, void *arg) {
+    struct question *q = arg;
+    struct update_list list;
+    struct app_update_query query = {.product_id = q->world->product_id,
+                                     .device = &q->world->devices[q->device].sim.config.id,
+                                     .state = -1,
+                                     .open_only = true,
+                                     .max = 2};
+    int code = app_update_list(tx, &query, &list);
+    if (code == SW_OK) {
+        q->has_update = list.count > 0;
+        if (q->has_update) {
+            q->update = list.items[0];
+        }
+        free(list.items);
+    }
+    return code;
+}
+
+static int run_open(struct app_tx *tx, void *arg) {
+    struct question *q = arg;
+    struct update_list list;
+    struct app_update_query query = {
+        .product_id = q->world->product_id, .state = -1, .open_only = true, .max = 100};
+    int code = app_update_list(tx, &query, &list);
+    if (code == SW_OK) {
+        q->open = list.count;
+        for (size_t i = 0; i < list.count; i++) {
+            for (size_t j = 0; j < i; j++) {
+                q->is_doubled =
+                    q->is_doubled || device_id_equal(&list.items[i].device, &list.items[j].device);
+            }
+        }
+        free(list.items);
+    }
+    return code;
+}
+
+static const struct world_image *image_of(const struct world *world, const struct sha256 *hash,
+                                          uint16_t *version) {
+    for (unsigned v = 0; v < world->versions; v++) {
+        if (memcmp(world->images[v].hash.b, hash->b, SHA256_BYTES) == 0) {
+            *version = (uint16_t)(v + 1);
+            return &world->images[v];
+        }
+    }
+    return NULL;
+}
+
+/* --- durable first, acknowledge last --- */
+
+/* The acknowledgement of a Hello says that what it reported is on disk. */
+static void check_hello(struct world *world, unsigned device) {
+    struct question q = {.world = world, .device = device};
+    const struct sim_device *sim = &world->devices[device].sim;
+    uint16_t version =
+        sim->firmware.product_version == VERSION_NONE ? 0 : sim->firmware.product_version;
+    if (!server_ask(world, run_row, &q)) {
+        world_fail(world, "device %u was greeted, but is not in the store", device);
+    } else if (!q.row.has_hello || q.row.running_version != version) {
+        world_fail(world, "device %u runs %u and its Hello was acknowledged, but the store says %u",
+                   device, version, q.row.running_version);
+    }
+}
+
+/* The acknowledgement of the 2.04 is the commit: the update must be on disk as such. */
+static void check_commit(struct world *world, unsigned device) {
+    struct question q = {.world = world, .device = device};
+    struct world_device *d = &world->devices[device];
+    uint16_t version = 0;
+    if (image_of(world, &d->committed, &version) == NULL) {
+        world_fail(world, "device %u has committed a file that nobody uploaded", device);
+    } else if (!server_ask(world, run_update, &q) || !q.has_update) {
+        world_fail(world, "device %u has committed version %u without an open update", device,
+                   version);
+    } else if (q.update.state != UPDATE_REBOOTING || q.update.version != version) {
+        world_fail(world, "device %u has committed version %u, but the store says %s version %u",
+                   device, version, update_state_name(q.update.state), q.update.version);
+    }
+    if (d->wish.flashed == version) {
+        d->wish.flashed = 0;
+    }
+}
+
+void check_restarted(struct world *world) {
+    for (unsigned i = 0; i < world->profile.devices; i++) {
+        struct world_device *d = &world->devices[i];
+        if (d->owes_commit_check) {
+            d->owes_commit_check = false;
+            check_commit(world, i);
+        }
+        if (d->owes_hello_check) {
+            d->owes_hello_check = false;
+            check_hello(world, i);
+        }
+    }
+}
+
+/* --- only what the rules give, and only where it is welcome --- */
+
+static bool was_target(const struct world *world, unsigned device, uint16_t version) {
+    const struct world_wish *wish = &world->devices[device].wish;
+    for (size_t i = 0; i < wish->past_count; i++) {
+        if (wish->past[i].version == version &&
+            !mono_reached(world->now, mono_add_ms(wish->past[i].until, TARGET_LINGERS_MS))) {
+            return true;
+        }
+    }
+    return wish->flashed == version;
+}
+
+static void check_transfer(struct world *world, unsigned device) {
+    const struct sim_device *sim = &world->devices[device].sim;
+    uint16_t version = 0;
+    if (!sim->receiver.is_running) {
+        return;
+    }
+    if (!sim->receiver.has_hash || image_of(world, &sim->receiver.hash, &version) == NULL) {
+        world_fail(world, "device %u is offered a file that nobody uploaded", device);
+    } else if (!was_target(world, device, version)) {
+        world_fail(world, "device %u is sent version %u, which no rule gave it (due: %u)", device,
+                   version, operator_target(world, device));
+    } else if (!sim->updates_enabled && !sim->updates_forced) {
+        world_fail(world, "device %u is sent version %u although it disabled updates", device,
+                   version);
+    }
+}
+
+static void check_refusal(struct world *world, unsigned device) {
+    const struct world_device *d = &world->devices[device];
+    if (mono_reached(world->now, mono_add_ms(d->disabled_since, REFUSAL_LATE_MS))) {
+        world_fail(world, "device %u is offered an update long after it said that it takes none",
+                   device);
+    }
+}
+
+static bool is_telling(const struct sim_device *sim) {
+    for (size_t i = 0; i < SIM_WORDS_MAX; i++) {
+        if (sim->words[i].kind == WORD_ENABLED) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void tell_news(const struct world *world, unsigned device, uint32_t news) {
+    static const struct {
+        uint32_t news;
+        const char *word;
+    } words[] = {{SIM_NEWS_BOOTED, "booted"},        {SIM_NEWS_HELLO, "greeted"},
+                 {SIM_NEWS_CONNECTED, "connected"},  {SIM_NEWS_LOST, "lost its connection"},
+                 {SIM_NEWS_PENDING, "told pending"}, {SIM_NEWS_REFUSED, "refused"},
+                 {SIM_NEWS_TRANSFER, "receives"},    {SIM_NEWS_COMMITTED, "committed"},
+                 {SIM_NEWS_POWER_CUT, "lost power"}};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if ((news & words[i].news) != 0) {
+            world_tell(world, "device %u %s, runs %u", device, words[i].word,
+                       world->devices[device].sim.firmware.product_version);
+        }
+    }
+}
+
+void check_device(struct world *world, unsigned device, uint32_t news) {
+    struct world_device *d = &world->devices[device];
+    struct sim_device *sim = &d->sim;
+    tell_news(world, device, news);
+    if ((news & SIM_NEWS_VIOLATION) != 0) {
+        world_fail(world, "device %u does not tolerate: %s", device, sim->violation);
+    }
+    if ((news & SIM_NEWS_HELLO) != 0) {
+        if (server_is_up(world)) {
+            check_hello(world, device);
+        } else {
+            d->owes_hello_check = true;
+        }
+    }
+    if ((news & SIM_NEWS_TRANSFER) != 0) {
+        check_transfer(world, device);
+    }
+    if ((news & SIM_NEWS_REFUSED) != 0) {
+        check_refusal(world, device);
+    }
+    if ((news & SIM_NEWS_COMMITTED) != 0) {
+        world->commits++;
+        d->committed = sim->verified;
+        if (server_is_up(world)) {
+            check_commit(world, device);
+        } else {
+            d->owes_commit_check = true;
+        }
+    }
+    bool is_closed = sim->state == SIM_CONNECTED && !sim->updates_enabled && !is_telling(sim);
+    if (!is_closed || sim->updates_forced) {
+        d->disabled_since = MONO_NEVER;
+    } else if (d->disabled_since.us == INT64_MAX) {
+        d->disabled_since = world->now;
+    }
+    if (world->profile.is_perfect && (sim->repeats > 0 || sim->receiver.duplicates > 0 ||
+                                      sim->receiver.out_of_order > 0 || sim->strays > 0)) {
+        world_fail(world, "something was sent twice in a world without faults (device %u)", device);
+    }
+}
+
+/* --- numbers of records are never used twice --- */
+
+static uint64_t number_of(const uint8_t *header) {
+    uint64_t number = 0;
+    for (size_t i = 5; i < 11; i++) {
+        number = number << 8 | header[i];
+    }
+    return number;
+}
+
+/* A session that moves keeps its numbers; a Finished begins a new one with new keys. */
+static uint64_t *session_number(struct world_device *d, uint16_t port, bool is_new) {
+    size_t i = 0;
+    while (!is_new && i < d->session_count && d->sessions[i].port != port) {
+        i++;
+    }
+    if (!is_new && i < d->session_count) {
+        return &d->sessions[i].number;
+    }
+    if (!is_new && d->session_count > 0) {
+        d->sessions[0].port = port;
+        return &d->sessions[0].number;
+    }
+    d->session_count += d->session_count < SESSIONS_MAX ? 1 : 0;
+    memmove(d->sessions + 1, d->sessions, (SESSIONS_MAX - 1) * sizeof d->sessions[0]);
+    d->sessions[0].port = port;
+    return NULL;
+}
+
+void check_record(struct world *world, unsigned device, uint16_t port, struct span datagram) {
+    struct world_device *d = &world->devices[device];
+    size_t at = 0;
+    while (at + DTLS_HEADER <= datagram.len) {
+        const uint8_t *header = datagram.data + at;
+        bool is_protected = header[3] != 0 || header[4] != 0;
+        uint64_t number = number_of(header);
+        if (is_protected) {
+            bool is_new = header[0] == DTLS_HANDSHAKE && number == 0;
+            const uint64_t *last = session_number(d, port, is_new);
+            if (last != NULL && number <= *last) {
+                world_fail(world, "a record number to device %u is used again: %llu after %llu",
+                           device, (unsigned long long)number, (unsigned long long)*last);
+            }
+            *session_number(d, port, false) = number;
+        }
+        at += DTLS_HEADER + ((size_t)header[11] << 8 | header[12]);
+    }
+}
+
+/* --- the server itself --- */
+
+void check_server(struct world *world) {
+    if (!server_is_up(world)) {
+        return;
+    }
+    struct gateway_sizes sizes;
+    gateway_sizes(world->gateway, &sizes);
+    if (sizes.jobs != world->out_count) {
+        world_fail(world, "the gateway counts %u jobs, but %zu are away", sizes.jobs,
+                   world->out_count);
+    }
+    if (world->steps % 64 == 0) {
+        struct question q = {.world = world};
+        if (server_ask(world, run_open, &q) && q.is_doubled) {
+            world_fail(world, "a device has two open updates");
+        }
+    }
+}
+
+bool check_converged(struct world *world) {
+    if (!server_is_up(world)) {
+        return false;
+    }
+    for (unsigned i = 0; i < world->profile.devices; i++) {
+        const struct world_device *d = &world->devices[i];
+        uint16_t target = operator_target(world, i);
+        if (d->sim.state != SIM_CONNECTED || d->sim.receiver.is_running || d->sim.has_staged ||
+            (target != 0 && d->sim.firmware.product_version != target)) {
+            return false;
+        }
+    }
+    struct question q = {.world = world};
+    return server_ask(world, run_open, &q) && q.open == 0;
+}
+
+static int run_decision(struct app_tx *tx, void *arg) {
+    struct question *q = arg;
+    struct app_decision decision;
+    const struct device_id *id = &q->world->devices[q->device].sim.config.id;
+    int code = app_decision(tx, id, &decision);
+    if (code == SW_OK) {
+        world_tell(q->world,
+                   "    store: target %u by %s, blocked by \"%s\" %s; update %s to %u (%s)",
+                   decision.decision.target_version, rule_name(decision.decision.rule),
+                   decision.blocked_by, decision.sentence,
+                   decision.has_update ? update_state_name(decision.update.state) : "none",
+                   decision.update.version, decision.update.reason);
+    }
+    return code;
+}
+
+void check_explain(struct world *world) {
+    for (unsigned i = 0; i < world->profile.devices; i++) {
+        const struct sim_device *sim = &world->devices[i].sim;
+        uint32_t total;
+        uint32_t bytes = sim_device_progress(sim, &total);
+        world_tell(world,
+                   "  device %u: %s, runs %u, due %u, transfer %u of %u%s%s%s, handshakes %u, "
+                   "resumes %u",
+                   i, sim_device_state_name(sim), sim->firmware.product_version,
+                   operator_target(world, i), bytes, total,
+                   world->devices[i].wish.is_development ? ", development" : "",
+                   sim->updates_enabled ? "" : ", disabled", sim->updates_forced ? ", forced" : "",
+                   sim->handshakes, sim->resumes);
+        struct question q = {.world = world, .device = i};
+        if (server_is_up(world)) {
+            (void)server_ask(world, run_decision, &q);
+        }
+    }
+    if (server_is_up(world)) {
+        const struct gateway_counters *c = gateway_counters(world->gateway);
+#define TELL(name)                                                                                 \
+    if (c->name != 0) {                                                                            \
+        world_tell(world, "  %s %llu", #name, (unsigned long long)c->name);                        \
+    }
+        GATEWAY_COUNTERS(TELL)
+#undef TELL
+    }
+}
+
+void check_end(struct world *world) {
+    for (unsigned i = 0; i < world->profile.devices; i++) {
+        const struct sim_firmware *firmware = &world->devices[i].sim.firmware;
+        uint16_t version = firmware->product_version;
+        if (version == VERSION_NONE) {
+            continue;
+        }
+        if (memcmp(firmware->hash, world->images[version - 1].module_hash.b, SHA256_BYTES) != 0) {
+            world_fail(world, "device %u says version %u, but runs something else", i, version);
+        }
+    }
+    if (!world->profile.is_perfect || !server_is_up(world)) {
+        return;
+    }
+    const struct gateway_counters *c = gateway_counters(world->gateway);
+    if (c->dropped_session != 0 || c->dropped_hello != 0 || c->dropped_unknown != 0 ||
+        c->dropped_noise != 0 || c->dropped_busy != 0 || c->handshakes_failed != 0 ||
+        c->jobs_failed != 0 || c->jobs_refused != 0 || c->sessions_evicted != 0 ||
+        c->sessions_closed != 0) {
+        world_fail(world, "the server counts troubles in a world without faults");
+    }
+}

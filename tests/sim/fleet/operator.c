@@ -1,0 +1,340 @@
+/* The operator: uploads, releases, locks, groups, development marks and single flashes at moments
+ * of chance, through the same use cases as the REST door. What was intended is kept here as well,
+ * and what follows from it for each device is worked out here again, by other means. */
+#include "world.h"
+
+#include "sim/internal.h"
+#include "slipway/app/fleet.h"
+#include "slipway/app/group.h"
+#include "slipway/app/product.h"
+#include "slipway/app/release.h"
+#include "slipway/image/image.h"
+#include "slipway/util/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char *const group_names[GROUPS] = {"beta", "field"};
+
+/* --- what the rules give --- */
+
+/* Each claim on a device has a weight; the heaviest wins. */
+uint16_t operator_target(const struct world *world, unsigned device) {
+    const struct world_wish *wish = &world->devices[device].wish;
+    uint32_t best = world->default_version != 0 ? 1U << 16 | world->default_version : 0;
+    for (unsigned g = 0; g < GROUPS; g++) {
+        uint32_t weight = 2U << 16 | world->group_version[g];
+        if (wish->in_group[g] && world->group_version[g] != 0 && weight > best) {
+            best = weight;
+        }
+    }
+    if (wish->locked != 0) {
+        best = 3U << 16 | wish->locked;
+    }
+    return wish->is_development ? 0 : (uint16_t)best;
+}
+
+static void note_targets(struct world *world) {
+    for (unsigned i = 0; i < world->profile.devices; i++) {
+        struct world_wish *wish = &world->devices[i].wish;
+        uint16_t target = operator_target(world, i);
+        if (wish->past_count > 0 && wish->past[wish->past_count - 1].version == target) {
+            continue;
+        }
+        if (wish->past_count > 0) {
+            wish->past[wish->past_count - 1].until = world->now;
+        }
+        if (wish->past_count == PAST_MAX) {
+            memmove(wish->past, wish->past + 1, (PAST_MAX - 1) * sizeof wish->past[0]);
+            wish->past_count--;
+        }
+        wish->past[wish->past_count].version = target;
+        wish->past[wish->past_count].until = MONO_NEVER;
+        wish->past_count++;
+    }
+}
+
+/* --- uploads --- */
+
+static void make_image(struct world *world, unsigned version, size_t body_len) {
+    struct world_image *image = &world->images[version - 1];
+    static uint8_t body[IMAGE_MAX];
+    rng_fill(&world->rng, body, body_len);
+    struct image_recipe recipe = {.platform_id = WORLD_PLATFORM,
+                                  .function = MODULE_USER_PART,
+                                  .index = 2,
+                                  .module_version = 6,
+                                  .product_id = WORLD_PLATFORM,
+                                  .product_version = (uint16_t)version,
+                                  .body = span_of(body, body_len)};
+    size_t len = image_overhead(&recipe) + body_len;
+    struct image_info info;
+    const char *why;
+    image->bytes = malloc(len);
+    SW_CHECK(image->bytes != NULL);
+    SW_CHECK(image_write_module(&recipe, image->bytes, len) == (int)len);
+    SW_CHECK(image_read_module(span_of(image->bytes, len), &info, &why) == SW_OK);
+    image->len = len;
+    image->hash = info.file_hash;
+    image->module_hash = info.hash;
+}
+
+static int run_upload(struct app_tx *tx, void *arg) {
+    const struct world *world = arg;
+    unsigned version = world->versions + 1;
+    struct app_upload upload = {
+        .product_id = world->product_id,
+        .version = version,
+        .title = "simulated",
+        .uploaded_by = "operator",
+        .bytes = span_of(world->images[version - 1].bytes, world->images[version - 1].len)};
+    struct image_record checked;
+    struct firmware firmware;
+    int code = app_upload_check(tx, &upload, &checked);
+    return code == SW_OK ? app_upload(tx, &upload, &checked, &firmware) : code;
+}
+
+static void upload(struct world *world) {
+    if (world->versions < VERSIONS_MAX) {
+        make_image(world, world->versions + 1, 600 + rng_below(&world->rng, 40000));
+        if (server_call(world, run_upload, world, "upload")) {
+            world->versions++;
+        }
+    }
+}
+
+/* --- releases --- */
+
+static int run_release(struct app_tx *tx, void *arg) {
+    struct app_release_result result;
+    return app_release(tx, arg, &result);
+}
+
+static void release(struct world *world, unsigned version, enum app_tri product_default,
+                    unsigned groups) {
+    const char *names[GROUPS];
+    struct app_release request = {.product_id = world->product_id,
+                                  .version = version,
+                                  .product_default = product_default,
+                                  .has_groups = true,
+                                  .groups = names,
+                                  .immediate = world_chance(world, 50),
+                                  .by = "operator"};
+    for (unsigned g = 0; g < GROUPS; g++) {
+        if ((groups >> g & 1) != 0) {
+            names[request.group_count++] = group_names[g];
+        }
+    }
+    if (!server_call(world, run_release, &request, "release")) {
+        return;
+    }
+    for (unsigned g = 0; g < GROUPS; g++) {
+        if ((groups >> g & 1) != 0) {
+            world->group_version[g] = (uint16_t)version;
+        } else if (world->group_version[g] == version) {
+            world->group_version[g] = 0;
+        }
+    }
+    if (product_default == APP_TRUE) {
+        world->default_version = (uint16_t)version;
+    } else if (product_default == APP_FALSE && world->default_version == version) {
+        world->default_version = 0;
+    }
+}
+
+static unsigned groups_of(const struct world *world, unsigned version) {
+    unsigned groups = 0;
+    for (unsigned g = 0; g < GROUPS; g++) {
+        groups |= world->group_version[g] == version ? 1U << g : 0;
+    }
+    return groups;
+}
+
+/* --- single devices --- */
+
+struct edit {
+    struct world *world;
+    unsigned device;
+    struct app_device_edit edit;
+};
+
+static int run_edit(struct app_tx *tx, void *arg) {
+    const struct edit *edit = arg;
+    struct device device;
+    return app_device_edit(tx, edit->world->product_id,
+                           &edit->world->devices[edit->device].sim.config.id, &edit->edit, &device);
+}
+
+static void edit_lock(struct world *world, unsigned device, unsigned version) {
+    struct edit edit = {.world = world, .device = device, .edit = {.by = "operator"}};
+    edit.edit.lock = version != 0 ? APP_SET : APP_CLEAR;
+    edit.edit.lock_version = version;
+    edit.edit.flash = version != 0 && world_chance(world, 50);
+    if (world->mutant == MUTANT_NO_LOCKS || server_call(world, run_edit, &edit, "lock")) {
+        world->devices[device].wish.locked = (uint16_t)version;
+    }
+}
+
+static void edit_development(struct world *world, unsigned device, bool is_development) {
+    struct edit edit = {
+        .world = world,
+        .device = device,
+        .edit = {.has_development = true, .development = is_development, .by = "operator"}};
+    if (server_call(world, run_edit, &edit, "development")) {
+        world->devices[device].wish.is_development = is_development;
+    }
+}
+
+static void edit_forced(struct world *world, unsigned device, bool is_forced) {
+    struct edit edit = {.world = world,
+                        .device = device,
+                        .edit = {.has_forced = true, .forced = is_forced, .by = "operator"}};
+    if (server_call(world, run_edit, &edit, "force")) {
+        world->devices[device].wish.is_forced = is_forced;
+    }
+}
+
+static void edit_groups(struct world *world, unsigned device, unsigned groups) {
+    const char *names[GROUPS];
+    struct edit edit = {.world = world,
+                        .device = device,
+                        .edit = {.has_groups = true, .groups = names, .by = "operator"}};
+    for (unsigned g = 0; g < GROUPS; g++) {
+        if ((groups >> g & 1) != 0) {
+            names[edit.edit.group_count++] = group_names[g];
+        }
+    }
+    if (server_call(world, run_edit, &edit, "groups")) {
+        for (unsigned g = 0; g < GROUPS; g++) {
+            world->devices[device].wish.in_group[g] = (groups >> g & 1) != 0;
+        }
+    }
+}
+
+static int run_flash(struct app_tx *tx, void *arg) {
+    struct update update;
+    return app_device_flash(tx, arg, &update);
+}
+
+static void flash(struct world *world, unsigned device, unsigned version) {
+    struct app_flash request = {
+        .device = world->devices[device].sim.config.id, .version = version, .by = "operator"};
+    if (server_call(world, run_flash, &request, "flash")) {
+        world->devices[device].wish.flashed = (uint16_t)version;
+    }
+}
+
+/* The device's own application has a say, too. */
+static void allow(struct world *world, unsigned device, bool allowed) {
+    uint8_t data[8192];
+    struct outbox out;
+    struct world_device *d = &world->devices[device];
+    outbox_init(&out, data, sizeof data);
+    d->sim.config.disables_updates = !allowed;
+    sim_device_allow_updates(&d->sim, allowed, world->now, &out);
+    world_from_device(world, device, &out);
+}
+
+void operator_act(struct world *world) {
+    unsigned device = (unsigned)rng_below(&world->rng, world->profile.devices);
+    unsigned what = (unsigned)rng_below(&world->rng, 12);
+    if (!server_is_up(world)) {
+        return;
+    }
+    unsigned version = 1 + (unsigned)rng_below(&world->rng, world->versions);
+    switch (what) {
+    case 0:
+    case 1:
+        upload(world);
+        break;
+    case 2:
+    case 3:
+        release(world, version, APP_TRUE, groups_of(world, version));
+        break;
+    case 4:
+    case 5:
+        release(world, version, APP_UNSET, 1 + (unsigned)rng_below(&world->rng, 3));
+        break;
+    case 6:
+        edit_lock(world, device, world_chance(world, 60) ? version : 0);
+        break;
+    case 7:
+        edit_development(world, device, world_chance(world, 30));
+        break;
+    case 8:
+        edit_groups(world, device, (unsigned)rng_below(&world->rng, 4));
+        break;
+    case 9:
+        flash(world, device, version);
+        break;
+    case 10:
+        edit_forced(world, device, world_chance(world, 50));
+        break;
+    default:
+        allow(world, device, world_chance(world, 50));
+        break;
+    }
+    note_targets(world);
+}
+
+void operator_heal(struct world *world) {
+    for (unsigned i = 0; i < world->profile.devices; i++) {
+        allow(world, i, true);
+        if (!world->devices[i].sim.receiver.is_running) {
+            sim_device_sleep(&world->devices[i].sim, 500 + 100 * i, world->now);
+        }
+    }
+    note_targets(world);
+}
+
+/* --- the beginning --- */
+
+static int run_product(struct app_tx *tx, void *arg) {
+    struct world *world = arg;
+    struct product product;
+    struct app_product_new request = {
+        .name = "Simulated", .platform_id = WORLD_PLATFORM, .quarantine = true};
+    int code = app_product_create(tx, &request, &product);
+    world->product_id = product.id;
+    return code;
+}
+
+static int run_import(struct app_tx *tx, void *arg) {
+    struct world *world = arg;
+    struct app_import_result result;
+    char texts[DEVICES_MAX][DEVICE_ID_DIGITS + 1];
+    struct span spans[DEVICES_MAX];
+    for (unsigned i = 0; i < world->profile.devices; i++) {
+        device_id_text(&world->devices[i].sim.config.id, texts[i]);
+        spans[i] = span_text(texts[i]);
+    }
+    int code = app_device_import(tx, world->product_id, spans, world->profile.devices, &result);
+    if (code == SW_OK) {
+        SW_CHECK(result.updated.count == world->profile.devices);
+        app_import_result_free(&result);
+    }
+    return code;
+}
+
+static int run_group(struct app_tx *tx, void *arg) {
+    const struct edit *edit = arg;
+    struct group group;
+    struct app_group_edit fields = {.name = group_names[edit->device]};
+    return app_group_create(tx, edit->world->product_id, &fields, &group);
+}
+
+void operator_prepare(struct world *world) {
+    (void)server_call(world, run_product, world, "product");
+    (void)server_call(world, run_import, world, "import");
+    for (unsigned g = 0; g < GROUPS; g++) {
+        struct edit group = {.world = world, .device = g};
+        (void)server_call(world, run_group, &group, "group");
+    }
+    upload(world);
+    upload(world);
+    for (unsigned i = 0; i < world->profile.devices; i++) {
+        edit_groups(world, i, (unsigned)rng_below(&world->rng, 4));
+    }
+    release(world, 1, APP_TRUE, 0);
+    note_targets(world);
+}

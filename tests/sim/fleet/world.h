@@ -1,0 +1,209 @@
+/* The deterministic simulation: the whole server without its sockets - gateway core, use cases and
+ * store - and a fleet of simulated devices, on a network that loses, delays, repeats, reorders and
+ * damages datagrams, in virtual time. One seed decides everything that happens.
+ *
+ *   operator --use cases--> app + store <--jobs--> gateway <--network--> devices
+ *
+ * After every step the checks look at both ends. Nothing here knows how the server works inside;
+ * they only hold what devices experienced against what the store says and what the rules allow. */
+#ifndef TESTS_SIM_FLEET_WORLD_H
+#define TESTS_SIM_FLEET_WORLD_H
+
+#include "sim/device.h"
+#include "slipway/app/app.h"
+#include "slipway/gateway/core.h"
+
+#define DEVICES_MAX    10
+#define VERSIONS_MAX   7 /* uploaded firmware: versions 1.. */
+#define GROUPS         2
+#define PAST_MAX       64 /* targets that a device had */
+#define SESSIONS_MAX   8
+#define FLASH_BYTES    131072
+#define IMAGE_MAX      65536
+#define DATAGRAM_MAX   2048
+#define WORLD_PLATFORM 13
+
+/* What goes wrong in one run, from its seed. */
+struct world_profile {
+    bool is_perfect; /* nothing does */
+    unsigned devices;
+    unsigned loss_percent, duplicate_percent, corrupt_percent;
+    int64_t latency_us, jitter_us;
+    unsigned crashes;          /* of the server */
+    unsigned store_percent;    /* of commits that fail */
+    unsigned power_percent;    /* of transfers that lose power once */
+    unsigned restless_percent; /* of seconds in which some device reboots, sleeps or loses power */
+    int64_t commit_us_max;     /* how long a commit takes */
+    int64_t chaos_us;          /* how long all this lasts; then everything heals */
+};
+
+enum world_mutant {
+    MUTANT_NONE,
+    MUTANT_LOST_ROWS,   /* commits that did not happen are reported as done */
+    MUTANT_WRONG_IMAGE, /* another version's bytes are read from the store */
+    MUTANT_NO_LOCKS,    /* locks never reach the store */
+    MUTANT_STALE_STORE, /* a crash takes the store back to an earlier moment */
+    MUTANTS
+};
+
+struct world_image {
+    uint8_t *bytes;
+    size_t len;
+    struct sha256 hash;        /* of the file */
+    struct sha256 module_hash; /* what a device reports */
+};
+
+/* The operator's intentions for one device, kept apart from the store. */
+struct world_wish {
+    bool is_development, is_forced;
+    uint16_t locked;
+    bool in_group[GROUPS];
+    uint16_t flashed; /* single flash that may still come */
+    struct {
+        uint16_t version;
+        mono_time until; /* MONO_NEVER = the present target */
+    } past[PAST_MAX];
+    size_t past_count;
+};
+
+struct world_device {
+    struct sim_device sim;
+    struct crypto_key *key;
+    uint8_t flash[FLASH_BYTES];
+    struct world_wish wish;
+    mono_time disabled_since;                 /* updates, told while connected; MONO_NEVER */
+    bool owes_hello_check, owes_commit_check; /* the server was down: after its restart */
+    struct sha256 committed;
+    /* The server's sessions with it, newest first: where their records go, and the last number. */
+    struct {
+        uint16_t port;
+        uint64_t number;
+    } sessions[SESSIONS_MAX];
+    size_t session_count;
+};
+
+enum world_event_kind {
+    EVENT_TO_SERVER,
+    EVENT_TO_DEVICE,
+    EVENT_PUMP,
+    EVENT_READ,
+    EVENT_NOTICE,
+    EVENT_OPERATOR,
+    EVENT_RESTLESS,
+    EVENT_CRASH,
+    EVENT_RESTART
+};
+
+struct world_event {
+    mono_time due;
+    uint64_t order;
+    enum world_event_kind kind;
+    unsigned device;
+    uint32_t socket;
+    struct store_job *job;    /* READ */
+    struct app_notice notice; /* NOTICE */
+    uint64_t server;          /* which life of the server it belongs to */
+    size_t len;
+    uint8_t bytes[];
+};
+
+struct world {
+    uint64_t seed;
+    enum world_mutant mutant;
+    bool is_talking; /* tells on standard output what happens */
+    struct world_profile profile;
+    struct rng rng;
+    mono_time now;
+    bool is_healed;
+
+    struct world_event **heap;
+    size_t heap_count, heap_cap;
+    uint64_t order;
+
+    /* the server */
+    char path[128];
+    struct app *app;
+    struct gateway *gateway;
+    struct crypto_key *server_key;
+    uint64_t server; /* lives so far */
+    bool is_dying;   /* jobs are handed back, nothing is sent */
+    bool pump_is_due;
+    struct store_job **out; /* jobs that are away */
+    size_t out_count, out_cap;
+    struct store_job **back; /* and those that came back, with their codes */
+    size_t back_count, back_cap;
+
+    /* the operator */
+    uint16_t product_id;
+    struct world_image images[VERSIONS_MAX];
+    unsigned versions; /* uploaded so far */
+    uint16_t default_version;
+    uint16_t group_version[GROUPS];
+
+    struct dtls_crypto *crypto;
+    struct world_device *devices;
+
+    /* what came of it */
+    uint64_t trace; /* hash of everything that happened */
+    uint64_t steps, datagrams, commits, crashes, calls;
+    char failure[256]; /* "" = none */
+};
+
+/* --- world.c --- */
+void world_open(struct world *world, uint64_t seed, enum world_mutant mutant);
+void world_close(struct world *world);
+/* Runs to the end, or to the first failure. */
+void world_run(struct world *world);
+void world_fail(struct world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void world_trace(struct world *world, const char *what, const void *bytes, size_t len);
+void world_tell(const struct world *world, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+wall_time world_wall(const struct world *world);
+bool world_chance(struct world *world, unsigned percent);
+
+/* --- event.c --- */
+struct world_event *world_event_new(struct world *world, enum world_event_kind kind, mono_time due,
+                                    struct span bytes);
+void world_event_put(struct world *world, struct world_event *event);
+struct world_event *world_event_take(struct world *world);
+mono_time world_event_due(const struct world *world);
+/* Those of the server's life that ended. */
+void world_event_forget_server(struct world *world);
+
+/* --- network.c --- */
+void world_from_device(struct world *world, unsigned device, const struct outbox *box);
+void world_from_server(struct world *world, const struct address *peer, const struct outbox *box);
+struct address world_address(unsigned device, uint32_t socket);
+
+/* --- server.c --- */
+void server_start(struct world *world);
+void server_crash(struct world *world);
+/* Saves its sessions, hands everything back, ends. */
+void server_stop(struct world *world);
+void server_pump(struct world *world);
+void server_read(struct world *world, struct store_job *job);
+void server_tick(struct world *world);
+bool server_is_up(const struct world *world);
+/* Runs a use case at once; false and a failure of the world if it is refused. */
+bool server_call(struct world *world, app_run_fn *run, void *arg, const char *what);
+bool server_ask(struct world *world, app_run_fn *run, void *arg);
+
+/* --- operator.c --- */
+void operator_prepare(struct world *world);
+void operator_act(struct world *world);
+/* Everybody may be updated again, and nobody is past hope. */
+void operator_heal(struct world *world);
+/* What the precedence list gives a device; 0 = nothing. Made apart from src/rules. */
+uint16_t operator_target(const struct world *world, unsigned device);
+
+/* --- checks.c --- */
+void check_device(struct world *world, unsigned device, uint32_t news);
+void check_record(struct world *world, unsigned device, uint16_t port, struct span datagram);
+void check_restarted(struct world *world);
+void check_server(struct world *world);
+bool check_converged(struct world *world);
+void check_end(struct world *world);
+/* Where everybody is, for a reader of a failure. */
+void check_explain(struct world *world);
+
+#endif
