@@ -18,6 +18,9 @@ static bool offers(const struct turn *t, const struct suite *suite) {
     if (is_device_os(t)) {
         return suite->id == SUITE_DEVICE_OS;
     }
+    if (config->only_suite != 0 && config->only_suite != suite->id) {
+        return false;
+    }
     return suite->exchange == KX_ECDHE_ECDSA ? offers_raw(t) || config->trust != NULL
                                              : config->psk_key.len > 0;
 }

@@ -132,7 +132,8 @@ static bool can_certify(const struct dtls_endpoint *endpoint, const struct clien
 
 static bool can_speak(const struct dtls_endpoint *endpoint, const struct client_hello *hello,
                       const struct suite *suite, struct choice *out) {
-    if (!client_hello_offers(hello, suite->id)) {
+    uint16_t only = endpoint->config.only_suite;
+    if (!client_hello_offers(hello, suite->id) || (only != 0 && only != suite->id)) {
         return false;
     }
     switch (suite->exchange) {

@@ -42,6 +42,8 @@ struct dtls_endpoint_config {
     struct span certificates;
     const struct crypto_trust *trust;
     const char *server_name; /* client: must be in the server's certificate; NULL = any */
+    /* Offer or accept this suite only (IANA number); 0 = whatever the credentials allow. */
+    uint16_t only_suite;
     /* Server: how many sessions of standard clients can be resumed by session id; 0 = none. A slot
      * takes about 600 bytes. */
     size_t resumption_slots;

@@ -10,19 +10,25 @@ const struct pair_setup pair_setup_device = {.client = {.cid_form = DTLS_CID_DRA
 
 static const uint8_t cid[DTLS_CID_BYTES] = {1, 2, 3, 4, 5, 6, 7, 8};
 
+static struct crypto_key *key_of(struct span pem) {
+    struct crypto_key *key = pem.len == 0 ? crypto_key_generate() : crypto_key_from_pem(pem);
+    assert_non_null(key);
+    return key;
+}
+
 void pair_open(struct pair *pair, const struct pair_setup *setup, uint64_t seed) {
     memset(pair, 0, sizeof *pair);
     rng_seed(&pair->rng, seed);
     pair->now.us = 1000000;
     pair->peer.port = 40000;
-    pair->server_key = crypto_key_generate();
-    pair->client_key = crypto_key_generate();
+    pair->server_key = key_of(setup->server_key);
+    pair->client_key = key_of(setup->client_key);
     struct dtls_endpoint_config config = setup->server;
     config.is_server = true;
     config.key = pair->server_key;
     pair->server = dtls_endpoint_new(&config);
     config = setup->client;
-    config.key = pair->client_key;
+    config.key = setup->keyless_client ? NULL : pair->client_key;
     config.pinned = crypto_key_point(setup->wrong_pin ? pair->client_key : pair->server_key);
     pair->client = dtls_endpoint_new(&config);
     assert_non_null(pair->server);

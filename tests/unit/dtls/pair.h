@@ -37,7 +37,8 @@ struct pair {
 
 struct pair_setup {
     struct dtls_endpoint_config client, server;
-    bool wrong_pin;
+    bool wrong_pin, keyless_client;
+    struct span server_key, client_key; /* PEM; empty = fresh ones */
 };
 
 /* Device OS profile; pair_setup_device is the usual argument. */

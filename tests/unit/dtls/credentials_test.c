@@ -1,0 +1,235 @@
+/* Handshakes of standard clients by each kind of credential. */
+#include "dtls/machine.h"
+#include "pair.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#define NOON INT64_C(1800000000000) /* in 2027 */
+
+static const uint16_t psk_suites[] = {0xC0A8, 0xC0A4, 0x00A8, 0xD001, 0xD003};
+
+static void run_psk(struct pair *pair, uint16_t suite, struct span server_psk) {
+    struct pair_setup setup = {.client = {.psk_identity = span_text("sensor 12"),
+                                          .psk_key = span_text("a shared secret"),
+                                          .cid_form = DTLS_CID_RFC9146},
+                               .server = {.accepts_psk = true},
+                               .keyless_client = true};
+    setup.client.only_suite = suite;
+    pair_open(pair, &setup, 1);
+    pair->psk = server_psk;
+    pair_start(pair);
+    pair_run(pair, 100);
+}
+
+static void expect_same_keys(const struct pair *pair) {
+    if (!pair->server_up || !pair->client_up) {
+        fail_msg("server: %s, client: %s", pair->server_why == NULL ? "waits" : pair->server_why,
+                 pair->client_why == NULL ? "waits" : pair->client_why);
+    }
+    assert_memory_equal(pair->server_session.key_in, pair->client_session.key_out, 16);
+    assert_memory_equal(pair->server_session.key_out, pair->client_session.key_in, 16);
+}
+
+static void psk_clients_connect_with_each_suite(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof psk_suites / sizeof psk_suites[0]; i++) {
+        struct pair pair;
+        struct dtls_identity identity;
+        run_psk(&pair, psk_suites[i], span_text("a shared secret"));
+        expect_same_keys(&pair);
+        assert_int_equal(pair.server_session.suite, psk_suites[i]);
+        assert_null(dtls_handshake_peer(&pair.server_hs));
+        dtls_handshake_identity(&pair.server_hs, &identity);
+        assert_int_equal(identity.proof, DTLS_PROOF_PSK);
+        assert_true(span_is_text(identity.name, "sensor 12"));
+        assert_false(identity.is_resumed);
+        pair_close(&pair);
+    }
+}
+
+static void a_wrong_key_and_an_unknown_identity_look_alike(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof psk_suites / sizeof psk_suites[0]; i++) {
+        struct pair wrong, unknown;
+        run_psk(&wrong, psk_suites[i], span_text("another secret"));
+        run_psk(&unknown, psk_suites[i], span_of("", 0));
+        assert_false(wrong.server_up || unknown.server_up || wrong.client_up || unknown.client_up);
+        assert_int_equal(wrong.server_sent, unknown.server_sent);
+        assert_true(wrong.client_failed && unknown.client_failed);
+        assert_string_equal(wrong.client_why, unknown.client_why);
+        pair_close(&wrong);
+        pair_close(&unknown);
+    }
+}
+
+static void the_key_may_come_later(void **state) {
+    (void)state;
+    struct pair pair;
+    run_psk(&pair, 0xD003, span_of(NULL, 0));
+    assert_true(pair.server_failed); /* nobody answered: the lookup has a deadline */
+    pair_close(&pair);
+    struct pair_setup setup = {
+        .client = {.psk_identity = span_text("x"), .psk_key = span_text("y")},
+        .server = {.accepts_psk = true},
+        .keyless_client = true};
+    pair_open(&pair, &setup, 1);
+    pair_start(&pair);
+    while (!pair.needs_psk) {
+        assert_true(pair_deliver(&pair));
+    }
+    while (pair_deliver(&pair)) {
+    }
+    uint8_t data[4096];
+    struct outbox box;
+    struct dtls_step step;
+    outbox_init(&box, data, sizeof data);
+    pair.now = mono_add_ms(pair.now, 400);
+    /* ChangeCipherSpec and Finished came in the meantime and were kept. */
+    dtls_handshake_psk(&pair.server_hs, pair.server, span_text("y"), pair.now, &box, &step);
+    assert_int_equal(step.event, DTLS_EVENT_ESTABLISHED);
+    assert_int_equal(box.count, 1);
+    dtls_handshake_psk(&pair.server_hs, pair.server, span_text("y"), pair.now, &box, &step);
+    assert_int_equal(step.event, DTLS_EVENT_NONE); /* answered twice */
+    pair_close(&pair);
+}
+
+static size_t load(const char *name, char *out, size_t cap) {
+    char path[512];
+    (void)snprintf(path, sizeof path, "%s/dtls/pki/%s", TEST_DATA, name);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    size_t len = fread(out, 1, cap, file);
+    (void)fclose(file);
+    assert_true(len > 0 && len < cap);
+    return len;
+}
+
+struct pki {
+    char authority[4096], server[4096], client[4096], server_key[2048], client_key[2048];
+    struct crypto_trust *trust;
+};
+
+static void load_pki(struct pki *pki, struct pair_setup *setup, const char *client) {
+    char name[64];
+    size_t len = load("authority.pem", pki->authority, sizeof pki->authority);
+    pki->trust = crypto_trust_from_pem(span_of(pki->authority, len));
+    assert_non_null(pki->trust);
+    len = load("server.key.pem", pki->server_key, sizeof pki->server_key);
+    setup->server_key = span_of(pki->server_key, len);
+    len = load("server.pem", pki->server, sizeof pki->server);
+    setup->server.certificates = span_of(pki->server, len);
+    (void)snprintf(name, sizeof name, "%s.pem", client);
+    len = load(name, pki->client, sizeof pki->client);
+    setup->client.certificates = span_of(pki->client, len);
+    (void)snprintf(name, sizeof name, "%s.key.pem", client);
+    len = load(name, pki->client_key, sizeof pki->client_key);
+    setup->client_key = span_of(pki->client_key, len);
+    setup->server.trust = pki->trust;
+    setup->client.trust = pki->trust;
+}
+
+static void run_x509(struct pair *pair, const struct pair_setup *setup, int64_t wall_ms) {
+    pair_open(pair, setup, 3);
+    dtls_endpoint_tell_time(pair->server, (wall_time){.ms = wall_ms});
+    dtls_endpoint_tell_time(pair->client, (wall_time){.ms = wall_ms});
+    pair_start(pair);
+    pair_run(pair, 200);
+}
+
+static void certificates_prove_both_sides(void **state) {
+    (void)state;
+    struct pki pki;
+    struct pair pair;
+    struct pair_setup setup = {.client = {.server_name = "localhost"}};
+    struct dtls_identity identity;
+    load_pki(&pki, &setup, "client");
+    for (size_t mtu = 508; mtu <= 1400; mtu += 892) {
+        setup.server.mtu = mtu;
+        setup.client.mtu = mtu;
+        run_x509(&pair, &setup, NOON);
+        expect_same_keys(&pair);
+        assert_null(dtls_handshake_peer(&pair.server_hs));
+        dtls_handshake_identity(&pair.server_hs, &identity);
+        assert_int_equal(identity.proof, DTLS_PROOF_CERTIFICATE);
+        assert_true(span_is_text(identity.name, "device-0001"));
+        dtls_handshake_identity(&pair.client_hs, &identity);
+        assert_true(span_is_text(identity.name, "localhost")); /* the SAN before the CN */
+        pair_close(&pair);
+    }
+    crypto_trust_free(pki.trust);
+}
+
+static void certificates_without_standing_are_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *client, *server_name, *server_why, *client_why;
+        int64_t wall_ms;
+    } cases[] = {
+        {"unknown", NULL, "no authority behind the peer's certificate", "peer's alert: unknown_ca",
+         NOON},
+        {"client", "elsewhere", "peer's alert: unsupported_certificate",
+         "the peer's certificate is for another use, name or curve", NOON},
+        {"client", NULL, "peer's alert: certificate_expired",
+         "the peer's certificate is out of date", 0},
+        {"client", NULL, "peer's alert: certificate_expired",
+         "the peer's certificate is out of date", INT64_C(9000000000000)},
+        {"server", NULL, "the peer's certificate is for another use, name or curve",
+         "peer's alert: unsupported_certificate", NOON},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct pki pki;
+        struct pair pair;
+        struct pair_setup setup = {.client = {.server_name = cases[i].server_name}};
+        load_pki(&pki, &setup, cases[i].client);
+        run_x509(&pair, &setup, cases[i].wall_ms);
+        assert_false(pair.server_up || pair.client_up);
+        assert_string_equal(pair.server_why, cases[i].server_why);
+        assert_string_equal(pair.client_why, cases[i].client_why);
+        pair_close(&pair);
+        crypto_trust_free(pki.trust);
+    }
+}
+
+static void a_client_without_a_certificate_is_refused(void **state) {
+    (void)state;
+    struct pki pki;
+    struct pair pair;
+    struct pair_setup setup = {0};
+    load_pki(&pki, &setup, "client");
+    setup.client.certificates = span_of(NULL, 0);
+    run_x509(&pair, &setup, NOON);
+    assert_string_equal(pair.server_why, "the peer shows no certificate");
+    pair_close(&pair);
+    crypto_trust_free(pki.trust);
+}
+
+static void the_key_must_be_the_certificates(void **state) {
+    (void)state;
+    struct pki pki;
+    struct pair pair;
+    struct pair_setup setup = {0};
+    load_pki(&pki, &setup, "client");
+    setup.client_key = span_of(NULL, 0); /* a fresh one */
+    run_x509(&pair, &setup, NOON);
+    assert_string_equal(pair.server_why, "the peer's signature does not verify");
+    pair_close(&pair);
+    crypto_trust_free(pki.trust);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(psk_clients_connect_with_each_suite),
+        cmocka_unit_test(a_wrong_key_and_an_unknown_identity_look_alike),
+        cmocka_unit_test(the_key_may_come_later),
+        cmocka_unit_test(certificates_prove_both_sides),
+        cmocka_unit_test(certificates_without_standing_are_refused),
+        cmocka_unit_test(a_client_without_a_certificate_is_refused),
+        cmocka_unit_test(the_key_must_be_the_certificates),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
