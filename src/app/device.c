@@ -363,6 +363,20 @@ static bool is_printable(struct span name) {
     return name.len > 0 && name.len < EVENT_NAME_BYTES;
 }
 
+/* It has restarted and resumed its session without a Hello: so it has the same modules as before.
+ * If that is the target (it was flashed with what it ran), the update succeeded; else the device
+ * has gone back. Without this the update would wait for a Hello that never comes. */
+static int judge_silent_return(struct app_tx *tx, struct device *device, struct app_plan *plan) {
+    struct update open;
+    int code = store_update_open(tx->store, device->num, &open, tx->fault);
+    if (code != SW_OK || open.state != UPDATE_REBOOTING) {
+        return code == SW_E_NOT_FOUND ? SW_OK : code;
+    }
+    struct evidence evidence = {.is_hello = false, .describe = NULL};
+    code = update_judge(tx, device, &evidence);
+    return code == SW_OK ? plan_device(tx, device, UPDATE_CAUSE_RULES, plan) : code;
+}
+
 int app_device_published(struct app_tx *tx, const struct device_id *id, struct span name,
                          struct span data, struct app_plan *plan) {
     struct device device;
@@ -383,6 +397,9 @@ int app_device_published(struct app_tx *tx, const struct device_id *id, struct s
         }
         device.last_reset[len] = '\0';
         code = store_device_save_told(tx->store, &device, tx->fault);
+        if (code == SW_OK && device.handshake_ms > device.hello_ms) {
+            code = judge_silent_return(tx, &device, plan);
+        }
     }
     if (code == SW_OK && span_is_text(name, "spark/device/safemode") && !device.is_safe_mode) {
         device.is_safe_mode = true;

@@ -339,7 +339,9 @@ int update_judge(struct app_tx *tx, const struct device *device, const struct ev
         code = update_step_to(tx, &open, UPDATE_SUCCEEDED, is_awaited ? "" : "already_running");
         return code == SW_OK ? store_attempt_clear_device(tx->store, device->num, tx->fault) : code;
     }
-    if (open.state != UPDATE_REBOOTING) {
+    /* A report that was under way when the device committed, and came late or again, tells of the
+     * time before: only a session that began since then is a verdict. */
+    if (open.state != UPDATE_REBOOTING || device->handshake_ms < open.updated_ms) {
         return SW_OK;
     }
     if (open.step_image_id != open.image_id && open.step_image_id != 0) {

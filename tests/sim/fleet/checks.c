@@ -66,6 +66,34 @@ static int run_open(struct app_tx *tx, void *arg) {
     return code;
 }
 
+static int run_history(struct app_tx *tx, void *arg) {
+    struct question *q = arg;
+    struct update_list updates;
+    struct app_update_query query = {.product_id = q->world->product_id,
+                                     .device = &q->world->devices[q->device].sim.config.id,
+                                     .state = -1,
+                                     .max = 3};
+    int code = app_update_list(tx, &query, &updates);
+    for (size_t i = 0; code == SW_OK && i < updates.count; i++) {
+        struct update_step_list steps;
+        world_tell(q->world, "    update %lld to %u", (long long)updates.items[i].id,
+                   updates.items[i].version);
+        code = app_update_history(tx, updates.items[i].id, &steps);
+        for (size_t j = 0; code == SW_OK && j < steps.count; j++) {
+            world_tell(q->world, "      %+.3f s: %s %s",
+                       (double)(steps.items[j].at_ms - world_wall(q->world).ms) / 1e3,
+                       update_state_name(steps.items[j].to), steps.items[j].reason);
+        }
+        if (code == SW_OK) {
+            free(steps.items);
+        }
+    }
+    if (code == SW_OK) {
+        free(updates.items);
+    }
+    return code;
+}
+
 static const struct world_image *image_of(const struct world *world, const struct sha256 *hash,
                                           uint16_t *version) {
     for (unsigned v = 0; v < world->versions; v++) {
@@ -348,6 +376,7 @@ void check_explain(struct world *world) {
         struct question q = {.world = world, .device = i};
         if (server_is_up(world)) {
             (void)server_ask(world, run_decision, &q);
+            (void)server_ask(world, run_history, &q);
         }
     }
     if (server_is_up(world)) {

@@ -313,7 +313,8 @@ bool server_ask(struct world *world, app_run_fn *run, void *arg) {
     SW_CHECK(code == SW_OK);
     code = app_read(world->app, reader, run, arg, &error);
     app_reader_close(world->app, reader);
-    if (code != SW_OK && code != SW_E_NOT_FOUND) {
+    if (code != SW_OK) {
+        world_tell(world, "a question was not answered: %s", error.description);
         world_fail(world, "a question was not answered: %s", error.description);
     }
     return code == SW_OK;

@@ -344,7 +344,9 @@ static void run_until(struct world *world, mono_time end) {
     while (world->failure[0] == '\0' && next_moment(world).us <= end.us) {
         step(world);
     }
-    world->now = end.us > world->now.us ? end : world->now;
+    if (world->failure[0] == '\0' && end.us > world->now.us) {
+        world->now = end;
+    }
 }
 
 static void power_on(struct world *world) {
