@@ -7,6 +7,7 @@
 #include "http/hub.h"
 #include "http/limits.h"
 #include "http/request.h"
+#include "http/watch.h"
 #include "slipway/http/server.h"
 #include "slipway/sys/thread.h"
 
@@ -32,6 +33,7 @@ struct http_server {
     struct hub hub;
     struct limits requests; /* by client address */
     struct limits logins;
+    struct watch watch;
     size_t reader_count;
     struct reader_slot readers[DOOR_READERS_MAX];
     atomic_uint under_way; /* requests between their first and last call */

@@ -325,6 +325,7 @@ static void hub_round(struct hub *hub, struct mail *mail) {
         mail = next;
     }
     hub_sweep_calls(hub, now);
+    (void)watch_sweep(&hub->server->watch, now);
     if (atomic_load(&hub->is_ending)) {
         for (struct stream *stream = hub->streams; stream != NULL; stream = stream->next) {
             hub_end_stream(stream);

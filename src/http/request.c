@@ -135,7 +135,15 @@ struct request *request_new(struct http_server *server, struct MHD_Connection *c
     return rq;
 }
 
+/* For what is still to come of this request, or after idle_ms more of the next one. */
+static mono_time request_deadline(const struct request *rq, int64_t idle_ms) {
+    int64_t limit_ms = (int64_t)rq->server->config.request_timeout_s * 1000;
+    return mono_add_ms(mono_now(), limit_ms + idle_ms);
+}
+
 void request_free(struct request *rq) {
+    int64_t idle_ms = (int64_t)rq->server->config.idle_timeout_s * 1000;
+    watch_set(rq->watch, request_deadline(rq, idle_ms));
     atomic_fetch_sub(&rq->server->under_way, 1);
     if (rq->has_body) {
         body_close(&rq->body);
@@ -270,6 +278,10 @@ static void request_address(struct request *rq) {
 
 /* Everything that can be said before the body. */
 static void request_head(struct request *rq, const char *method) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(rq->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    rq->watch = info != NULL ? info->socket_context : NULL;
+    watch_set(rq->watch, request_deadline(rq, 0));
     rq->method = method_of(method);
     request_address(rq);
     request_route(rq);
@@ -389,11 +401,6 @@ static enum MHD_Result request_execute(struct request *rq) {
     return respond(rq);
 }
 
-static bool request_is_overdue(const struct request *rq) {
-    int64_t limit_us = (int64_t)rq->server->config.request_timeout_s * 1000000;
-    return mono_since_us(rq->started, mono_now()) > limit_us;
-}
-
 static enum MHD_Result request_take(struct request *rq, const char *data, size_t *data_len) {
     if (rq->reply.status == 0) {
         (void)body_append(&rq->body, data, *data_len);
@@ -401,7 +408,7 @@ static enum MHD_Result request_take(struct request *rq, const char *data, size_t
         rq->swallowed_bytes += *data_len;
     }
     *data_len = 0;
-    return rq->swallowed_bytes > SWALLOW_BYTES_MAX || request_is_overdue(rq) ? MHD_NO : MHD_YES;
+    return rq->swallowed_bytes > SWALLOW_BYTES_MAX ? MHD_NO : MHD_YES;
 }
 
 enum MHD_Result request_call(struct request *rq, const char *method, const char *data,
@@ -423,6 +430,7 @@ enum MHD_Result request_call(struct request *rq, const char *method, const char 
         if (*data_len > 0) {
             return request_take(rq, data, data_len);
         }
+        watch_set(rq->watch, MONO_NEVER);
         if (rq->reply.status == 0 && rq->has_body) {
             (void)body_end(&rq->body);
         }

@@ -23,6 +23,7 @@ struct http_server;
 struct device_call;
 struct stream;
 struct request;
+struct watch_slot;
 
 enum request_phase { REQUEST_HEAD, REQUEST_BODY, REQUEST_RUNNING, REQUEST_REPLYING };
 
@@ -61,6 +62,7 @@ struct request {
     request_after_fn *after;
     void *after_data; /* heap; freed with the request */
     struct stream *stream;
+    struct watch_slot *watch; /* of the connection; may be NULL */
     mono_time started;
     char id[REQUEST_ID_DIGITS + 1];
     char address[ADDRESS_BYTES];

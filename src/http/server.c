@@ -127,6 +127,21 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **st
     }
 }
 
+static void on_connection(void *arg, struct MHD_Connection *connection, void **state,
+                          enum MHD_ConnectionNotificationCode what) {
+    struct http_server *server = arg;
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        watch_remove(*state);
+        return;
+    }
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (info != NULL) {
+        int64_t limit_ms = (int64_t)server->config.request_timeout_s * 1000;
+        *state = watch_add(&server->watch, info->connect_fd, mono_add_ms(mono_now(), limit_ms));
+    }
+}
+
 static void on_message(void *arg, const char *format, va_list args) {
     (void)arg;
     char text[256];
@@ -184,6 +199,8 @@ static int daemon_start(struct http_server *server, struct fault *fault) {
                                            (intptr_t)config->idle_timeout_s, NULL};
     options[n++] =
         (struct MHD_OptionItem){MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, NULL};
+    options[n++] =
+        (struct MHD_OptionItem){MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, server};
     options[n++] =
         (struct MHD_OptionItem){MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)on_target, server};
     if (config->address_connections_max != 0) {
@@ -257,6 +274,9 @@ int http_server_start(const struct http_config *config, struct app *app,
         rc = limits_init(&server->logins, config->address_logins_max, seeds[2]);
     }
     if (rc == SW_OK) {
+        rc = watch_init(&server->watch, server->config.connections_max);
+    }
+    if (rc == SW_OK) {
         rc = readers_open(server, fault);
     }
     if (rc == SW_OK) {
@@ -324,6 +344,7 @@ void http_server_stop(struct http_server *server) {
     for (size_t i = 0; i < server->reader_count; i++) {
         app_reader_close(server->app, server->readers[i].reader);
     }
+    watch_close(&server->watch);
     limits_close(&server->requests);
     limits_close(&server->logins);
     mailbox_destroy(&server->work);

@@ -163,7 +163,12 @@ struct removal {
 
 static int run_remove(struct app_tx *tx, void *arg) {
     const struct removal *removal = arg;
-    return app_user_remove(tx, removal->product_id, removal->name);
+    struct user user;
+    int rc = app_user_get(tx, removal->name, &user);
+    if (rc == SW_OK && (!user.is_api || user.product_id != removal->product_id)) {
+        rc = SW_E_NOT_FOUND; /* people are not one product's to remove */
+    }
+    return rc != SW_OK ? rc : app_user_remove(tx, removal->product_id, removal->name);
 }
 
 void handle_team_remove(struct request *rq) {

@@ -9,11 +9,12 @@ import assert from 'node:assert/strict';
 export const program = process.env.HTTP_DOOR;
 export const adminToken = 'ad'.repeat(20);
 
-export async function startDoor(settings = []) {
+// token: null = none is given, so that the door makes one.
+export async function startDoor(settings = [], token = adminToken) {
     assert.ok(program, 'HTTP_DOOR names the program');
     const folder = mkdtempSync(join(tmpdir(), 'slipway-http-'));
     const child = spawn(program, ['serve', folder, ...settings], {
-        env: { ...process.env, SLIPWAY_ADMIN_TOKEN: adminToken },
+        env: token ? { ...process.env, SLIPWAY_ADMIN_TOKEN: token } : process.env,
         stdio: ['pipe', 'pipe', 'inherit'],
     });
     const exited = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)));

@@ -4,6 +4,7 @@
  *   http_door serve FOLDER [KEY=VALUE...]       SLIPWAY_ADMIN_TOKEN is the administrator's token
  *   http_door module PLATFORM PRODUCT VERSION BYTES >FILE
  *   http_door routes                            the route table, one JSON object a line */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,12 +26,30 @@ static void on_notice(void *arg, const struct app_notice *notice) {
     }
 }
 
-/* Device ...01 answers, ...02 never does, all others are not there. */
+/* Answers that came far too late: after the door had closed. */
+#define LATE_MAX 1024
+static struct late {
+    device_reply_fn *reply;
+    void *arg;
+} late[LATE_MAX];
+static atomic_size_t late_count;
+
+static void answer_late(void) {
+    struct device_reply answer = {.status = SW_OK};
+    for (size_t i = 0; i < atomic_load(&late_count); i++) {
+        late[i].reply(late[i].arg, &answer);
+    }
+}
+
+/* Device ...01 answers, ...02 too late, all others are not there. */
 static int device_command(void *ctx, const struct device_command *command, device_reply_fn *reply,
                           void *arg) {
     (void)ctx;
     uint8_t last = command->device.b[DEVICE_ID_BYTES - 1];
     if (last == 2) {
+        size_t at = atomic_fetch_add(&late_count, 1);
+        SW_CHECK(at < LATE_MAX);
+        late[at] = (struct late){.reply = reply, .arg = arg};
         return SW_OK;
     }
     if (last != 1) {
@@ -138,6 +157,7 @@ static int serve(int count, char **pairs, const char *folder) {
     }
     (void)http_server_drain(server, 2000);
     http_server_stop(server);
+    answer_late();
     app_close(app);
     return 0;
 }
