@@ -1,0 +1,519 @@
+/* Opening, refusing, migrating, and what a group of jobs leaves behind. */
+#include "slipway/store/catalog.h"
+#include "slipway/store/fleet.h"
+#include "slipway/store/update.h"
+#include "slipway/store/writer.h"
+#include "slipway/sys/mailbox.h"
+
+#include "store/internal.h"
+#include "store/migrate.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char folder[64];
+static char path[128];
+
+static int set_up(void **state) {
+    (void)state;
+    (void)snprintf(folder, sizeof folder, "/tmp/slipway-store-XXXXXX");
+    if (mkdtemp(folder) == NULL) {
+        return -1;
+    }
+    (void)snprintf(path, sizeof path, "%s/test.db", folder);
+    return 0;
+}
+
+static void drop(const char *suffix) {
+    char name[256];
+    (void)snprintf(name, sizeof name, "%s%s", path, suffix);
+    (void)unlink(name);
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    drop("");
+    drop("-wal");
+    drop("-shm");
+    drop(".before-0002");
+    drop(".before-0003");
+    char lock[128];
+    (void)snprintf(lock, sizeof lock, "%s/lock", folder);
+    (void)unlink(lock);
+    return rmdir(folder);
+}
+
+static struct store *must_open(void) {
+    struct store *store;
+    struct fault fault;
+    struct store_options options = {.path = path, .now = {.ms = 5}};
+    if (store_open(&store, &options, &fault) != SW_OK) {
+        fail_msg("%s", fault.text);
+    }
+    return store;
+}
+
+static int try_open(struct fault *fault) {
+    struct store *store;
+    struct store_options options = {.path = path};
+    int code = store_open(&store, &options, fault);
+    assert_true(code != SW_OK || store != NULL);
+    store_close(store);
+    return code;
+}
+
+static void raw(const char *sql) {
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    char *why = NULL;
+    if (sqlite3_exec(db, sql, NULL, NULL, &why) != SQLITE_OK) {
+        fail_msg("%s: %s", sql, why);
+    }
+    (void)sqlite3_close(db);
+}
+
+/* --- opening --- */
+
+static void new_file_gets_the_newest_schema(void **state) {
+    (void)state;
+    struct store *store = must_open();
+    assert_int_equal(store_version(store), (int)store_migration_count);
+    store_close(store);
+    store = must_open();
+    assert_int_equal(store_version(store), (int)store_migration_count);
+    store_close(store);
+}
+
+static void foreign_file_is_refused_and_left_alone(void **state) {
+    (void)state;
+    struct fault fault;
+    raw("CREATE TABLE other (a); INSERT INTO other VALUES (1)");
+    struct stat before;
+    struct stat after;
+    assert_int_equal(stat(path, &before), 0);
+    assert_int_equal(try_open(&fault), SW_E_VERSION);
+    assert_non_null(strstr(fault.text, "another program"));
+    assert_int_equal(stat(path, &after), 0);
+    assert_int_equal(before.st_size, after.st_size);
+    raw("INSERT INTO other VALUES (2)"); /* still its owner's, in its own mode */
+    char wal[160];
+    (void)snprintf(wal, sizeof wal, "%s-wal", path);
+    assert_int_not_equal(access(wal, F_OK), 0);
+}
+
+static void file_that_is_no_database_is_refused(void **state) {
+    (void)state;
+    struct fault fault;
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    for (int i = 0; i < 500; i++) {
+        (void)fputs("this is not a database\n", file);
+    }
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(try_open(&fault), SW_E_VERSION);
+}
+
+static void newer_file_is_refused(void **state) {
+    (void)state;
+    struct fault fault;
+    store_close(must_open());
+    raw("INSERT INTO migration VALUES ((SELECT max(number) + 1 FROM migration), 'later', 'x', 1)");
+    assert_int_equal(try_open(&fault), SW_E_VERSION);
+    assert_non_null(strstr(fault.text, "newer"));
+}
+
+static void changed_migration_is_refused(void **state) {
+    (void)state;
+    struct fault fault;
+    store_close(must_open());
+    raw("UPDATE migration SET sha256 = 'something else' WHERE number = 1");
+    assert_int_equal(try_open(&fault), SW_E_VERSION);
+    assert_non_null(strstr(fault.text, "not the one"));
+}
+
+static void gap_in_the_history_is_refused(void **state) {
+    (void)state;
+    struct fault fault;
+    store_close(must_open());
+    raw("UPDATE migration SET number = number + 7");
+    assert_int_equal(try_open(&fault), SW_E_VERSION);
+}
+
+static void folder_that_is_not_there_is_an_error(void **state) {
+    (void)state;
+    struct store *store;
+    struct fault fault;
+    struct store_options options = {.path = "/nowhere/at/all.db"};
+    assert_int_equal(store_open(&store, &options, &fault), SW_E_IO);
+    assert_null(store);
+    assert_non_null(strstr(fault.text, "/nowhere/at/all.db"));
+}
+
+static void reader_needs_the_same_version_and_cannot_write(void **state) {
+    (void)state;
+    struct store *reader;
+    struct fault fault;
+    struct store_options options = {.path = path, .is_reader = true};
+    assert_int_equal(store_open(&reader, &options, &fault), SW_E_IO);
+    store_close(must_open());
+    assert_int_equal(store_open(&reader, &options, &fault), SW_OK);
+    assert_int_not_equal(store_exec(reader, "DELETE FROM product", &fault), SW_OK);
+    store_close(reader);
+    raw("INSERT INTO migration VALUES ((SELECT max(number) + 1 FROM migration), 'later', 'x', 1)");
+    assert_int_equal(store_open(&reader, &options, &fault), SW_E_VERSION);
+}
+
+static const struct migration history[] = {
+    {1, "0001_a", "CREATE TABLE a (x INTEGER) STRICT;", "h1"},
+    {2, "0002_b", "CREATE TABLE b (x INTEGER) STRICT; INSERT INTO a VALUES (7);", "h2"},
+    {3, "0003_c", "CREATE TABLE c (x INTEGER) STRICT; INSERT INTO nowhere VALUES (1);", "h3"},
+};
+
+static struct store *bare_store(void) {
+    struct store *store = calloc(1, sizeof *store);
+    assert_non_null(store);
+    assert_int_equal(sqlite3_open(path, &store->db), SQLITE_OK);
+    return store;
+}
+
+static int64_t count_of(struct store *store, const char *sql) {
+    sqlite3_stmt *q = NULL;
+    if (sqlite3_prepare_v2(store->db, sql, -1, &q, NULL) != SQLITE_OK) {
+        return -1;
+    }
+    int64_t value = sqlite3_step(q) == SQLITE_ROW ? sqlite3_column_int64(q, 0) : -1;
+    (void)sqlite3_finalize(q);
+    return value;
+}
+
+static void upgrade_keeps_a_copy_and_a_failing_step_leaves_its_border(void **state) {
+    (void)state;
+    struct fault fault;
+    struct store *store = bare_store();
+    assert_int_equal(store_migrate(store, path, history, 1, 1, &fault), SW_OK);
+    assert_int_equal(store_migrate(store, path, history, 2, 2, &fault), SW_OK);
+    assert_int_equal(count_of(store, "SELECT x FROM a"), 7);
+    char copy[160];
+    (void)snprintf(copy, sizeof copy, "%s.before-0002", path);
+    assert_int_equal(access(copy, R_OK), 0);
+
+    assert_int_not_equal(store_migrate(store, path, history, 3, 3, &fault), SW_OK);
+    assert_non_null(strstr(fault.text, "0003_c"));
+    assert_int_equal(count_of(store, "SELECT count(*) FROM sqlite_schema WHERE name = 'c'"), 0);
+    assert_int_equal(count_of(store, "SELECT max(number) FROM migration"), 2);
+    store_close(store);
+
+    sqlite3 *old;
+    assert_int_equal(sqlite3_open(copy, &old), SQLITE_OK);
+    struct store *before = calloc(1, sizeof *before);
+    assert_non_null(before);
+    before->db = old;
+    assert_int_equal(count_of(before, "SELECT max(number) FROM migration"), 1);
+    store_close(before);
+}
+
+static void folder_is_locked_once(void **state) {
+    (void)state;
+    struct fault fault;
+    int first;
+    int second;
+    assert_int_equal(store_lock_folder(folder, &first, &fault), SW_OK);
+    assert_int_equal(store_lock_folder(folder, &second, &fault), SW_E_BUSY);
+    assert_int_equal(close(first), 0);
+    assert_int_equal(store_lock_folder(folder, &second, &fault), SW_OK);
+    assert_int_equal(close(second), 0);
+}
+
+/* --- groups of jobs --- */
+
+struct probe {
+    struct store_job job;
+    uint16_t id;
+    int result; /* what run returns */
+    bool done;
+    int code;
+    struct latch *latch;
+};
+
+static int probe_run(struct store_job *job, struct store *store, struct fault *fault) {
+    struct probe *probe = (struct probe *)job;
+    struct product product = {.id = probe->id, .platform_id = 13, .created_ms = 1};
+    (void)snprintf(product.name, sizeof product.name, "product %u", (unsigned)probe->id);
+    (void)snprintf(product.slug, sizeof product.slug, "product-%u", (unsigned)probe->id);
+    int code = store_product_insert(store, &product, fault);
+    return code != SW_OK ? code : probe->result;
+}
+
+static void probe_done(struct store_job *job, int code, const struct fault *fault) {
+    struct probe *probe = (struct probe *)job;
+    (void)fault;
+    assert_false(probe->done);
+    probe->done = true;
+    probe->code = code;
+    if (probe->latch != NULL) {
+        latch_signal(probe->latch);
+    }
+}
+
+static struct probe probe_of(uint16_t id) {
+    return (struct probe){.job = {.run = probe_run, .done = probe_done}, .id = id};
+}
+
+static void link_jobs(struct probe *probes, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        probes[i].job.mail.next = i + 1 < count ? &probes[i + 1].job.mail : NULL;
+    }
+}
+
+static bool has_product(struct store *store, uint16_t id) {
+    struct product product;
+    return store_product_get(store, id, &product, NULL) == SW_OK;
+}
+
+static void failing_job_undoes_only_itself(void **state) {
+    (void)state;
+    struct store *store = must_open();
+    struct probe probes[4] = {probe_of(101), probe_of(102), probe_of(101), probe_of(104)};
+    probes[1].result = SW_E_DENIED; /* changes its mind after it wrote */
+    link_jobs(probes, 4);
+    store_run_group(store, &probes[0].job, STORE_TROUBLE_NONE);
+    assert_int_equal(probes[0].code, SW_OK);
+    assert_int_equal(probes[1].code, SW_E_DENIED);
+    assert_int_equal(probes[2].code, SW_E_EXISTS);
+    assert_int_equal(probes[3].code, SW_OK);
+    assert_true(has_product(store, 101));
+    assert_false(has_product(store, 102));
+    assert_true(has_product(store, 104));
+    store_close(store);
+}
+
+static void failed_commit_undoes_the_group_and_tells_everybody(void **state) {
+    (void)state;
+    struct store *store = must_open();
+    struct probe probes[2] = {probe_of(101), probe_of(102)};
+    link_jobs(probes, 2);
+    store_run_group(store, &probes[0].job, STORE_TROUBLE_COMMIT_FAILS);
+    assert_int_equal(probes[0].code, SW_E_IO);
+    assert_int_equal(probes[1].code, SW_E_IO);
+    assert_false(has_product(store, 101));
+    /* The connection goes on. */
+    struct probe next = probe_of(103);
+    assert_int_equal(store_run(store, &next.job, NULL), SW_OK);
+    assert_true(has_product(store, 103));
+    store_close(store);
+}
+
+static void crash_is_before_or_after_the_commit(void **state) {
+    (void)state;
+    struct store *store = must_open();
+    struct probe lost = probe_of(101);
+    struct probe kept = probe_of(102);
+    store_run_group(store, &lost.job, STORE_TROUBLE_CRASH_BEFORE);
+    store_run_group(store, &kept.job, STORE_TROUBLE_CRASH_AFTER);
+    store_close(store);
+    store = must_open();
+    assert_false(has_product(store, 101));
+    assert_true(has_product(store, 102));
+    assert_false(lost.done);
+    assert_false(kept.done);
+    store_close(store);
+}
+
+static void writer_commits_what_is_submitted(void **state) {
+    (void)state;
+    enum { COUNT = 200 };
+    struct fault fault;
+    struct store *store = must_open();
+    struct store_writer *writer;
+    static struct probe probes[COUNT];
+    assert_int_equal(store_writer_start(&writer, store, COUNT, 16, &fault), SW_OK);
+    for (uint16_t i = 0; i < COUNT; i++) {
+        probes[i] = probe_of((uint16_t)(101 + i));
+        assert_int_equal(store_writer_submit(writer, &probes[i].job), SW_OK);
+    }
+    struct latch latch;
+    struct probe last = probe_of(1000);
+    latch_init(&latch);
+    last.latch = &latch;
+    while (store_writer_submit(writer, &last.job) == SW_E_FULL) {
+        (void)usleep(1000);
+    }
+    latch_wait(&latch);
+    store_writer_stop(writer);
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_true(probes[i].done);
+        assert_int_equal(probes[i].code, SW_OK);
+        assert_true(has_product(store, probes[i].id));
+    }
+    store_close(store);
+}
+
+/* Blocks the writer until it is let go. */
+struct gate {
+    struct store_job job;
+    struct latch entered, leave;
+};
+
+static int gate_run(struct store_job *job, struct store *store, struct fault *fault) {
+    struct gate *gate = (struct gate *)job;
+    (void)store;
+    (void)fault;
+    latch_signal(&gate->entered);
+    latch_wait(&gate->leave);
+    return SW_OK;
+}
+
+static void full_queue_refuses(void **state) {
+    (void)state;
+    struct fault fault;
+    struct store *store = must_open();
+    struct store_writer *writer;
+    assert_int_equal(store_writer_start(&writer, store, 2, 0, &fault), SW_OK);
+    struct gate gate = {.job = {.run = gate_run}};
+    latch_init(&gate.entered);
+    latch_init(&gate.leave);
+    assert_int_equal(store_writer_submit(writer, &gate.job), SW_OK);
+    latch_wait(&gate.entered);
+    struct probe probes[3] = {probe_of(101), probe_of(102), probe_of(103)};
+    assert_int_equal(store_writer_submit(writer, &probes[0].job), SW_OK);
+    assert_int_equal(store_writer_submit(writer, &probes[1].job), SW_OK);
+    assert_int_equal(store_writer_submit(writer, &probes[2].job), SW_E_FULL);
+    latch_signal(&gate.leave);
+    store_writer_stop(writer);
+    assert_true(probes[0].done && probes[1].done);
+    assert_false(probes[2].done);
+    store_close(store);
+}
+
+/* --- rules that the schema itself keeps --- */
+
+struct update_probe {
+    struct store_job job;
+    struct device device;
+    struct update update;
+};
+
+static int make_device(struct store_job *job, struct store *store, struct fault *fault) {
+    struct update_probe *probe = (struct update_probe *)job;
+    struct device_id id = {.b = {1}};
+    struct product product = {.id = 101, .platform_id = 13, .name = "p", .slug = "p"};
+    int code = store_product_insert(store, &product, fault);
+    if (code == SW_OK) {
+        code = store_device_insert(store, &id, 101, 13, 1, fault);
+    }
+    if (code == SW_OK) {
+        code = store_device_get(store, &id, &probe->device, fault);
+    }
+    struct image_record image = {.kind = IMAGE_KIND_ONE_OFF, .size = 3, .platform_id = 13};
+    if (code == SW_OK) {
+        code = store_image_insert(store, &image, span_text("abc"), fault);
+    }
+    probe->update = (struct update){.device_num = probe->device.num,
+                                    .product_id = 101,
+                                    .image_id = image.id,
+                                    .step_image_id = image.id,
+                                    .version = 2,
+                                    .attempt = 1,
+                                    .created_ms = 1};
+    return code;
+}
+
+static int open_update(struct store_job *job, struct store *store, struct fault *fault) {
+    return store_update_insert(store, &((struct update_probe *)job)->update, fault);
+}
+
+static int cancel_update(struct store_job *job, struct store *store, struct fault *fault) {
+    struct store_move move = {.id = ((struct update_probe *)job)->update.id,
+                              .from = UPDATE_PLANNED,
+                              .to = UPDATE_CANCELLED,
+                              .reason = "test",
+                              .now_ms = 2};
+    return store_update_move(store, &move, fault);
+}
+
+static void device_has_one_open_update(void **state) {
+    (void)state;
+    struct store *store = must_open();
+    struct update_probe probe = {.job = {.run = make_device}};
+    assert_int_equal(store_run(store, &probe.job, NULL), SW_OK);
+    probe.job.run = open_update;
+    assert_int_equal(store_run(store, &probe.job, NULL), SW_OK);
+    int64_t first = probe.update.id;
+    assert_int_equal(store_run(store, &probe.job, NULL), SW_E_EXISTS);
+    probe.update.id = first;
+    probe.job.run = cancel_update;
+    assert_int_equal(store_run(store, &probe.job, NULL), SW_OK);
+    assert_int_equal(store_run(store, &probe.job, NULL), SW_E_CONFLICT);
+    probe.job.run = open_update;
+    assert_int_equal(store_run(store, &probe.job, NULL), SW_OK);
+
+    struct update_step *steps;
+    size_t count;
+    assert_int_equal(store_update_history(store, first, &steps, &count, NULL), SW_OK);
+    assert_int_equal(count, 2);
+    assert_int_equal(steps[0].from, -1);
+    assert_int_equal(steps[1].to, UPDATE_CANCELLED);
+    assert_string_equal(steps[1].reason, "test");
+    free(steps);
+    store_close(store);
+}
+
+static void counters_follow_devices(void **state) {
+    (void)state;
+    struct store *store = must_open();
+    struct update_probe probe = {.job = {.run = make_device}};
+    assert_int_equal(store_run(store, &probe.job, NULL), SW_OK);
+    assert_int_equal(count_of(store, "SELECT device_count FROM product"), 1);
+    probe.device.running_version = 7;
+    assert_int_equal(store_device_save_told(store, &probe.device, NULL), SW_OK);
+    assert_int_equal(count_of(store, "SELECT device_count FROM running WHERE version = 7"), 1);
+    assert_int_equal(count_of(store, "SELECT device_count FROM running WHERE version = 0"), 0);
+    assert_int_equal(store_device_delete(store, probe.device.num, NULL), SW_OK);
+    assert_int_equal(count_of(store, "SELECT device_count FROM product"), 0);
+    assert_int_equal(count_of(store, "SELECT sum(device_count) FROM running"), 0);
+    store_close(store);
+}
+
+static void events_are_never_changed(void **state) {
+    (void)state;
+    struct fault fault;
+    struct store *store = must_open();
+    assert_int_equal(store_exec(store, "INSERT INTO event (at_ms, name) VALUES (1, 'a')", &fault),
+                     SW_OK);
+    assert_int_not_equal(store_exec(store, "UPDATE event SET name = 'b'", &fault), SW_OK);
+    store_close(store);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+#define IN_FOLDER(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        IN_FOLDER(new_file_gets_the_newest_schema),
+        IN_FOLDER(foreign_file_is_refused_and_left_alone),
+        IN_FOLDER(file_that_is_no_database_is_refused),
+        IN_FOLDER(newer_file_is_refused),
+        IN_FOLDER(changed_migration_is_refused),
+        IN_FOLDER(gap_in_the_history_is_refused),
+        IN_FOLDER(folder_that_is_not_there_is_an_error),
+        IN_FOLDER(reader_needs_the_same_version_and_cannot_write),
+        IN_FOLDER(upgrade_keeps_a_copy_and_a_failing_step_leaves_its_border),
+        IN_FOLDER(folder_is_locked_once),
+        IN_FOLDER(failing_job_undoes_only_itself),
+        IN_FOLDER(failed_commit_undoes_the_group_and_tells_everybody),
+        IN_FOLDER(crash_is_before_or_after_the_commit),
+        IN_FOLDER(writer_commits_what_is_submitted),
+        IN_FOLDER(full_queue_refuses),
+        IN_FOLDER(device_has_one_open_update),
+        IN_FOLDER(counters_follow_devices),
+        IN_FOLDER(events_are_never_changed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
