@@ -109,6 +109,11 @@ static bool is_sending(const struct session *session) {
     return work != NULL && work->transfer.version != TRANSFER_NONE;
 }
 
+/* Silent for so long that what is reserved for it should be little. */
+static mono_time quiet_at(const struct session *session) {
+    return is_sending(session) ? MONO_NEVER : mono_add_ms(session->heard, QUIET_MS);
+}
+
 static bool was_never_saved(const struct session *session) {
     return session->dtls.seq_out_limit == DTLS_SEQUENCE_MAX;
 }
@@ -140,7 +145,7 @@ bool session_reserve_due(struct session *session, mono_time now, struct session_
     uint64_t left_in = dtls->seq_in_limit - dtls->seq_in_top;
     uint64_t left_out = dtls->seq_out_limit - dtls->seq_out;
     uint64_t block = is_sending(session) ? OUT_BLOCK_TRANSFER : OUT_BLOCK;
-    bool is_quiet = mono_reached(now, mono_add_ms(session->heard, QUIET_MS));
+    bool is_quiet = mono_reached(now, quiet_at(session));
     bool is_used_up =
         left_in * 2 < session->seq_in_stride || session->seq_in_missed > dtls->seq_in_limit;
     bool is_too_far = is_quiet && left_in > STRIDE_QUIET && !was_never_saved(session);
@@ -184,7 +189,7 @@ mono_time session_deadline(const struct session *session) {
     uint64_t left_in = session->dtls.seq_in_limit - session->dtls.seq_in_top;
     if (session->is_known && !session->is_reserving && left_in > STRIDE_QUIET &&
         !was_never_saved(session)) {
-        next = mono_earlier(next, mono_add_ms(session->heard, QUIET_MS));
+        next = mono_earlier(next, quiet_at(session));
     }
     return next;
 }
