@@ -91,6 +91,7 @@ static void done_report(struct gateway *gw, struct seat *seat, struct gateway_jo
     case JOB_EXPIRE:
     case JOB_RESTORE:
     case JOB_CANDIDATES:
+    case JOB_INTERRUPTED:
     case JOB_IMAGE:
         break;
     }
@@ -134,6 +135,7 @@ static void done_of_seat(struct gateway *gw, struct seat *seat, struct gateway_j
     case JOB_EXPIRE:
     case JOB_RESTORE:
     case JOB_CANDIDATES:
+    case JOB_INTERRUPTED:
     case JOB_IMAGE:
         break;
     }
@@ -171,6 +173,9 @@ void job_finish(struct gateway *gw, struct gateway_job *job, int code, struct mo
         break;
     case JOB_CANDIDATES:
         plan_candidates(gw, job, code, now);
+        break;
+    case JOB_INTERRUPTED:
+        keep_interrupted(gw, job, code);
         break;
     case JOB_IMAGE:
         transfer_image(gw, job, code, now);

@@ -2,6 +2,7 @@
  * store, nothing of the gateway. */
 #include "gateway/gateway.h"
 
+#include "slipway/app/query.h"
 #include "slipway/util/reader.h"
 
 #include <stdlib.h>
@@ -28,6 +29,7 @@ void job_free(struct gateway_job *job) {
         free(job->u.restore.items);
         break;
     case JOB_CANDIDATES:
+    case JOB_INTERRUPTED:
         free(job->u.candidates.items);
         break;
     case JOB_IMAGE:
@@ -119,6 +121,29 @@ static bool candidate_one(void *arg, const struct device_id *id) {
     return true;
 }
 
+/* Which of these devices have an update that was begun and awaits its next offer: when the daemon
+ * ended in the middle of a transfer, the device waits for its chunks in silence. */
+static int run_interrupted(struct gateway_job *job, struct app_tx *tx) {
+    int status = SW_OK;
+    for (size_t at = 0; at < job->tail_len && status == SW_OK; at += DEVICE_ID_BYTES) {
+        struct device_id id;
+        struct update_list list;
+        memcpy(id.b, job->tail + at, DEVICE_ID_BYTES);
+        const struct app_update_query query = {
+            .device = &id, .state = UPDATE_PLANNED, .open_only = true, .max = 1};
+        status = app_update_list(tx, &query, &list);
+        if (status == SW_OK) {
+            if (list.count > 0 && !candidate_one(job, &id)) {
+                status = SW_E_MEMORY;
+            }
+            free(list.items);
+        } else if (status == SW_E_NOT_FOUND) {
+            status = SW_OK; /* the device was removed */
+        }
+    }
+    return status;
+}
+
 static int run_saves(struct gateway_job *job, struct app_tx *tx) {
     for (uint32_t n = 0; n < job->u.save.count; n++) {
         const struct sealed *item = &job->u.save.items[n];
@@ -179,6 +204,8 @@ static int job_run(struct store_job *base, struct store *store, struct fault *fa
         return app_session_each(&tx, restored_one, job);
     case JOB_CANDIDATES:
         return app_plan_candidates(&tx, job->u.candidates.product_id, candidate_one, job);
+    case JOB_INTERRUPTED:
+        return run_interrupted(job, &tx);
     case JOB_IMAGE:
         return app_image_load(&tx, job->u.image.id, &job->u.image.image);
     }

@@ -28,9 +28,10 @@ enum gateway_job_kind {
     /* the gateway's own */
     JOB_OFFLINE_ALL,
     JOB_EXPIRE,
-    JOB_RESTORE,    /* on a reader */
-    JOB_CANDIDATES, /* on a reader */
-    JOB_IMAGE       /* on a reader */
+    JOB_RESTORE,     /* on a reader */
+    JOB_CANDIDATES,  /* on a reader */
+    JOB_INTERRUPTED, /* on a reader */
+    JOB_IMAGE        /* on a reader */
 };
 
 struct restored {
@@ -99,7 +100,7 @@ struct gateway_job {
             uint32_t max, unreadable;
         } restore;
         struct {
-            uint16_t product_id;
+            uint16_t product_id;     /* CANDIDATES; INTERRUPTED looks at the devices in the tail */
             struct device_id *items; /* out; malloc'ed */
             size_t count, cap;
         } candidates;

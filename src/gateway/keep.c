@@ -135,6 +135,30 @@ void keep_restore(struct gateway *gw, struct moment now) {
     }
 }
 
+static void keep_ask_interrupted(struct gateway *gw, struct moment now) {
+    size_t count = gw->table.seats.count, at = 0;
+    struct gateway_job *job = count == 0 ? NULL : job_new(JOB_INTERRUPTED, count * DEVICE_ID_BYTES);
+    if (job == NULL) {
+        return; /* their devices ask again after five minutes of silence */
+    }
+    for (uint32_t n = pool_next(&gw->table.seats, 0); n != POOL_NONE && at < job->tail_len;
+         n = pool_next(&gw->table.seats, n + 1)) {
+        memcpy(job->tail + at, table_seat(&gw->table, n)->session.device.b, DEVICE_ID_BYTES);
+        at += DEVICE_ID_BYTES;
+    }
+    (void)!job_submit_read(gw, job, now);
+}
+
+void keep_interrupted(struct gateway *gw, const struct gateway_job *job, int code) {
+    gw->counters.jobs_failed += code != SW_OK;
+    for (size_t n = 0; n < job->u.candidates.count; n++) {
+        struct seat *seat = table_by_device(&gw->table, &job->u.candidates.items[n], NULL);
+        if (seat != NULL) {
+            plan_due(gw, seat, UPDATE_CAUSE_RULES);
+        }
+    }
+}
+
 void keep_restored(struct gateway *gw, struct gateway_job *job, int code, struct moment now) {
     gw->counters.jobs_failed += code != SW_OK;
     for (size_t n = 0; n < job->u.restore.count; n++) {
@@ -154,7 +178,7 @@ void keep_restored(struct gateway *gw, struct gateway_job *job, int code, struct
         gw->ports.note(gw->ports.ctx, true,
                        "stored sessions could not be unsealed: their devices handshake again");
     }
-    (void)now;
+    keep_ask_interrupted(gw, now);
     gw->is_ready = true;
 }
 
