@@ -122,7 +122,9 @@ bool server_is_up(const struct world *world) {
     return world->gateway != NULL;
 }
 
-/* What the mutant STALE_STORE brings back after a crash: the store as this life began with it. */
+#define STALE_US INT64_C(15000000)
+
+/* What the mutant STALE_STORE brings back after a crash: the store as it was early in this life. */
 static void copy_store(struct world *world) {
     struct store *store;
     struct fault fault;
@@ -132,10 +134,14 @@ static void copy_store(struct world *world) {
     SW_CHECK(app_reader_open(world->app, &store, &fault) == SW_OK);
     SW_CHECK(store_backup(store, copy, &fault) == SW_OK);
     app_reader_close(world->app, store);
+    world->copy_at = MONO_NEVER;
 }
 
 static void bring_back_copy(struct world *world) {
     char copy[160], beside[160];
+    if (world->copy_at.us != INT64_MAX) {
+        return; /* it was too early for a copy */
+    }
     snprintf(copy, sizeof copy, "%s.stale", world->path);
     snprintf(beside, sizeof beside, "%s-wal", world->path);
     (void)unlink(beside);
@@ -170,9 +176,7 @@ void server_start(struct world *world) {
         world_fail(world, "the store does not open: %s", fault.text);
         return;
     }
-    if (world->mutant == MUTANT_STALE_STORE) {
-        copy_store(world);
-    }
+    world->copy_at = mono_add_us(world->now, STALE_US);
     world->gateway = gateway_new(&config, &ports, world->now, world_wall(world));
     SW_CHECK(world->gateway != NULL);
     gateway_start(world->gateway, world->now, world_wall(world));
@@ -253,6 +257,9 @@ void server_pump(struct world *world) {
     }
     world->pump_is_due = false;
     (void)app_pump(world->app, trouble);
+    if (world->mutant == MUTANT_STALE_STORE && mono_reached(world->now, world->copy_at)) {
+        copy_store(world);
+    }
     while (world->back_count > 0 && world->failure[0] == '\0') {
         /* In the order in which they were written; a job may submit others meanwhile. */
         struct store_job *job = world->back[0];

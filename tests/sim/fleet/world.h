@@ -128,6 +128,7 @@ struct world {
     uint64_t server; /* lives so far */
     bool is_dying;   /* jobs are handed back, nothing is sent */
     bool pump_is_due;
+    mono_time copy_at;      /* STALE_STORE: when the store is copied; MONO_NEVER = it was */
     struct store_job **out; /* jobs that are away */
     size_t out_count, out_cap;
     struct store_job **back; /* and those that came back, with their codes */
