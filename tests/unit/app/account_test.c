@@ -1,0 +1,304 @@
+/* Tokens, users, API users, events, the first start, and the writer thread behind it all. */
+#include "world.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct world world;
+
+static int set_up(void **state) {
+    (void)state;
+    world_open(&world, NULL);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    world_close(&world);
+    return 0;
+}
+
+struct account {
+    struct user user;
+    struct app_password password;
+    struct app_token_new request;
+    struct app_token_made made;
+    struct app_identity identity;
+    struct app_login login;
+    struct app_api_user_new api;
+    char token[TOKEN_DIGITS + 1];
+    bool success;
+};
+
+static int run_user(struct app_tx *tx, void *arg) {
+    struct account *a = (struct account *)arg;
+    return app_user_create(tx, "someone@example.com", &a->password, false, &a->user);
+}
+
+static int run_token(struct app_tx *tx, void *arg) {
+    struct account *a = (struct account *)arg;
+    a->request.user_id = a->user.id;
+    return app_token_create(tx, &a->request, &a->made);
+}
+
+static int run_verify(struct app_tx *tx, void *arg) {
+    struct account *a = (struct account *)arg;
+    return app_token_verify(tx, a->token, strlen(a->token), &a->identity);
+}
+
+static int run_revoke(struct app_tx *tx, void *arg) {
+    struct account *a = (struct account *)arg;
+    return app_token_revoke(tx, a->token, strlen(a->token));
+}
+
+static int run_refresh(struct app_tx *tx, void *arg) {
+    struct account *a = (struct account *)arg;
+    return app_token_refresh(tx, a->token, strlen(a->token), 60, &a->made);
+}
+
+static int verify(struct account *a, const char *token) {
+    (void)snprintf(a->token, sizeof a->token, "%s", token);
+    return app_read(world.app, world.store, run_verify, a, &world.error);
+}
+
+static void make_user(struct account *a) {
+    memset(a, 0, sizeof *a);
+    assert_int_equal(app_password_hash(world.app, span_text("correct horse"), &a->password), SW_OK);
+    assert_int_equal(app_execute(world.app, run_user, a, &world.error), SW_OK);
+}
+
+static void tokens_live_expire_and_are_revoked(void **state) {
+    (void)state;
+    struct account a;
+    make_user(&a);
+    a.request.lifetime_s = 60;
+    assert_int_equal(app_execute(world.app, run_token, &a, NULL), SW_OK);
+    assert_int_equal(strlen(a.made.access), TOKEN_DIGITS);
+    assert_int_equal(verify(&a, a.made.access), SW_OK);
+    assert_int_equal(a.identity.user.id, a.user.id);
+    char wrong[TOKEN_DIGITS + 1];
+    memcpy(wrong, a.made.access, sizeof wrong);
+    wrong[0] = wrong[0] == 'a' ? 'b' : 'a';
+    assert_int_equal(verify(&a, wrong), SW_E_NOT_FOUND);
+    assert_string_equal(world.error.word, "invalid_token");
+    assert_int_equal(verify(&a, ""), SW_E_NOT_FOUND);
+    assert_int_equal(verify(&a, "zz"), SW_E_NOT_FOUND);
+    world.now.ms += 60001;
+    assert_int_equal(verify(&a, a.made.access), SW_E_AUTH);
+    assert_string_equal(world.error.description, "The access token provided has expired.");
+
+    a.request.lifetime_s = 0;
+    assert_int_equal(app_execute(world.app, run_token, &a, NULL), SW_OK);
+    world.now.ms += INT64_C(100) * 365 * 24 * 3600 * 1000;
+    assert_int_equal(verify(&a, a.made.access), SW_OK);
+    assert_int_equal(app_execute(world.app, run_revoke, &a, NULL), SW_OK);
+    assert_int_equal(verify(&a, a.made.access), SW_E_NOT_FOUND);
+}
+
+static void refresh_token_works_once(void **state) {
+    (void)state;
+    struct account a;
+    make_user(&a);
+    a.request.lifetime_s = 60;
+    a.request.with_refresh = true;
+    assert_int_equal(app_execute(world.app, run_token, &a, NULL), SW_OK);
+    struct app_token_made first = a.made;
+    assert_int_equal(verify(&a, first.refresh), SW_E_NOT_FOUND); /* opens no door */
+    (void)snprintf(a.token, sizeof a.token, "%s", first.refresh);
+    assert_int_equal(app_execute(world.app, run_refresh, &a, NULL), SW_OK);
+    assert_int_equal(verify(&a, a.made.access), SW_OK);
+    assert_int_equal(verify(&a, first.access), SW_E_NOT_FOUND);
+    (void)snprintf(a.token, sizeof a.token, "%s", first.refresh);
+    assert_int_equal(app_execute(world.app, run_refresh, &a, &world.error), SW_E_AUTH);
+}
+
+static int run_login(struct app_tx *tx, void *arg) {
+    return app_login_begin(tx, "someone@example.com", &((struct account *)arg)->login);
+}
+
+static int run_login_unknown(struct app_tx *tx, void *arg) {
+    return app_login_begin(tx, "nobody@example.com", &((struct account *)arg)->login);
+}
+
+static int run_record(struct app_tx *tx, void *arg) {
+    struct account *a = (struct account *)arg;
+    return app_login_record(tx, a->user.id, a->success);
+}
+
+static bool log_in(struct account *a, const char *password) {
+    assert_int_equal(app_read(world.app, world.store, run_login, a, NULL), SW_OK);
+    a->success = app_login_matches(&a->login, span_text(password));
+    assert_int_equal(app_execute(world.app, run_record, a, NULL), SW_OK);
+    return a->success;
+}
+
+static void too_many_failures_lock_a_user(void **state) {
+    (void)state;
+    struct account a;
+    make_user(&a);
+    assert_true(log_in(&a, "correct horse"));
+    assert_int_equal(app_read(world.app, world.store, run_login_unknown, &a, NULL), SW_OK);
+    assert_false(app_login_matches(&a.login, span_text("")));
+    a.success = false;
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(app_execute(world.app, run_record, &a, NULL), SW_OK);
+    }
+    assert_false(log_in(&a, "correct horse"));
+    world.now.ms += 1800001;
+    assert_true(log_in(&a, "correct horse"));
+}
+
+static int run_api_user(struct app_tx *tx, void *arg) {
+    struct account *a = (struct account *)arg;
+    return app_api_user_create(tx, &a->api, &a->user, a->token);
+}
+
+static void api_user_has_its_scopes_only(void **state) {
+    (void)state;
+    struct account a;
+    memset(&a, 0, sizeof a);
+    const char *scopes[] = {"firmware:create", "devices.function:call"};
+    a.api = (struct app_api_user_new){.product_id = world.product.id,
+                                      .friendly_name = "CI robot",
+                                      .scopes = scopes,
+                                      .scope_count = 2};
+    assert_int_equal(app_execute(world.app, run_api_user, &a, &world.error), SW_OK);
+    char token[TOKEN_DIGITS + 1];
+    memcpy(token, a.token, sizeof token);
+    assert_int_equal(verify(&a, token), SW_OK);
+    assert_true(a.identity.user.is_api);
+    assert_int_equal(a.identity.user.product_id, world.product.id);
+    assert_true(app_identity_may(&a.identity, "firmware:create"));
+    assert_true(app_identity_may(&a.identity, "devices.function:call"));
+    assert_false(app_identity_may(&a.identity, "firmware:release"));
+    assert_false(app_identity_may(&a.identity, "firmware"));
+    assert_false(app_identity_may(&a.identity, "function:call"));
+    assert_false(app_identity_may(&a.identity, ""));
+    scopes[1] = "everything";
+    assert_int_equal(app_execute(world.app, run_api_user, &a, &world.error), SW_E_RANGE);
+    assert_string_equal(world.error.field, "scopes");
+}
+
+/* --- events --- */
+
+struct log {
+    struct app_publish publish;
+    struct app_event_query query;
+    struct event_list list;
+    uint32_t pruned;
+};
+
+static int run_publish(struct app_tx *tx, void *arg) {
+    return app_event_publish(tx, &((struct log *)arg)->publish);
+}
+
+static int run_events(struct app_tx *tx, void *arg) {
+    struct log *log = (struct log *)arg;
+    return app_event_list(tx, &log->query, &log->list);
+}
+
+static int run_prune(struct app_tx *tx, void *arg) {
+    return app_event_prune(tx, &((struct log *)arg)->pruned);
+}
+
+static void events_are_read_by_cursor_and_prefix(void **state) {
+    (void)state;
+    struct log log;
+    memset(&log, 0, sizeof log);
+    for (int i = 0; i < 10; i++) {
+        log.publish = (struct app_publish){.product_id = world.product.id,
+                                           .name = i % 2 == 0 ? "temp/in" : "other",
+                                           .data = span_text("12"),
+                                           .user = "tester"};
+        assert_int_equal(app_execute(world.app, run_publish, &log, NULL), SW_OK);
+    }
+    log.query =
+        (struct app_event_query){.product_id = world.product.id, .prefix = "temp", .max = 4};
+    size_t seen = 0;
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(app_read(world.app, world.store, run_events, &log, NULL), SW_OK);
+        seen += log.list.count;
+        log.query.after_id = log.list.last_id;
+        free(log.list.items);
+    }
+    assert_int_equal(seen, 5);
+    log.publish.name = "spark/status";
+    assert_int_equal(app_execute(world.app, run_publish, &log, &world.error), SW_E_RANGE);
+    assert_string_equal(world.error.field, "name");
+    log.publish.name = "";
+    assert_int_equal(app_execute(world.app, run_publish, &log, &world.error), SW_E_INPUT);
+
+    world.now.ms += INT64_C(31) * 24 * 3600 * 1000;
+    assert_int_equal(app_execute(world.app, run_prune, &log, NULL), SW_OK);
+    assert_int_equal(log.pruned, 10);
+}
+
+/* --- the first start, with threads --- */
+
+static void first_start_writes_its_secret_once(void **state) {
+    (void)state;
+    char folder[] = "/tmp/slipway-boot-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    struct fault fault;
+    bool written = false;
+    assert_int_equal(app_bootstrap(world.app, folder, NULL, &written, &fault), SW_OK);
+    assert_true(written);
+    char path[64];
+    (void)snprintf(path, sizeof path, "%s/admin-token", folder);
+    struct stat info;
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0600);
+    char text[256] = "";
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    assert_true(fread(text, 1, sizeof text - 1, file) > 0);
+    (void)fclose(file);
+    const char *token = strstr(text, "token ");
+    assert_non_null(token);
+    char digits[TOKEN_DIGITS + 1] = "";
+    memcpy(digits, token + 6, TOKEN_DIGITS);
+    struct account a;
+    memset(&a, 0, sizeof a);
+    assert_int_equal(verify(&a, digits), SW_OK);
+    assert_true(a.identity.user.is_admin);
+    assert_int_equal(app_bootstrap(world.app, folder, NULL, &written, &fault), SW_OK);
+    assert_false(written);
+
+    /* A token from outside takes its place. */
+    static const char given[] = "00112233445566778899aabbccddeeff00112233";
+    assert_int_equal(app_bootstrap(world.app, folder, given, &written, &fault), SW_OK);
+    assert_int_equal(verify(&a, given), SW_OK);
+    assert_int_equal(verify(&a, digits), SW_E_NOT_FOUND);
+    assert_int_equal(app_bootstrap(world.app, folder, "short", &written, &fault), SW_E_INPUT);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+static void threads_write_and_read_one_file(void **state) {
+    (void)state;
+    char path[] = "/tmp/slipway-app-XXXXXX.db";
+    assert_true(mkstemps(path, 3) >= 0);
+    world_close(&world);
+    struct app_options options = {.path = path, .is_threaded = true};
+    world_open(&world, &options);
+    assert_int_equal(world_upload(&world, 1, 0), SW_OK);
+    assert_int_equal(world_upload(&world, 1, 0), SW_E_EXISTS);
+    assert_string_equal(world.error.description, "Firmware version already exists");
+    struct firmware firmware;
+    world_firmware(&world, 1, &firmware); /* on a connection of its own */
+    assert_string_equal(firmware.title, "a title");
+    world_close(&world);
+    (void)remove(path);
+    world_open(&world, NULL);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        CASE(tokens_live_expire_and_are_revoked),   CASE(refresh_token_works_once),
+        CASE(too_many_failures_lock_a_user),        CASE(api_user_has_its_scopes_only),
+        CASE(events_are_read_by_cursor_and_prefix), CASE(first_start_writes_its_secret_once),
+        CASE(threads_write_and_read_one_file),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
