@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import assert from 'node:assert/strict';
+import { Contract } from './openapi.mjs';
 
 export const program = process.env.HTTP_DOOR;
 export const adminToken = 'ad'.repeat(20);
@@ -23,12 +24,18 @@ export async function startDoor(settings = [], token = adminToken) {
         child.once('exit', (code) => reject(new Error(`the door ended with ${code}`)));
     });
     const base = `http://127.0.0.1:${port}`;
+    // Every reply of every suite is held against the description.
+    const contract = new Contract(await (await fetch(`${base}/v1/openapi.json`)).json());
     return {
         port,
         base,
         folder,
         pid: child.pid,
-        call: (method, path, options) => call(base, method, path, options),
+        async call(method, path, options) {
+            const reply = await call(base, method, path, options);
+            if (method !== 'HEAD') contract.checkReply(method, new URL(base + path).pathname, reply);
+            return reply;
+        },
         // Ends it and insists on a clean end: a sanitizer's complaint is an exit code too.
         async stop() {
             child.stdin.end();

@@ -20,9 +20,9 @@
 #include "slipway/util/check.h"
 
 static void on_notice(void *arg, const struct app_notice *notice) {
-    struct http_server **server = arg;
-    if (notice->kind == APP_NOTICE_EVENTS && *server != NULL) {
-        http_server_events_ready(*server);
+    struct http_server *server = atomic_load((struct http_server * _Atomic *)arg);
+    if (notice->kind == APP_NOTICE_EVENTS && server != NULL) {
+        http_server_events_ready(server);
     }
 }
 
@@ -132,13 +132,14 @@ static int serve(int count, char **pairs, const char *folder) {
     }
     log_configure(&log);
     struct http_server *server = NULL;
+    struct http_server *_Atomic listener = NULL; /* the writer runs before there is a door */
     char path[512];
     (void)snprintf(path, sizeof path, "%s/slipway.db", folder);
     struct app_options options = {.path = path,
                                   .is_threaded = true,
                                   .synchronous_normal = true,
                                   .notice = on_notice,
-                                  .notice_arg = &server};
+                                  .notice_arg = &listener};
     struct app *app = NULL;
     if (app_open(&app, &options, &fault) != SW_OK) {
         return fail(&fault);
@@ -150,12 +151,14 @@ static int serve(int count, char **pairs, const char *folder) {
         app_close(app);
         return fail(&fault);
     }
+    atomic_store(&listener, server);
     (void)printf("%u\n", http_server_port(server));
     (void)fflush(stdout);
     char byte = 0;
     while (read(0, &byte, 1) > 0) {
     }
     (void)http_server_drain(server, 2000);
+    atomic_store(&listener, NULL);
     http_server_stop(server);
     answer_late();
     app_close(app);

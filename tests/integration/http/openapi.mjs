@@ -64,7 +64,10 @@ export class Contract {
             return;
         }
         const schema = declared.content?.['application/json']?.schema;
-        if (schema) this.check(schema, reply.body, `${method} ${pathname} ${reply.status}`);
+        const type = reply.headers.get('content-type') ?? '';
+        assert.ok(Object.keys(declared.content ?? {}).every((media) => media === 'application/json') ||
+            Object.keys(declared.content).some((media) => type.startsWith(media)), `${method} ${pathname}: ${type} is not described`);
+        if (schema && type.startsWith('application/json')) this.check(schema, reply.body, `${method} ${pathname} ${reply.status}`);
     }
 }
 
