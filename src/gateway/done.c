@@ -175,7 +175,7 @@ void job_finish(struct gateway *gw, struct gateway_job *job, int code, struct mo
         plan_candidates(gw, job, code, now);
         break;
     case JOB_INTERRUPTED:
-        keep_interrupted(gw, job, code);
+        keep_interrupted(gw, job, code, now);
         break;
     case JOB_IMAGE:
         transfer_image(gw, job, code, now);

@@ -151,8 +151,11 @@ void keep_saved(struct gateway *gw, struct seat *seat, const struct gateway_job 
 void keep_forget(struct gateway *gw, const struct seat *seat, struct moment now);
 void keep_restore(struct gateway *gw, struct moment now);
 void keep_restored(struct gateway *gw, struct gateway_job *job, int code, struct moment now);
-/* Devices that were in the middle of a transfer are offered it again. */
-void keep_interrupted(struct gateway *gw, const struct gateway_job *job, int code);
+/* Devices that were in the middle of a transfer are woken, which leads to its next offer. */
+void keep_interrupted(struct gateway *gw, const struct gateway_job *job, int code,
+                      struct moment now);
+void keep_knock(struct gateway *gw, struct seat *seat, struct moment now);
+bool keep_is_knocking(const struct seat *seat);
 void keep_drain(struct gateway *gw, struct moment now);
 /* Keeps a datagram until the reservation is there, and gives it again then. */
 void keep_hold(struct gateway *gw, struct seat *seat, gateway_path path, const struct address *from,

@@ -8,7 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DRAIN_JOBS 16U /* saves in flight while draining */
+#define KNOCKS_MAX   256U
+#define KNOCKS_FIRST 2U
+#define KNOCKS_BURST 16U
+#define KNOCK_MS     100
+#define DRAIN_JOBS   16U /* saves in flight while draining */
 
 static int keep_seal(struct gateway *gw, const struct seat *seat,
                      const struct session_reserve *limits, struct sealed *out) {
@@ -149,13 +153,50 @@ static void keep_ask_interrupted(struct gateway *gw, struct moment now) {
     (void)!job_submit_read(gw, job, now);
 }
 
-void keep_interrupted(struct gateway *gw, const struct gateway_job *job, int code) {
+void keep_interrupted(struct gateway *gw, const struct gateway_job *job, int code,
+                      struct moment now) {
     gw->counters.jobs_failed += code != SW_OK;
     for (size_t n = 0; n < job->u.candidates.count; n++) {
         struct seat *seat = table_by_device(&gw->table, &job->u.candidates.items[n], NULL);
-        if (seat != NULL) {
-            plan_due(gw, seat, UPDATE_CAUSE_RULES);
+        if (seat != NULL && seat->session.is_resumed &&
+            seat_activate(gw, seat, now.mono) == SW_OK) {
+            seat->desk->knocks = KNOCKS_MAX;
+            seat->desk->knock_due = now.mono;
+            session_out_clear(&gw->out);
+            (void)seat_settle(gw, seat, now);
         }
+    }
+}
+
+bool keep_is_knocking(const struct seat *seat) {
+    return seat->desk != NULL && seat->desk->knocks > 0 && seat->session.is_resumed;
+}
+
+/* A device in the middle of a transfer is silent, and its next records lie below the number up to
+ * which they may have been accepted before the crash: nothing that it says would be heard for
+ * dozens of words. Each ping makes it use up one of these, until one is new; then it is served.
+ * Their message ids lie behind the ones that requests will use, so that the device's memory of them
+ * is in nobody's way. */
+void keep_knock(struct gateway *gw, struct seat *seat, struct moment now) {
+    struct desk *desk = seat->desk;
+    if (!keep_is_knocking(seat) || !mono_reached(now.mono, desk->knock_due)) {
+        return;
+    }
+    unsigned burst = desk->knocks == KNOCKS_MAX ? KNOCKS_FIRST : KNOCKS_BURST;
+    desk->knock_due = mono_add_ms(now.mono, KNOCK_MS);
+    for (unsigned n = 0; n < burst && desk->knocks > 0; n++) {
+        uint16_t id = (uint16_t)((seat->session.coap_id - desk->knocks) % SESSION_CHUNK_ID_FIRST);
+        const uint8_t ping[4] = {0x40, 0, (uint8_t)(id >> 8), (uint8_t)id};
+        uint8_t record[64];
+        struct writer w = writer_of(record, sizeof record);
+        uint8_t *room = outbox_begin(&gw->out.box, sizeof record);
+        if (room == NULL || dtls_seal(gw->crypto, &seat->session.dtls, DTLS_APPLICATION_DATA,
+                                      span_of(ping, sizeof ping), &w) != SW_OK) {
+            return; /* no numbers are reserved yet */
+        }
+        memcpy(room, record, w.at);
+        outbox_commit(&gw->out.box, w.at);
+        desk->knocks--;
     }
 }
 

@@ -156,7 +156,7 @@ static bool desk_is_idle(const struct desk *desk) {
 static void seat_timer(struct gateway *gw, struct seat *seat, struct moment now) {
     mono_time deadline = mono_earlier(session_deadline(&seat->session), seat->retry);
     struct desk *desk = seat->desk;
-    if (desk != NULL && seat->jobs == 0 && desk_is_idle(desk) &&
+    if (desk != NULL && seat->jobs == 0 && desk_is_idle(desk) && !keep_is_knocking(seat) &&
         session_is_idle(&seat->session, now.mono)) {
         (void)session_detach(&seat->session);
         desk_return(gw, desk);
@@ -166,6 +166,7 @@ static void seat_timer(struct gateway *gw, struct seat *seat, struct moment now)
         deadline = mono_earlier(deadline, mono_add_ms(now.mono, IDLE_LOOK_MS));
         deadline = mono_earlier(deadline, transfer_deadline(desk));
         deadline = mono_earlier(deadline, command_deadline(desk));
+        deadline = mono_earlier(deadline, keep_is_knocking(seat) ? desk->knock_due : MONO_NEVER);
     }
     if (!seat->session.is_known) {
         deadline = mono_earlier(deadline, mono_add_ms(seat->session.heard, UNNAMED_MS));
@@ -206,6 +207,7 @@ bool seat_settle(struct gateway *gw, struct seat *seat, struct moment now) {
         }
         plan_wishes(gw, seat, now);
         transfer_pump(gw, seat, now);
+        keep_knock(gw, seat, now);
         if (gw->out.box.count == 0 && gw->out.event_count == 0) {
             break;
         }
