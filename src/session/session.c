@@ -7,7 +7,7 @@
 #include "slipway/crypto/secret.h"
 #include "slipway/util/check.h"
 
-#define QUIET_MS 60000
+#define QUIET_MS 10000
 
 void session_out_clear(struct session_out *out) {
     outbox_clear(&out->box);
@@ -97,16 +97,16 @@ void session_tick(struct session *session, struct dtls_crypto *crypto, mono_time
 #define STRIDE_QUIET       2
 #define STRIDE_TRANSFER    64
 #define STRIDE_MAX         4096
-#define BUSY_MS            10000
-#define CALM_MS            30000
+#define BUSY_MS            1000 /* what is reserved lasts one to a few seconds: */
+#define CALM_MS            4000 /* so much of a device is lost to a crash */
 
 static uint64_t at_most(uint64_t value, uint64_t most) {
     return value < most ? value : most;
 }
 
 static bool is_sending(const struct session *session) {
-    const struct work *work = work_of(session);
-    return work != NULL && work->transfer.version != TRANSFER_NONE;
+    struct session_progress progress;
+    return session_progress(session, &progress) && progress.state == OTA_SENDING;
 }
 
 /* Silent for so long that what is reserved for it should be little. */
@@ -144,12 +144,13 @@ bool session_reserve_due(struct session *session, mono_time now, struct session_
     }
     uint64_t left_in = dtls->seq_in_limit - dtls->seq_in_top;
     uint64_t left_out = dtls->seq_out_limit - dtls->seq_out;
-    uint64_t block = is_sending(session) ? OUT_BLOCK_TRANSFER : OUT_BLOCK;
+    uint64_t block = session->seq_in_stride > OUT_BLOCK ? session->seq_in_stride : OUT_BLOCK;
+    block = is_sending(session) ? OUT_BLOCK_TRANSFER : block;
     bool is_quiet = mono_reached(now, quiet_at(session));
-    bool is_used_up =
-        left_in * 2 < session->seq_in_stride || session->seq_in_missed > dtls->seq_in_limit;
+    bool is_used_up = left_in * 2 < session->seq_in_stride || left_out < block / 4 ||
+                      session->seq_in_missed > dtls->seq_in_limit;
     bool is_too_far = is_quiet && left_in > STRIDE_QUIET && !was_never_saved(session);
-    if (!session->is_unsaved && !is_used_up && !is_too_far && left_out >= block / 4) {
+    if (!session->is_unsaved && !is_used_up && !is_too_far) {
         return false;
     }
     session->seq_in_stride = next_stride(session, now, is_quiet, is_used_up);

@@ -119,7 +119,7 @@ _Static_assert(sizeof(struct work) <= SESSION_WORK_BYTES, "a session's work grew
 _Static_assert(sizeof(struct session) <= 256, "a session at rest grew too large");
 
 /* Sequence numbers of the device that are reserved at a time, at first. */
-#define STRIDE_FIRST    32
+#define STRIDE_FIRST    16
 #define STRIDE_RESTORED 8
 
 #define STALLED_MS 20 /* when to look again after there was no room */
