@@ -283,13 +283,31 @@ static void take_alert(struct turn *t, struct span content) {
     }
 }
 
+/* The first protected record does not open: with PSK suites that is how a wrong key shows, and RFC
+ * 4279 section 2 wants it told. Elsewhere both sides have proved their keys by then, so it is
+ * noise. */
+static void take_unopened(struct turn *t, struct span record) {
+    struct machine *m = t->m;
+    bool is_handshake = record.data[0] == DTLS_HANDSHAKE || record.data[0] == DTLS_CID;
+    if (m->suite->exchange != KX_ECDHE_ECDSA && is_handshake && m->session.seq_in_top == 0) {
+        (void)machine_fail(t, ALERT_DECRYPT_ERROR, "the PSKs differ");
+    }
+}
+
 /* The peer's Finished, or an alert in its stead; opened here because the session is still ours. */
 static void take_protected(struct turn *t, struct span record) {
     struct machine *m = t->m;
     uint8_t plain[EARLY_BYTES];
     struct dtls_opened opened;
-    if (record.len > sizeof plain || dtls_open(t->endpoint->crypto, &m->session, record, plain,
-                                               sizeof plain, &opened) != SW_OK) {
+    if (record.len > sizeof plain) {
+        return;
+    }
+    int status = dtls_open(t->endpoint->crypto, &m->session, record, plain, sizeof plain, &opened);
+    if (status == SW_E_AUTH) {
+        take_unopened(t, record);
+        return;
+    }
+    if (status != SW_OK) {
         return;
     }
     if (opened.type == DTLS_ALERT) {
