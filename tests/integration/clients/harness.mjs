@@ -2,7 +2,7 @@
 // suite has a server, a data folder and an administrator of its own, so suites can run side by side.
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { createWriteStream, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -59,7 +59,12 @@ export async function rejection(promise) {
 export async function startServer(...options) {
     const folder = mkdtempSync(join(tmpdir(), 'slipway-clients-'));
     const server = new Server(folder, options);
-    await server.start();
+    try {
+        await server.start();
+    } catch (error) {
+        server.child.kill('SIGKILL');
+        throw error;
+    }
     return server;
 }
 
@@ -75,19 +80,17 @@ class Server {
 
     // Also starts it again on the same folder and ports.
     async start() {
-        const log = createWriteStream(join(this.folder, 'server.log'), { flags: 'a' });
         const args = ['--data', this.data, '--http', this.http, '--dtls', this.dtls];
         this.child = spawn(program('slipwayd'), [...args, ...this.options], {
-            env: { ...process.env, SLIPWAY_ADMIN_TOKEN: adminToken },
-            stdio: ['ignore', 'pipe', 'pipe'],
+            env: { ...process.env, SLIPWAY_ADMIN_TOKEN: adminToken, SLIPWAY_ADMIN_PASSWORD: password },
+            stdio: ['ignore', 'pipe', openSync(join(this.folder, 'server.log'), 'a')],
         });
-        this.child.stderr.pipe(log);
         this.exited = new Promise((resolve) =>
             this.child.once('exit', (code, signal) => resolve(code ?? signal)));
         let said = '';
         this.child.stdout.setEncoding('utf8').on('data', (text) => (said += text));
         const ready = await until('the line that says that slipwayd is ready', () => {
-            assert.equal(this.child.exitCode, null, `slipwayd ended: ${this.log().slice(-2000)}`);
+            if (this.child.exitCode !== null) assert.fail(`slipwayd ended: ${this.log().slice(-2000)}`);
             return /^slipwayd ready.*$/m.exec(said);
         }, 20);
         this.http = /http=(\S+)/.exec(ready[0])[1];
@@ -170,13 +173,11 @@ class Fleet {
     constructor(server, number, options) {
         this.status = join(server.folder, `fleet-${number}.json`);
         this.ids = run('slipway-sim', '--print-ids', ...options).trim().split('\n');
+        const log = openSync(join(server.folder, `fleet-${number}.log`), 'w');
         this.child = spawn(program('slipway-sim'), [
             '--server', server.dtls, '--server-key', join(server.data, 'server_key.pub.pem'),
             '--control', '-', '--status-file', this.status, '--reboot-ms', '300', ...options,
-        ], { stdio: ['pipe', 'pipe', 'pipe'] });
-        const log = createWriteStream(join(server.folder, `fleet-${number}.log`));
-        this.child.stdout.pipe(log);
-        this.child.stderr.pipe(log, { end: false });
+        ], { stdio: ['pipe', log, log] });
         this.exited = new Promise((resolve) =>
             this.child.once('exit', (code, signal) => resolve(code ?? signal)));
     }
