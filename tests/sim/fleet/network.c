@@ -48,7 +48,7 @@ void world_from_device(struct world *world, unsigned device, const struct outbox
 
 void world_from_server(struct world *world, const struct address *peer, const struct outbox *box) {
     unsigned device = (unsigned)peer->ip[15] - 1;
-    SW_CHECK(device < world->profile.devices && peer->port != SERVER_PORT);
+    SW_CHECK(device < world->everybody && peer->port != SERVER_PORT);
     for (size_t i = 0; i < box->count; i++) {
         struct span datagram = outbox_datagram(box, i);
         world_trace(world, "down", datagram.data, datagram.len);

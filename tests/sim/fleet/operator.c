@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define SYSTEM_NEW 6300 /* the fleet begins with 6200 */
+
 static const char *const group_names[GROUPS] = {"beta", "field"};
 
 /* --- what the rules give --- */
@@ -56,17 +58,13 @@ static void note_targets(struct world *world) {
 
 /* --- uploads --- */
 
-static void make_image(struct world *world, unsigned version, size_t body_len) {
-    struct world_image *image = &world->images[version - 1];
+static void make_module(struct world *world, struct world_image *image,
+                        struct image_recipe *recipe_in, size_t body_len) {
     static uint8_t body[IMAGE_MAX];
+    struct image_recipe recipe = *recipe_in;
     rng_fill(&world->rng, body, body_len);
-    struct image_recipe recipe = {.platform_id = WORLD_PLATFORM,
-                                  .function = MODULE_USER_PART,
-                                  .index = 2,
-                                  .module_version = 6,
-                                  .product_id = WORLD_PLATFORM,
-                                  .product_version = (uint16_t)version,
-                                  .body = span_of(body, body_len)};
+    recipe.platform_id = WORLD_PLATFORM;
+    recipe.body = span_of(body, body_len);
     size_t len = image_overhead(&recipe) + body_len;
     struct image_info info;
     const char *why;
@@ -77,6 +75,44 @@ static void make_image(struct world *world, unsigned version, size_t body_len) {
     image->len = len;
     image->hash = info.file_hash;
     image->module_hash = info.hash;
+}
+
+static void make_image(struct world *world, unsigned version, size_t body_len) {
+    struct world_image *image = &world->images[version - 1];
+    struct image_recipe recipe = {.function = MODULE_USER_PART,
+                                  .index = 2,
+                                  .module_version = 6,
+                                  .product_id = WORLD_PLATFORM,
+                                  .product_version = (uint16_t)version};
+    image->needs_system = world->profile.needs_system && version > 1 && world_chance(world, 40);
+    if (image->needs_system) {
+        recipe.dependencies[0] = (struct module_dependency){
+            .function = MODULE_SYSTEM_PART, .index = 1, .version = SYSTEM_NEW};
+    }
+    make_module(world, image, &recipe, body_len);
+}
+
+static void make_system(struct world *world) {
+    struct image_recipe recipe = {
+        .function = MODULE_SYSTEM_PART,
+        .index = 1,
+        .module_version = SYSTEM_NEW,
+        .dependencies = {{.function = MODULE_BOOTLOADER, .index = 0, .version = 3100}}};
+    make_module(world, &world->system, &recipe, 3000 + rng_below(&world->rng, 20000));
+}
+
+static int run_system_upload(struct app_tx *tx, void *arg) {
+    const struct world *world = arg;
+    struct image_record record;
+    struct app_system_upload upload = {.name = "6.3.0",
+                                       .bytes = span_of(world->system.bytes, world->system.len)};
+    return app_system_upload(tx, &upload, &record);
+}
+
+static void upload_system(struct world *world) {
+    if (world->profile.needs_system && !world->has_library && server_is_up(world)) {
+        world->has_library = server_call(world, run_system_upload, world, "system");
+    }
 }
 
 static int run_upload(struct app_tx *tx, void *arg) {
@@ -220,7 +256,10 @@ static void flash(struct world *world, unsigned device, unsigned version) {
     struct app_flash request = {
         .device = world->devices[device].sim.config.id, .version = version, .by = "operator"};
     if (server_call(world, run_flash, &request, "flash")) {
-        world->devices[device].wish.flashed = (uint16_t)version;
+        struct world_wish *wish = &world->devices[device].wish;
+        wish->flashed_before = wish->flashed;
+        wish->flashed_before_until = world->now;
+        wish->flashed = (uint16_t)version;
     }
 }
 
@@ -244,6 +283,8 @@ void operator_act(struct world *world) {
     unsigned version = 1 + (unsigned)rng_below(&world->rng, world->versions);
     switch (what) {
     case 0:
+        upload_system(world);
+        break;
     case 1:
         upload(world);
         break;
@@ -283,7 +324,15 @@ void operator_heal(struct world *world) {
         if (!world->devices[i].sim.receiver.is_running) {
             sim_device_sleep(&world->devices[i].sim, 500 + 100 * i, world->now);
         }
+        unsigned groups = 0;
+        for (unsigned g = 0; g < GROUPS; g++) {
+            groups |= world->devices[i].wish.in_group[g] ? 1U << g : 0;
+        }
+        if (server_is_up(world) && !world->devices[i].sim.config.keeps_old) {
+            edit_groups(world, i, groups); /* an operator's act is a new chance */
+        }
     }
+    upload_system(world);
     note_targets(world);
 }
 
@@ -323,12 +372,32 @@ static int run_group(struct app_tx *tx, void *arg) {
     return app_group_create(tx, edit->world->product_id, &fields, &group);
 }
 
+/* Bound beforehand, so that the impostor cannot be first. */
+static int run_key(struct app_tx *tx, void *arg) {
+    const struct world *world = arg;
+    return app_device_register_key(tx, &world->devices[0].sim.config.id,
+                                   crypto_key_point(world->devices[0].key));
+}
+
+void operator_close(struct world *world) {
+    for (unsigned v = 0; v < VERSIONS_MAX; v++) {
+        free(world->images[v].bytes);
+    }
+    free(world->system.bytes);
+}
+
 void operator_prepare(struct world *world) {
     (void)server_call(world, run_product, world, "product");
     (void)server_call(world, run_import, world, "import");
     for (unsigned g = 0; g < GROUPS; g++) {
         struct edit group = {.world = world, .device = g};
         (void)server_call(world, run_group, &group, "group");
+    }
+    if (world->profile.has_impostor) {
+        (void)server_call(world, run_key, world, "key");
+    }
+    if (world->profile.needs_system) {
+        make_system(world);
     }
     upload(world);
     upload(world);

@@ -154,7 +154,7 @@ void server_start(struct world *world) {
     struct app_options options = {.path = world->path,
                                   .synchronous_normal = true,
                                   .retry_ms = 5000,
-                                  .attempts_max = 1000,
+                                  .attempts_max = 3,
                                   .notice = on_notice,
                                   .notice_arg = world,
                                   .now = app_clock,

@@ -47,6 +47,10 @@ static void draw_profile(struct world *world) {
     p->latency_us = rng_between(rng, 1000, 60000);
     p->commit_us_max = rng_between(rng, 1000, 20000);
     p->chaos_us = rng_between(rng, 60, 400) * SECOND_US;
+    p->has_stranger = rng_below(rng, 4) == 0;
+    p->has_impostor = rng_below(rng, 4) == 0;
+    p->has_liar = rng_below(rng, 6) == 0;
+    p->needs_system = rng_below(rng, 3) == 0;
     if (p->is_perfect) {
         return;
     }
@@ -129,6 +133,11 @@ static void open_device(struct world *world, unsigned i) {
     config.key = d->key;
     config.seed = rng_next(&world->rng);
     rng_fill(&world->rng, config.id.b, sizeof config.id.b);
+    d->is_foreign = i >= world->profile.devices;
+    if (d->is_foreign && i + 1 == world->everybody && world->profile.has_impostor) {
+        config.id = world->devices[0].sim.config.id;
+    }
+    config.keeps_old = world->profile.has_liar && i + 1 == world->profile.devices;
     sim_device_init(&d->sim, &config);
 }
 
@@ -157,7 +166,7 @@ static void tick_device(struct world *world, unsigned device) {
 
 /* Something happens to a device that has nothing to do with the server. */
 static void disturb(struct world *world) {
-    unsigned device = (unsigned)rng_below(&world->rng, world->profile.devices);
+    unsigned device = (unsigned)rng_below(&world->rng, world->everybody);
     struct sim_device *sim = &world->devices[device].sim;
     int64_t off_ms = rng_between(&world->rng, 100, world_chance(world, 20) ? 120000 : 5000);
     switch (rng_below(&world->rng, 4)) {
@@ -205,9 +214,11 @@ void world_open(struct world *world, uint64_t seed, enum world_mutant mutant) {
     remove_store(world);
     world->crypto = dtls_crypto_new();
     world->server_key = crypto_key_from_scalar(scalar);
-    world->devices = calloc(world->profile.devices, sizeof *world->devices);
+    world->everybody = world->profile.devices + (world->profile.has_stranger ? 1 : 0) +
+                       (world->profile.has_impostor ? 1 : 0);
+    world->devices = calloc(world->everybody, sizeof *world->devices);
     SW_CHECK(world->devices != NULL && world->crypto != NULL);
-    for (unsigned i = 0; i < world->profile.devices; i++) {
+    for (unsigned i = 0; i < world->everybody; i++) {
         open_device(world, i);
     }
 }
@@ -216,13 +227,11 @@ void world_close(struct world *world) {
     if (server_is_up(world)) {
         server_crash(world);
     }
-    for (unsigned i = 0; i < world->profile.devices; i++) {
+    for (unsigned i = 0; i < world->everybody; i++) {
         sim_device_close(&world->devices[i].sim);
         crypto_key_free(world->devices[i].key);
     }
-    for (unsigned v = 0; v < VERSIONS_MAX; v++) {
-        free(world->images[v].bytes);
-    }
+    operator_close(world);
     while (world->heap_count > 0) {
         free(world_event_take(world));
     }
@@ -303,7 +312,7 @@ static mono_time next_moment(const struct world *world) {
     if (server_is_up(world)) {
         next = mono_earlier(next, gateway_deadline(world->gateway));
     }
-    for (unsigned i = 0; i < world->profile.devices; i++) {
+    for (unsigned i = 0; i < world->everybody; i++) {
         next = mono_earlier(next, sim_device_deadline(&world->devices[i].sim));
     }
     return next;
@@ -327,7 +336,7 @@ static void step(struct world *world) {
     } else if (server_is_up(world) && gateway_deadline(world->gateway).us <= world->now.us) {
         server_tick(world);
     } else {
-        for (unsigned i = 0; i < world->profile.devices; i++) {
+        for (unsigned i = 0; i < world->everybody; i++) {
             if (sim_device_deadline(&world->devices[i].sim).us <= world->now.us) {
                 tick_device(world, i);
                 break;
@@ -351,7 +360,7 @@ static void run_until(struct world *world, mono_time end) {
 
 static void power_on(struct world *world) {
     uint8_t data[65536];
-    for (unsigned i = 0; i < world->profile.devices; i++) {
+    for (unsigned i = 0; i < world->everybody; i++) {
         struct outbox out;
         outbox_init(&out, data, sizeof data);
         sim_device_boot(&world->devices[i].sim, world->now, &out);
@@ -406,9 +415,11 @@ void world_run(struct world *world) {
             world_fail(world, "the fleet does not get where the rules put it");
         }
     }
-    uint64_t commits = world->commits;
+    uint64_t commits = world->commits - world->liar_commits;
     run_until(world, mono_add_us(world->now, REST_US));
-    if (world->failure[0] == '\0' && (world->commits != commits || !check_converged(world))) {
+    /* The one whose bootloader installs nothing may still be at its attempts, which are few. */
+    if (world->failure[0] == '\0' && (world->commits - world->liar_commits != commits ||
+                                      (!world->profile.has_liar && !check_converged(world)))) {
         world_fail(world, "the fleet was where the rules put it, and moved on");
     }
     if (world->failure[0] == '\0') {

@@ -35,6 +35,10 @@ struct world_profile {
     unsigned restless_percent; /* of seconds in which some device reboots, sleeps or loses power */
     int64_t commit_us_max;     /* how long a commit takes */
     int64_t chaos_us;          /* how long all this lasts; then everything heals */
+    bool has_stranger;         /* a device that nobody imported */
+    bool has_impostor;         /* a device with the id of another, and a key of its own */
+    bool has_liar;             /* a device whose bootloader never installs anything */
+    bool needs_system;         /* some applications need a newer Device OS than the fleet has */
 };
 
 enum world_mutant {
@@ -51,6 +55,7 @@ struct world_image {
     size_t len;
     struct sha256 hash;        /* of the file */
     struct sha256 module_hash; /* what a device reports */
+    bool needs_system;
 };
 
 /* The operator's intentions for one device, kept apart from the store. */
@@ -59,6 +64,8 @@ struct world_wish {
     uint16_t locked;
     bool in_group[GROUPS];
     uint16_t flashed; /* single flash that may still come */
+    uint16_t flashed_before;
+    mono_time flashed_before_until;
     struct {
         uint16_t version;
         mono_time until; /* MONO_NEVER = the present target */
@@ -71,6 +78,7 @@ struct world_device {
     struct crypto_key *key;
     uint8_t flash[FLASH_BYTES];
     struct world_wish wish;
+    bool is_foreign;                          /* stranger or impostor: to be given nothing */
     mono_time disabled_since;                 /* updates, told while connected; MONO_NEVER */
     bool owes_hello_check, owes_commit_check; /* the server was down: after its restart */
     struct sha256 committed;
@@ -140,12 +148,16 @@ struct world {
     unsigned versions; /* uploaded so far */
     uint16_t default_version;
     uint16_t group_version[GROUPS];
+    struct world_image system; /* Device OS for the library */
+    bool has_library;          /* it was uploaded */
 
     struct dtls_crypto *crypto;
-    struct world_device *devices;
+    struct world_device *devices; /* profile.devices of our own, then foreign ones */
+    unsigned everybody;
 
     /* what came of it */
-    uint64_t trace; /* hash of everything that happened */
+    uint64_t trace;        /* hash of everything that happened */
+    uint64_t liar_commits; /* of them, by the device that never installs anything */
     uint64_t steps, datagrams, commits, crashes, calls;
     char failure[256]; /* "" = none */
 };
@@ -194,6 +206,7 @@ void operator_prepare(struct world *world);
 void operator_act(struct world *world);
 /* Everybody may be updated again, and nobody is past hope. */
 void operator_heal(struct world *world);
+void operator_close(struct world *world);
 /* What the precedence list gives a device; 0 = nothing. Made apart from src/rules. */
 uint16_t operator_target(const struct world *world, unsigned device);
 
