@@ -238,7 +238,7 @@ for (const library of ['openssl', 'gnutls']) {
     outbound(`libcoap server (${library})`, 'PSK', 'first in common', server('-k', psk, '-h', identity),
         [...ourClient.psk, '--coap'], { ...coap, expect: /proof=psk/ });
     outbound(`libcoap server (${library})`, 'X.509 both ways', 'first in common',
-        server('-c', pem('server'), '-j', pem('server.key'), '-C', pem('authority')),
+        server('-c', pem('server'), '-j', pem('server.key'), '-R', pem('authority')),
         [...ourClient.x509, '--coap'], { ...coap, expect: /proof=x509 name=localhost/ });
     if (library === 'gnutls') {
         outbound(`libcoap server (${library})`, 'raw public keys', 'first in common', server('-M', bothKeys('server')),
