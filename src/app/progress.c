@@ -327,6 +327,11 @@ int update_judge(struct app_tx *tx, const struct device *device, const struct ev
     if (code != SW_OK) {
         return code == SW_E_NOT_FOUND ? SW_OK : code;
     }
+    /* A report that was under way when the device committed, and came late or again, tells of the
+     * time before: only a session that began since then is a verdict. */
+    if (open.state == UPDATE_REBOOTING && device->handshake_ms < open.updated_ms) {
+        return SW_OK;
+    }
     code = open.image_id != 0 ? store_image_get(tx->store, open.image_id, &image, tx->fault)
                               : SW_E_NOT_FOUND;
     if (code != SW_OK) {
@@ -339,9 +344,7 @@ int update_judge(struct app_tx *tx, const struct device *device, const struct ev
         code = update_step_to(tx, &open, UPDATE_SUCCEEDED, is_awaited ? "" : "already_running");
         return code == SW_OK ? store_attempt_clear_device(tx->store, device->num, tx->fault) : code;
     }
-    /* A report that was under way when the device committed, and came late or again, tells of the
-     * time before: only a session that began since then is a verdict. */
-    if (open.state != UPDATE_REBOOTING || device->handshake_ms < open.updated_ms) {
+    if (open.state != UPDATE_REBOOTING) {
         return SW_OK;
     }
     if (open.step_image_id != open.image_id && open.step_image_id != 0) {
