@@ -5,7 +5,7 @@ N=20
 
 start
 make_product 13
-simulate $N --ping-ms 1000
+simulate $N --ping-ms 15000
 within 30 fleet_is .online $N || fail "only $(fleet .online) of $N devices are online"
 connected() { [ "$(seen '.state == "connected"')" = $N ]; }
 within 30 connected || fail "only $(seen '.state == "connected"') devices think that they are connected"
@@ -13,10 +13,14 @@ handshakes() { jq '[.devices[].handshakes] | add' "$work/devices.json"; }
 [ "$(handshakes)" = $N ] || fail "$(handshakes) handshakes for $N devices"
 
 for how in TERM KILL TERM KILL; do
+    # By now they are quiet, and little of what they may say next is reserved.
+    sleep 12
     stop $how
     start
-    # Each pings within seconds: that is its first word to the new process.
-    within 30 fleet_is .online $N || fail "after $how only $(fleet .online) of $N came back"
+    [ "$(fleet .online)" = 0 ] || fail "after $how somebody is online before a word"
+    echo "wake all" >&3
+    within 60 fleet_is .online $N || fail "after $how only $(fleet .online) of $N came back"
+    within 30 connected || fail "after $how only $(seen '.state == "connected"') are connected"
     [ "$(handshakes)" = $N ] || fail "after $how there were $(handshakes) handshakes for $N devices"
 done
 

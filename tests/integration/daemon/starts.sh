@@ -67,8 +67,9 @@ mkdir "$work/foreign" "$work/newer" "$work/junk"
 sqlite3 "$work/foreign/slipway.db" 'CREATE TABLE theirs(x)'
 refused slipway.db "$bin/slipwayd" --data "$work/foreign" --http 127.0.0.1:0 --dtls 127.0.0.1:0
 cp "$data/slipway.db" "$work/newer/"
-sqlite3 "$work/newer/slipway.db" 'PRAGMA user_version = 9999' >/dev/null
-refused slipway.db "$bin/slipwayd" --data "$work/newer" --http 127.0.0.1:0 --dtls 127.0.0.1:0
+sqlite3 "$work/newer/slipway.db" 'INSERT INTO migration SELECT number + 1, name, sha256, applied_ms
+    FROM migration ORDER BY number DESC LIMIT 1'
+refused newer "$bin/slipwayd" --data "$work/newer" --http 127.0.0.1:0 --dtls 127.0.0.1:0
 head -c 100000 /dev/urandom >"$work/junk/slipway.db"
 refused slipway.db "$bin/slipwayd" --data "$work/junk" --http 127.0.0.1:0 --dtls 127.0.0.1:0
 refused hexadecimal env SLIPWAY_ADMIN_TOKEN=xyz "$bin/slipwayd" --data "$work/t" \
