@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +44,14 @@ static int configure(struct store *store, const struct store_options *options,
     return code;
 }
 
+/* SQLite's own bookkeeping of memory is one lock that all connections would share. */
+static void configure_library(void) {
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 int store_open(struct store **out, const struct store_options *options, struct fault *fault) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    SW_CHECK(pthread_once(&once, configure_library) == 0);
     *out = NULL;
     struct store *store = calloc(1, sizeof *store);
     if (store == NULL) {
@@ -121,12 +129,24 @@ int store_backup(struct store *store, const char *path, struct fault *fault) {
 }
 
 int store_view_begin(struct store *store, struct fault *fault) {
-    return store->is_reader ? store_exec(store, "BEGIN", fault) : SW_OK;
+    if (!store->is_reader) {
+        return SW_OK;
+    }
+    sqlite3_stmt *q = stmt(store, STMT_VIEW_BEGIN, fault);
+    int code = q != NULL && sqlite3_step(q) == SQLITE_DONE
+                   ? SW_OK
+                   : store_failed(store, "cannot begin to read", fault);
+    stmt_end(q);
+    return code;
 }
 
 void store_view_end(struct store *store) {
     if (store->is_reader) {
-        (void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+        sqlite3_stmt *q = stmt(store, STMT_VIEW_END, NULL);
+        if (q != NULL) {
+            (void)sqlite3_step(q);
+            stmt_end(q);
+        }
     }
 }
 
