@@ -7,6 +7,8 @@
 #define MTU_DEFAULT 1232 /* 1280, which IPv6 guarantees, less its header and UDP's */
 #define MTU_MIN     508
 #define MTU_MAX     1400
+/* RFC 5246 appendix F.1.4: no session is resumed after a day. */
+#define RESUMPTION_US (INT64_C(24) * 3600 * 1000000)
 
 struct dtls_endpoint *dtls_endpoint_new(const struct dtls_endpoint_config *config) {
     struct dtls_endpoint *endpoint = crypto_alloc(sizeof *endpoint);
@@ -57,12 +59,13 @@ struct resumption *resumption_slot(const struct dtls_endpoint *endpoint, struct 
 }
 
 const struct resumption *resumption_find(const struct dtls_endpoint *endpoint,
-                                         const struct client_hello *hello) {
+                                         const struct client_hello *hello, mono_time now) {
     const struct resumption *slot = resumption_slot(endpoint, hello->session_id);
     /* RFC 7627 section 5.3: both handshakes use the extended master secret or neither does. */
     bool fits = slot != NULL && slot->is_used &&
                 memcmp(slot->id, hello->session_id.data, SESSION_ID_MAX) == 0 &&
                 slot->has_extended_master == hello->has_extended_master &&
+                mono_since_us(slot->made, now) < RESUMPTION_US &&
                 client_hello_offers(hello, slot->suite);
     return fits ? slot : NULL;
 }

@@ -25,6 +25,7 @@ struct dtls_endpoint {
  */
 struct resumption {
     uint8_t id[SESSION_ID_MAX];
+    mono_time made;
     bool is_used, has_extended_master;
     uint16_t suite;
     uint8_t proof; /* enum dtls_proof */
@@ -36,9 +37,9 @@ struct resumption {
 
 /* The slot that may hold the id; it is taken over by whoever comes next. NULL without slots. */
 struct resumption *resumption_slot(const struct dtls_endpoint *endpoint, struct span id);
-/* The session of that id if the hello may resume it; else NULL. */
+/* The session of that id if the hello may resume it now; else NULL. */
 const struct resumption *resumption_find(const struct dtls_endpoint *endpoint,
-                                         const struct client_hello *hello);
+                                         const struct client_hello *hello, mono_time now);
 
 /* What a server chose of a ClientHello. */
 struct choice {

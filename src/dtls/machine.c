@@ -109,7 +109,7 @@ static void send_last_again(struct turn *t) {
 static void transmit(struct turn *t) {
     struct machine *m = t->m;
     size_t mtu = t->endpoint->config.mtu;
-    if (m->sends >= SENDS_BEFORE_SMALL && mtu > MTU_SMALL) {
+    if (m->sends > SENDS_BEFORE_SMALL && mtu > MTU_SMALL) {
         mtu = MTU_SMALL; /* RFC 6347 section 4.1.1.1 */
     }
     struct flight_way way = {.crypto = t->endpoint->crypto,

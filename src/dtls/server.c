@@ -158,7 +158,8 @@ static void remember(struct turn *t) {
     if (slot == NULL || m->is_resumed) {
         return;
     }
-    *slot = (struct resumption){.is_used = true,
+    *slot = (struct resumption){.made = t->now,
+                                .is_used = true,
                                 .has_extended_master = m->has_extended_master,
                                 .suite = m->suite->id,
                                 .proof = m->proof,
@@ -196,7 +197,7 @@ int server_begin(struct turn *t, const struct client_hello *hello,
     }
     m->client_raw = choice.client_raw;
     const struct resumption *from =
-        choice.is_device_os ? NULL : resumption_find(t->endpoint, hello);
+        choice.is_device_os ? NULL : resumption_find(t->endpoint, hello, t->now);
     if (from != NULL) {
         choice.suite = suite_find(from->suite);
         m->suite = choice.suite;

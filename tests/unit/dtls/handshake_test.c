@@ -17,6 +17,70 @@ static void the_state_table_is_sound(void **state) {
     }
 }
 
+static bool is_allowed(bool is_server, enum state state, uint8_t type, bool is_protected) {
+    const struct message_rule *rules = is_server ? server_rules : client_rules;
+    size_t count = is_server ? server_rule_count : client_rule_count;
+    for (size_t i = 0; i < count; i++) {
+        if (rules[i].state == state && rules[i].type == type &&
+            rules[i].is_protected == is_protected) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Every message in every state: what no rule allows ends the handshake with unexpected_message, or
+ * is not even looked at where only protected words count. */
+static void each_state_takes_its_own_messages_alone(void **state) {
+    (void)state;
+    unsigned refused = 0;
+    for (unsigned is_server = 0; is_server < 2; is_server++) {
+        struct pair pair;
+        pair_open(&pair, &pair_setup_device, 1);
+        pair_start(&pair);
+        while (!pair.has_server) {
+            assert_true(pair_deliver(&pair));
+        }
+        struct dtls_handshake *hs = is_server ? &pair.server_hs : &pair.client_hs;
+        struct dtls_endpoint *endpoint = is_server ? pair.server : pair.client;
+        static struct dtls_handshake saved;
+        saved = *hs;
+        for (unsigned in = STATE_PEER_CERTIFICATE; in < STATE_ESTABLISHED; in++) {
+            for (unsigned type = 0; type < 256; type++) {
+                if (is_allowed(is_server == 1, (enum state)in, (uint8_t)type, false)) {
+                    continue;
+                }
+                *hs = saved;
+                struct machine *m = (struct machine *)(void *)hs->opaque;
+                m->state = (enum state)in;
+                uint8_t datagram[100], data[2000];
+                struct outbox box;
+                struct dtls_step step;
+                struct writer w = writer_of(datagram, sizeof datagram);
+                uint8_t header[MESSAGE_HEADER_BYTES];
+                message_header(header, (uint8_t)type, m->in.next, 0);
+                record_header(&w, DTLS_HANDSHAKE, DTLS_VERSION_12, 9, sizeof header);
+                writer_bytes(&w, span_of(header, sizeof header));
+                outbox_init(&box, data, sizeof data);
+                dtls_handshake_input(hs, endpoint, writer_span(&w), pair.now, &box, &step);
+                if (in == STATE_PEER_FINISHED || in == STATE_LOOKUP) {
+                    assert_int_equal(step.event, DTLS_EVENT_NONE);
+                    assert_int_equal(m->state, in);
+                } else {
+                    assert_int_equal(step.event, DTLS_EVENT_FAILED);
+                    assert_int_equal(m->state, STATE_FAILED);
+                    assert_int_equal(box.count, 1);
+                    assert_int_equal(outbox_datagram(&box, 0).data[14], ALERT_UNEXPECTED_MESSAGE);
+                    refused++;
+                }
+            }
+        }
+        *hs = saved;
+        pair_close(&pair);
+    }
+    assert_true(refused > 4000);
+}
+
 static void expect_talk(struct pair *pair) {
     uint8_t record[1500], plain[DTLS_RECORD_MAX];
     struct dtls_opened opened;
@@ -346,6 +410,7 @@ static void a_closed_handshake_keeps_no_secret(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_state_table_is_sound),
+        cmocka_unit_test(each_state_takes_its_own_messages_alone),
         cmocka_unit_test(a_device_connects_in_three_round_trips),
         cmocka_unit_test(standard_raw_key_clients_connect),
         cmocka_unit_test(small_datagrams_carry_fragments),
