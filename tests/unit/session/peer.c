@@ -18,6 +18,7 @@ size_t peer_bytes(const char *hex, uint8_t *out, size_t cap) {
 }
 
 void peer_open(struct peer *p) {
+    dtls_crypto_free(p->crypto);
     memset(p, 0, sizeof *p);
     p->crypto = dtls_crypto_new();
     assert_non_null(p->crypto);

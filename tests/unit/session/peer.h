@@ -35,7 +35,8 @@ struct peer {
     bool lose_replies; /* the device does not get them; replies[] has them all the same */
 };
 
-void peer_open(struct peer *p); /* a fresh session with a work */
+/* A fresh session with a work. *p is zeroes, or one that was open before. */
+void peer_open(struct peer *p);
 void peer_close(struct peer *p);
 /* Seals and gives one message (hexadecimal, or bytes) and takes what comes of it. */
 void peer_say(struct peer *p, const char *hex);

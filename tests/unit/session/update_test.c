@@ -311,6 +311,9 @@ static void silence_after_the_start(void **state) {
         if (peer_has_event(p, SESSION_EVENT_TRANSFER)) {
             break;
         }
+        if (p->reply_count == 0) {
+            continue; /* another of its deadlines */
+        }
         assert_int_equal(p->reply_count, 1);
         assert_int_equal(p->replies[0].len, first.len);
         assert_memory_equal(p->replies[0].bytes, first.bytes, first.len); /* bit for bit */
