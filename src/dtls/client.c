@@ -45,8 +45,8 @@ static void write_extensions(struct turn *t, struct writer *w) {
         writer_u8(w, 0); /* records to us carry none: one socket has one association */
     }
     if (offers_raw(t)) {
-        for (uint16_t type = EXTENSION_CLIENT_TYPE; type <= EXTENSION_SERVER_TYPE; type++) {
-            writer_u16(w, type);
+        for (unsigned type = EXTENSION_CLIENT_TYPE; type <= EXTENSION_SERVER_TYPE; type++) {
+            writer_u16(w, (uint16_t)type);
             writer_u16(w, 2);
             writer_u8(w, 1);
             writer_u8(w, CERTIFICATE_RAW);

@@ -161,8 +161,8 @@ int dtls_open(struct dtls_crypto *crypto, struct dtls_session *session, struct s
         type = DTLS_APPLICATION_DATA;
     }
     size_t added = RECORD_EXPLICIT_BYTES + aead_tag_bytes(suite->aead);
-    if (record.fragment.len < added || record.fragment.len - added > cap ||
-        record.fragment.len - added > DTLS_RECORD_MAX) {
+    if (record.fragment.data == NULL || record.fragment.len < added ||
+        record.fragment.len - added > cap || record.fragment.len - added > DTLS_RECORD_MAX) {
         return SW_E_INPUT;
     }
     if (!window_is_new(session, record.sequence)) {
