@@ -95,26 +95,29 @@ static int open_store(struct daemon *daemon, struct fault *fault) {
     return app_open(&daemon->app, &options, fault);
 }
 
-/* The administrator exists, and the token is its only one. */
+/* The administrator exists, with the token and the password that the environment gives. */
 struct administrator {
     const char *token;
+    struct app_login login; /* as stored; user id 0 = none yet */
     struct app_password password;
+    bool is_password_new;
 };
 
-static int admin_exists(struct app_tx *tx, void *arg) {
-    struct user user;
-    (void)arg;
-    return app_user_get(tx, ADMIN_NAME, &user);
+static int admin_read(struct app_tx *tx, void *arg) {
+    struct administrator *admin = arg;
+    return app_login_begin(tx, ADMIN_NAME, &admin->login);
 }
 
 static int admin_settle(struct app_tx *tx, void *arg) {
     const struct administrator *admin = arg;
-    struct user user;
+    struct user user = admin->login.user;
     struct app_identity identity;
     struct app_token_made made;
-    int status = app_user_get(tx, ADMIN_NAME, &user);
-    if (status == SW_E_NOT_FOUND) {
+    int status = SW_OK;
+    if (user.id == 0) {
         status = app_user_create(tx, ADMIN_NAME, &admin->password, true, &user);
+    } else if (admin->is_password_new) {
+        status = app_user_set_password(tx, user.id, &admin->password);
     }
     if (status != SW_OK || app_token_verify(tx, admin->token, TOKEN_DIGITS, &identity) == SW_OK) {
         return status;
@@ -127,23 +130,39 @@ static int admin_settle(struct app_tx *tx, void *arg) {
     return status;
 }
 
+static int admin_password(struct daemon *daemon, struct administrator *admin) {
+    const char *given = getenv("SLIPWAY_ADMIN_PASSWORD");
+    uint8_t random[LOCKED_BYTES];
+    struct span password = span_text(given != NULL ? given : "");
+    int status = app_execute(daemon->app, admin_read, admin, NULL);
+    if (status != SW_OK) {
+        return status;
+    }
+    admin->login.is_locked = false; /* of no interest to who starts the daemon */
+    if (password.len == 0 && admin->login.user.id == 0) {
+        /* One that nobody knows: the token is the way in until one is set. */
+        sys_entropy(random, sizeof random);
+        password = span_of(random, sizeof random);
+    } else if (password.len == 0 || app_login_matches(&admin->login, password)) {
+        return SW_OK;
+    }
+    admin->is_password_new = true;
+    status = app_password_hash(daemon->app, password, &admin->password);
+    crypto_wipe(random, sizeof random);
+    return status;
+}
+
 static int open_administrator(struct daemon *daemon, struct fault *fault) {
     char token[TOKEN_DIGITS + 1];
-    uint8_t password[LOCKED_BYTES];
     struct app_error error = {0};
     struct administrator admin = {.token = token};
     int status = admin_token(&daemon->folder, token, fault);
     if (status != SW_OK) {
         return status;
     }
-    if (app_execute(daemon->app, admin_exists, NULL, NULL) == SW_E_NOT_FOUND) {
-        /* A password that nobody knows: the token is the way in until one is set. */
-        sys_entropy(password, sizeof password);
-        status =
-            app_password_hash(daemon->app, span_of(password, sizeof password), &admin.password);
-        crypto_wipe(password, sizeof password);
-    }
+    status = admin_password(daemon, &admin);
     status = status != SW_OK ? status : app_execute(daemon->app, admin_settle, &admin, &error);
+    crypto_wipe(&admin, sizeof admin);
     crypto_wipe(token, sizeof token);
     return status == SW_OK
                ? SW_OK

@@ -30,7 +30,8 @@ struct options {
     "                                 or the 320 bytes for a device's configuration on stdout\n"   \
     "       slipwayd token --data DIR   the administrator's token\n"                               \
     "       slipwayd --dump-config [--config FILE] | --example-config | --version | --help\n"      \
-    "SLIPWAY_ADMIN_TOKEN (40 hexadecimal digits) sets the administrator's token.\n"
+    "SLIPWAY_ADMIN_TOKEN (40 hexadecimal digits) sets the administrator's token, and\n"            \
+    "SLIPWAY_ADMIN_PASSWORD its password, which ends its other tokens when it changes.\n"
 
 int options_read(int argc, char **argv, struct options *out, struct fault *fault) SW_NODISCARD;
 /* Defaults, then the file, then the command line. */
