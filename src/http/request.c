@@ -10,6 +10,7 @@
 
 #include "http/admit.h"
 #include "http/door.h"
+#include "http/once.h"
 #include "http/respond.h"
 #include "slipway/sys/clock.h"
 #include "slipway/util/check.h"
@@ -342,9 +343,12 @@ void request_run(struct request *rq) {
         if (!rq->is_admitted) {
             request_admit(rq, rq->has_body ? rq->body.fields : NULL);
         }
-        if (rq->is_admitted) {
+        if (rq->is_admitted && once_begin(rq)) {
             rq->match.route->handle(rq);
         }
+    }
+    if (!rq->has_command) {
+        once_end(rq);
     }
     reader_release(server, rq->reader);
     rq->reader = NULL;

@@ -56,6 +56,7 @@ struct request {
     struct store *reader; /* while a handler runs */
     struct app_tx *tx;    /* the reading view of a handler that is not on a worker */
 
+    bool has_key;     /* its Idempotency-Key is claimed and waits for the reply */
     bool has_command; /* to be sent when the handler is through */
     struct device_command command;
     struct device_call *call; /* waiting for a device, or with its answer */

@@ -29,13 +29,14 @@ enum route_flag {
     ROUTE_OPEN = 1, /* needs no token */
     ROUTE_WORKER =
         2, /* waits for the disk or a device: runs on a worker, never on an epoll thread */
-    ROUTE_STREAM = 4,  /* ends in an event stream */
-    ROUTE_FILE = 8,    /* takes multipart/form-data with one file */
-    ROUTE_FORM = 16,   /* takes nothing but application/x-www-form-urlencoded */
-    ROUTE_NO_KEY = 32, /* repeating it is harmless: no idempotency keys are kept for it */
-    ROUTE_LOGIN = 64,  /* counts against the stricter limit for guessing */
-    ROUTE_ANY = 128,   /* every user and API user may, whatever the scopes */
-    ROUTE_IMPORT = 256 /* the file is a list of devices, not firmware */
+    ROUTE_STREAM = 4,   /* ends in an event stream */
+    ROUTE_FILE = 8,     /* takes multipart/form-data with one file */
+    ROUTE_FORM = 16,    /* takes nothing but application/x-www-form-urlencoded */
+    ROUTE_NO_KEY = 32,  /* repeating it is harmless: no idempotency keys are kept for it */
+    ROUTE_LOGIN = 64,   /* counts against the stricter limit for guessing */
+    ROUTE_ANY = 128,    /* every user and API user may, whatever the scopes */
+    ROUTE_IMPORT = 256, /* the file is a list of devices, not firmware */
+    ROUTE_SECRET = 512  /* its reply has a token: it is never kept */
 };
 
 #define ROUTE_PARAMS_MAX 4

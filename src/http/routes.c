@@ -70,10 +70,10 @@ const struct route routes[] = {
     POST("/v1/products/:product/events", events_publish, "events:send", 0),
 
     GET("/v1/products/:product/team", team_list, "teams.users:list", 0),
-    POST("/v1/products/:product/team", team_create, "teams.users:invite", 0),
-    PUT("/v1/products/:product/team/:username", team_edit, "teams.users:update", 0),
-    POST("/v1/products/:product/team/:username", team_edit, "teams.users:update", 0),
-    PUT("/v1/products/:product/team/:username/token", team_token, "teams.users:update", 0),
+    POST("/v1/products/:product/team", team_create, "teams.users:invite", ROUTE_SECRET),
+    PUT("/v1/products/:product/team/:username", team_edit, "teams.users:update", ROUTE_SECRET),
+    POST("/v1/products/:product/team/:username", team_edit, "teams.users:update", ROUTE_SECRET),
+    PUT("/v1/products/:product/team/:username/token", team_token, "teams.users:update", ROUTE_SECRET),
     DELETE("/v1/products/:product/team/:username", team_remove, "teams.users:remove", 0),
 
     GET("/v1/products/:product/diagnostics/:device/last", vitals_last, "devices.diagnostics:get", 0),

@@ -285,3 +285,42 @@ test('tags guard against lost edits', async () => {
     assertError(await door.call('PUT', path, { json: { title: 'b' }, headers: { 'if-match': tag } }), 412);
     assert.equal((await door.call('GET', path)).body.title, 'a');
 });
+
+test('a key makes repeating harmless', async () => {
+    const product = await createProduct(door, 'keys');
+    const base = `/v1/products/${product.id}`;
+    const ask = (path, json, key, method = 'POST') => door.call(method, base + path, { json, headers: { 'idempotency-key': key } });
+    const first = await ask('/groups', { name: 'once' }, 'k1');
+    assert.equal(first.status, 201, first.text);
+    assert.equal(first.headers.get('idempotency-replayed'), null);
+    for (let i = 0; i < 3; i++) {
+        const again = await ask('/groups', { name: 'once' }, 'k1');
+        assert.equal(again.status, 201, again.text);
+        assert.equal(again.text, first.text);
+        assert.equal(again.headers.get('idempotency-replayed'), 'true');
+    }
+    assertError(await ask('/groups', { name: 'other' }, 'k1'), 409, /another request/);
+    assert.equal((await ask('/groups', { name: 'once' }, 'k2')).status, 400, 'another key is another request');
+    // What was refused changed nothing: the key is free again.
+    assertError(await ask('/firmware/release', { version: 1 }, 'k3', 'PUT'), 404);
+    await upload(door, product, 1);
+    assert.equal((await ask('/firmware/release', { version: 1 }, 'k3', 'PUT')).status, 200);
+    // Of many at once, one is done.
+    const replies = await Promise.all(Array.from({ length: 20 }, () => ask('/events', { name: 'e', data: 'd' }, 'k4')));
+    assert.ok(replies.every((r) => r.status === 200 || r.status === 409), JSON.stringify(replies.map((r) => r.status)));
+    assert.ok(replies.some((r) => r.status === 200));
+    // Uploads too, by content; framing does not matter.
+    const bytes = module(BORON, product.id, 2);
+    const up = (title) => door.call('POST', `${base}/firmware`, { form: uploadForm(bytes, { version: 2, title }), headers: { 'idempotency-key': 'k5' } });
+    const made = await up('t');
+    assert.equal(made.status, 201, made.text);
+    assert.equal((await up('t')).text, made.text);
+    assertError(await up('u'), 409);
+    // Secrets are not kept.
+    const member = { friendly_name: 'x', scopes: ['firmware:list'] };
+    assert.equal((await ask('/team', member, 'k6')).status, 200);
+    assertError(await ask('/team', member, 'k6'), 409, /secret/);
+    assert.equal((await door.call('GET', `${base}/team`)).body.team.filter((m) => m.is_programmatic).length, 1);
+    assertError(await ask('/groups', { name: 'x' }, 'a b'), 400, /^Idempotency-Key/);
+    assertError(await ask('/groups', { name: 'x' }, 'k'.repeat(256)), 400, /^Idempotency-Key/);
+});
