@@ -7,6 +7,9 @@
 #define MTU_DEFAULT 1232 /* 1280, which IPv6 guarantees, less its header and UDP's */
 #define MTU_MIN     508
 #define MTU_MAX     1400
+/* A hello is the first or second message of its client, or a few later if cookies expired. */
+#define HELLO_MESSAGE_SEQ_MAX     8
+#define HELLO_RECORD_SEQUENCE_MAX UINT32_MAX
 /* RFC 5246 appendix F.1.4: no session is resumed after a day. */
 #define RESUMPTION_US (INT64_C(24) * 3600 * 1000000)
 
@@ -104,6 +107,12 @@ int hello_datagram_parse(struct span datagram, struct hello_datagram *out, const
     struct reader r = reader_of(record.fragment);
     if (!fragment_read(&r, &out->message) || out->message.type != MESSAGE_CLIENT_HELLO) {
         *why = "not a ClientHello";
+        return SW_E_INPUT;
+    }
+    /* Both numbers go on with us: a client that starts near their end wants us to run past it. */
+    if (out->message.message_seq > HELLO_MESSAGE_SEQ_MAX ||
+        out->record_sequence > HELLO_RECORD_SEQUENCE_MAX) {
+        *why = "ClientHello numbered beyond reason";
         return SW_E_INPUT;
     }
     /* Gathering fragments would cost memory for an address that is not proved. */

@@ -212,6 +212,19 @@ static void malformed_hellos_are_dropped(void **state) {
     shape.is_cut = false;
     shape.fragment_offset = 1;
     assert_int_equal(ask_shape(&shape), DTLS_HELLO_DROP);
+    /* Numbers that would run over while we answer, or that no client gets to. */
+    shape = device_shape();
+    static const uint16_t far[] = {9, 0x7fff, 0xfffe, 0xffff};
+    for (size_t i = 0; i < 4; i++) {
+        shape.message_seq = far[i];
+        assert_int_equal(ask_shape(&shape), DTLS_HELLO_DROP);
+    }
+    uint8_t late[300];
+    shape = device_shape();
+    struct span hello = hello_bytes(&shape);
+    memcpy(late, hello.data, hello.len);
+    late[5] = 0xff;
+    assert_int_equal(ask(span_of(late, hello.len)), DTLS_HELLO_DROP);
     shape = device_shape();
     shape.session_id_len = 33;
     assert_int_equal(ask_shape(&shape), DTLS_HELLO_DROP);
