@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -125,7 +126,7 @@ static bool add_member(struct fleet *fleet, const struct device_id *id,
                        const struct sim_firmware *firmware) {
     const struct options *options = fleet->options;
     struct member *member = &fleet->members[fleet->count];
-    *member = (struct member){.fd = -1, .enable_at = MONO_NEVER};
+    *member = (struct member){.fd = -1, .enable_at = MONO_NEVER, .power_at = MONO_NEVER};
     member->key = make_key(options, id);
     /* Reserved, not used: pages come with the first transfer and go after it. */
     void *flash = mmap(NULL, BINARY_MAX, PROT_READ | PROT_WRITE,
@@ -299,6 +300,17 @@ static void set_deadline(struct fleet *fleet, size_t member, mono_time deadline)
     }
 }
 
+/* All of 127.0.0.0/8 is this machine: a server that limits what one address may do then sees as
+ * many addresses as devices. */
+static bool bind_own_address(const struct fleet *fleet, const struct member *member) {
+    if (!fleet->options->has_own_addresses) {
+        return true;
+    }
+    uint32_t number = (uint32_t)(member - fleet->members) + 1;
+    struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7F010000 + number)};
+    return bind(member->fd, (const struct sockaddr *)&own, sizeof own) == 0;
+}
+
 /* The device opened a new socket: a new source port for the server. */
 static void open_socket(struct fleet *fleet, struct member *member) {
     if (member->fd >= 0) {
@@ -310,7 +322,8 @@ static void open_socket(struct fleet *fleet, struct member *member) {
         return; /* as if the network were down: the device tries again */
     }
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint64_t)(member - fleet->members)};
-    if (connect(member->fd, (struct sockaddr *)&fleet->server, fleet->server_len) != 0 ||
+    if (!bind_own_address(fleet, member) ||
+        connect(member->fd, (struct sockaddr *)&fleet->server, fleet->server_len) != 0 ||
         epoll_ctl(fleet->epoll, EPOLL_CTL_ADD, member->fd, &event) != 0) {
         close(member->fd);
         member->fd = -1;
@@ -346,8 +359,8 @@ static void settle(struct fleet *fleet, struct member *member, const struct outb
         (void)madvise(member->device.config.flash, BINARY_MAX, MADV_DONTNEED);
     }
     member->device.news = 0;
-    set_deadline(fleet, index,
-                 mono_earlier(sim_device_deadline(&member->device), member->enable_at));
+    mono_time own = mono_earlier(member->enable_at, member->power_at);
+    set_deadline(fleet, index, mono_earlier(sim_device_deadline(&member->device), own));
 }
 
 static void give(struct fleet *fleet, struct member *member, struct span datagram, mono_time now) {
@@ -385,7 +398,12 @@ static void tick_member(struct fleet *fleet, struct member *member, mono_time no
         member->enable_at = MONO_NEVER;
         sim_device_allow_updates(&member->device, true, now, &out);
     }
-    sim_device_tick(&member->device, now, &out);
+    if (mono_reached(now, member->power_at)) {
+        member->power_at = MONO_NEVER;
+        sim_device_boot(&member->device, now, &out);
+    } else {
+        sim_device_tick(&member->device, now, &out);
+    }
     settle(fleet, member, &out, now);
 }
 
@@ -422,15 +440,15 @@ bool fleet_start(struct fleet *fleet, int epoll, mono_time now) {
     if (!resolve(fleet) || !read_server_key(fleet)) {
         return false;
     }
+    int64_t apart_us = fleet->options->start_rate > 0 ? 1000000 / fleet->options->start_rate : 0;
     for (size_t i = 0; i < fleet->count; i++) {
         struct member *member = &fleet->members[i];
-        struct outbox out;
-        outbox_init(&out, fleet->box, BOX_BYTES);
+        member->power_at = mono_add_us(now, (int64_t)i * apart_us);
         if (member->device.config.disables_updates && fleet->options->enable_after_s > 0) {
-            member->enable_at = mono_add_ms(now, 1000 * fleet->options->enable_after_s);
+            member->enable_at =
+                mono_add_ms(member->power_at, 1000 * fleet->options->enable_after_s);
         }
-        sim_device_boot(&member->device, now, &out);
-        settle(fleet, member, &out, now);
+        set_deadline(fleet, i, member->power_at);
     }
     return true;
 }
@@ -450,6 +468,9 @@ void fleet_command(struct fleet *fleet, size_t index, enum fleet_order order, mo
     struct sim_device *device = &member->device;
     struct outbox out;
     outbox_init(&out, fleet->box, BOX_BYTES);
+    if (member->power_at.us != INT64_MAX) {
+        return; /* not switched on yet */
+    }
     switch (order) {
     case FLEET_ENABLE:
     case FLEET_DISABLE:

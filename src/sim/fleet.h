@@ -17,6 +17,7 @@ struct member {
     uint32_t socket; /* the device's socket that fd stands for */
     uint16_t first_version;
     mono_time enable_at; /* its application enables updates; MONO_NEVER */
+    mono_time power_at;  /* it is switched on; MONO_NEVER = it was */
     uint8_t verified_count;
     struct sha256 verified[VERIFIED_MAX]; /* files that it received and checked, newest last */
 };

@@ -30,6 +30,8 @@ static const char usage[] =
     "  --reboot-ms MS        from reset to the first datagram [1000]\n"
     "  --ping-ms MS          silence after which a device pings [25000]\n"
     "  --functions N         functions that each application has [1]\n"
+    "  --start-rate N        devices powered on per second; 0 = all at once [400]\n"
+    "  --own-addresses       each from an address of its own in 127.0.0.0/8 (local servers)\n"
     "  --keep-old            their bootloader never installs anything\n"
     "  --seed N              decides ids, keys and chance [1]\n"
     "  --control PATH|-      lines: enable|disable|reboot|wake|cut ID|all, status, quit\n"
@@ -102,6 +104,8 @@ enum option_key {
     KEY_PING,
     KEY_FUNCTIONS,
     KEY_KEEP_OLD,
+    KEY_START_RATE,
+    KEY_OWN_ADDRESSES,
     KEY_SEED,
     KEY_CONTROL,
     KEY_STATUS_FILE,
@@ -129,6 +133,8 @@ static const struct option names[] = {
     {"reboot-ms", required_argument, NULL, KEY_REBOOT},
     {"ping-ms", required_argument, NULL, KEY_PING},
     {"functions", required_argument, NULL, KEY_FUNCTIONS},
+    {"start-rate", required_argument, NULL, KEY_START_RATE},
+    {"own-addresses", no_argument, NULL, KEY_OWN_ADDRESSES},
     {"keep-old", no_argument, NULL, KEY_KEEP_OLD},
     {"seed", required_argument, NULL, KEY_SEED},
     {"control", required_argument, NULL, KEY_CONTROL},
@@ -184,6 +190,11 @@ static bool take(struct options *out, int key, const char *text, bool *asked) {
         return read_number(text, 100, 3600000, &out->ping_ms);
     case KEY_FUNCTIONS:
         return read_number(text, 1, 200, &out->functions);
+    case KEY_START_RATE:
+        return read_number(text, 0, 100000, &out->start_rate);
+    case KEY_OWN_ADDRESSES:
+        out->has_own_addresses = true;
+        return true;
     case KEY_KEEP_OLD:
         out->keeps_old = true;
         return true;
@@ -221,6 +232,7 @@ bool options_read(int argc, char **argv, struct options *out, bool *asked) {
                             .reboot_ms = 1000,
                             .ping_ms = 25000,
                             .functions = 1,
+                            .start_rate = 400,
                             .seed = 1,
                             .platform = platform_find(13)};
     *asked = false;

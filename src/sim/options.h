@@ -21,8 +21,9 @@ struct options {
     long loss_percent, latency_ms, jitter_ms;
     long power_cut_percent, reboot_ms, ping_ms, functions;
     long enable_after_s; /* 0 = never */
+    long start_rate;     /* devices powered on per second; 0 = all at once */
     long seed;
-    bool is_json, prints_ids, prints_keys, keeps_old;
+    bool is_json, prints_ids, prints_keys, keeps_old, has_own_addresses;
     size_t disabled_count;
     struct device_id disabled[OPTION_IDS_MAX];
 };
