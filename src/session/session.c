@@ -156,6 +156,7 @@ bool session_reserve_due(struct session *session, mono_time now, struct session_
     session->seq_in_stride = next_stride(session, now, is_quiet, is_used_up);
     uint64_t from =
         session->seq_in_missed > dtls->seq_in_top ? session->seq_in_missed : dtls->seq_in_top;
+    session->seq_in_missed = 0; /* provided for; it is given again, or never */
     want->seq_in_limit = at_most(from + session->seq_in_stride, DTLS_SEQUENCE_MAX);
     want->seq_out_limit = at_most(dtls->seq_out + block, DTLS_SEQUENCE_MAX - 1);
     if (was_never_saved(session)) {

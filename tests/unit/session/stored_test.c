@@ -151,6 +151,26 @@ static void lowering_holds_before_it_is_on_disk(void **state) {
     assert_reply(p, "60000003");
 }
 
+/* A record that was kept back and never given again may not keep the reservation asking. */
+static void a_missed_record_that_never_comes_back(void **state) {
+    (void)state;
+    uint8_t ping[4] = {0x40, 0, 0, 9}, sealed[128];
+    struct session_reserve want;
+    say_ping(1);
+    p->holds_reserves = true;
+    p->device.seq_out += 1000;
+    (void)peer_seal(p, span_of(ping, 4), sealed, sizeof sealed);
+    struct span datagram = peer_seal(p, span_of(ping, 4), sealed, sizeof sealed);
+    assert_int_equal(peer_give(p, datagram), SW_E_LIMIT);
+    p->now = mono_add_ms(p->now, 20000);
+    unsigned asked = 0;
+    for (; asked < 5 && session_reserve_due(&p->session, p->now, &want); asked++) {
+        session_reserved(&p->session, &want, p->now);
+    }
+    assert_int_equal(asked, 2); /* for it, and back again */
+    assert_int_equal(p->session.dtls.seq_in_limit - p->session.dtls.seq_in_top, 2);
+}
+
 static void without_outgoing_numbers_nothing_is_sent(void **state) {
     (void)state;
     p->holds_reserves = true;
@@ -315,6 +335,7 @@ int main(void) {
         KNOWN(a_quiet_device_has_little_reserved),
         KNOWN(a_busy_device_has_more_reserved_each_time),
         KNOWN(lowering_holds_before_it_is_on_disk),
+        KNOWN(a_missed_record_that_never_comes_back),
         KNOWN(without_outgoing_numbers_nothing_is_sent),
         KNOWN(crash_at_every_step),
     };
