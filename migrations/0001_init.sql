@@ -267,7 +267,7 @@ CREATE UNIQUE INDEX device_update_open ON device_update (device_num)
 CREATE INDEX device_update_device ON device_update (device_num, id);
 CREATE INDEX device_update_product ON device_update (product_id, id);
 CREATE INDEX device_update_transit ON device_update (id)
-    WHERE state IN ('offered', 'sending', 'verifying');
+    WHERE state IN ('offered', 'sending', 'verifying', 'rebooting');
 CREATE INDEX device_update_deadline ON device_update (deadline_ms) WHERE deadline_ms > 0;
 CREATE INDEX device_update_image ON device_update (image_id);
 CREATE INDEX device_update_step_image ON device_update (step_image_id);

@@ -56,6 +56,9 @@ int update_judge(struct app_tx *tx, const struct device *device,
                  const struct evidence *evidence) SW_NODISCARD;
 /* A new session: nothing is under way any more. */
 int update_interrupt(struct app_tx *tx, const struct device *device) SW_NODISCARD;
+/* A session goes on without a Hello: the device runs what it ran. A commit that it should have
+ * followed long ago did not reach it, and is due again. */
+int update_resumed(struct app_tx *tx, const struct device *device) SW_NODISCARD;
 
 /* The plan of a device whose row was just read. Saves what the device is told. */
 int plan_device(struct app_tx *tx, struct device *device, enum update_cause cause,

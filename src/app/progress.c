@@ -237,6 +237,8 @@ int app_updates_expire(struct app_tx *tx, uint32_t *count) {
     return code;
 }
 
+/* A committed update goes back too: whether the device was told before the crash is not known, and
+ * one that was not told waits for ever. If it did apply it, its next report says so. */
 int app_updates_recover(struct app_tx *tx) {
     struct update *items = NULL;
     size_t count = 0;
@@ -256,6 +258,21 @@ int update_interrupt(struct app_tx *tx, const struct device *device) {
     }
     return is_transfer(open.state) ? update_step_to(tx, &open, UPDATE_PLANNED, "session_started")
                                    : SW_OK;
+}
+
+/* How long after its commit a device may still be heard before it resets. */
+#define RESET_GRACE_MS 30000
+
+int update_resumed(struct app_tx *tx, const struct device *device) {
+    struct update open;
+    int code = store_update_open(tx->store, device->num, &open, tx->fault);
+    if (code != SW_OK) {
+        return code == SW_E_NOT_FOUND ? SW_OK : code;
+    }
+    bool is_late = tx->now.ms - open.updated_ms >= RESET_GRACE_MS;
+    return open.state == UPDATE_REBOOTING && is_late
+               ? update_step_to(tx, &open, UPDATE_PLANNED, "not_applied")
+               : SW_OK;
 }
 
 /* --- judgement --- */

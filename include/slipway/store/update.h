@@ -55,7 +55,7 @@ int store_update_history(struct store *store, int64_t id, struct update_step **i
 /* A bounded number of those past their deadline. */
 int store_update_expired(struct store *store, int64_t now_ms, struct update **items, size_t *count,
                          struct fault *fault) SW_NODISCARD;
-/* Those that were being sent: after a crash nobody sends them. */
+/* Those that were being sent or applied: after a crash nobody sends them. */
 int store_update_in_transit(struct store *store, struct update **items, size_t *count,
                             struct fault *fault) SW_NODISCARD;
 

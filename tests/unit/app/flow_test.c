@@ -402,6 +402,23 @@ static void transfer_survives_a_new_session(void **state) {
     assert_int_equal(state_of(update), UPDATE_PLANNED);
 }
 
+static void commit_that_did_not_arrive_is_made_again(void **state) {
+    (void)state;
+    struct device_id id = world_id(1);
+    assert_int_equal(world_release_default(&world, 2, false), SW_OK);
+    hello(1, 1);
+    int64_t update = plan.offer.update_id;
+    world_transfer(&world, update);
+    world.now.ms += 1000; /* it is still packing */
+    assert_int_equal(world_resumed(&world, &id, &plan), SW_OK);
+    assert_string_equal(plan.blocked_by, "rebooting");
+    world.now.ms += 60000; /* the same session, the same firmware */
+    assert_int_equal(world_resumed(&world, &id, &plan), SW_OK);
+    assert_true(plan.has_offer);
+    assert_int_equal(plan.offer.update_id, update);
+    assert_string_equal(reason_of(update), "not_applied");
+}
+
 static int run_expire(struct app_tx *tx, void *arg) {
     return app_updates_expire(tx, (uint32_t *)arg);
 }
@@ -455,6 +472,7 @@ int main(void) {
         FLOW(part_that_did_not_install_is_a_failure),
         FLOW(image_that_cannot_be_taken_is_not_offered),
         FLOW(transfer_survives_a_new_session),
+        FLOW(commit_that_did_not_arrive_is_made_again),
         FLOW(device_that_never_returns_fails_in_time),
         FLOW(illegal_steps_are_refused),
     };

@@ -532,6 +532,17 @@ static void restart_resumes_what_was_under_way(void **state) {
     world_update(&world, id, &update);
     assert_int_equal(update.state, UPDATE_PLANNED);
     assert_string_equal(update.reason, "server_restarted");
+
+    /* Also what was committed: the device may not have been told. If it was, it says so. */
+    world_transfer(&world, id);
+    world_close(&world);
+    world_reopen(&world, &options);
+    world_update(&world, id, &update);
+    assert_int_equal(update.state, UPDATE_PLANNED);
+    greeting.product_version = 1;
+    assert_int_equal(world_hello(&world, &greeting, &plan), SW_OK);
+    world_update(&world, id, &update);
+    assert_int_equal(update.state, UPDATE_SUCCEEDED);
     world_close(&world);
     (void)remove(path);
     world_open(&world, NULL);
