@@ -38,6 +38,30 @@ static void gcm_gives_the_published_bytes(void **state) {
     assert_memory_equal(out, want, 32);
 }
 
+/* NIST SP 800-38C example 3 has the sizes of CCM_8 in TLS: nonce of 12 bytes, tag of 8. */
+static void ccm_gives_the_published_bytes(void **state) {
+    (void)state;
+    uint8_t key[AEAD_KEY_BYTES], nonce[AEAD_NONCE_BYTES], associated[20], plain[24], out[32];
+    uint8_t want[32], opened[24];
+    for (size_t i = 0; i < sizeof plain; i++) {
+        plain[i] = (uint8_t)(0x20 + i);
+        key[i % 16] = (uint8_t)(0x40 + i % 16);
+        nonce[i % 12] = (uint8_t)(0x10 + i % 12);
+        associated[i % 20] = (uint8_t)(i % 20);
+    }
+    struct aead_use use = {.aead = AEAD_AES128_CCM_8,
+                           .key = key,
+                           .nonce = nonce,
+                           .associated = span_of(associated, sizeof associated)};
+    assert_int_equal(hex_decode("e3b201a9f5b71a7a9b1ceaeccd97e70b6176aad9a4428aa5484392fbc1b09951",
+                                64, want, 32),
+                     SW_OK);
+    assert_int_equal(aead_seal(worker, &use, span_of(plain, sizeof plain), out), SW_OK);
+    assert_memory_equal(out, want, sizeof want);
+    assert_int_equal(aead_open(worker, &use, span_of(out, sizeof out), opened), SW_OK);
+    assert_memory_equal(opened, plain, sizeof plain);
+}
+
 static void every_size_opens_again(void **state) {
     (void)state;
     uint8_t key[AEAD_KEY_BYTES], nonce[AEAD_NONCE_BYTES], aad[23], plain[1400];
@@ -111,6 +135,7 @@ static void every_changed_byte_is_noticed(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gcm_gives_the_published_bytes),
+        cmocka_unit_test(ccm_gives_the_published_bytes),
         cmocka_unit_test(every_size_opens_again),
         cmocka_unit_test(sealing_in_place_gives_the_same_bytes),
         cmocka_unit_test(every_changed_byte_is_noticed),
