@@ -71,13 +71,15 @@ static bool decode_protobuf(struct span bytes, struct app_describe *out) {
     return good;
 }
 
+/* The functions' letters in the JSON form. */
+static const struct {
+    char letter;
+    uint8_t function;
+} letters[] = {{'r', MODULE_RESOURCE},    {'b', MODULE_BOOTLOADER}, {'m', MODULE_MONOLITHIC},
+               {'s', MODULE_SYSTEM_PART}, {'u', MODULE_USER_PART},  {'c', MODULE_NCP},
+               {'a', MODULE_RADIO_STACK}};
+
 static uint8_t function_of(const char *letter) {
-    static const struct {
-        char letter;
-        uint8_t function;
-    } letters[] = {{'r', MODULE_RESOURCE},    {'b', MODULE_BOOTLOADER}, {'m', MODULE_MONOLITHIC},
-                   {'s', MODULE_SYSTEM_PART}, {'u', MODULE_USER_PART},  {'c', MODULE_NCP},
-                   {'a', MODULE_RADIO_STACK}};
     for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++) {
         if (letter[0] == letters[i].letter && letter[1] == '\0') {
             return letters[i].function;
@@ -146,6 +148,51 @@ bool describe_decode(struct span bytes, unsigned content_format, struct app_desc
         *out = (struct app_describe){.has = false};
     }
     return out->has;
+}
+
+static json_t *module_json(uint8_t function, uint8_t index, uint16_t version) {
+    char letter[2] = "?";
+    char number[4];
+    for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++) {
+        letter[0] = letters[i].function == function ? letters[i].letter : letter[0];
+    }
+    (void)snprintf(number, sizeof number, "%u", (unsigned)index);
+    return json_pack("{s:s, s:s, s:i}", "f", letter, "n", number, "v", (int)version);
+}
+
+void describe_summary(const struct device *device, const struct app_describe *described, char *out,
+                      size_t cap) {
+    json_t *modules = json_array();
+    for (size_t i = 0; i < described->modules.count; i++) {
+        const struct module_state *module = &described->modules.items[i];
+        json_t *entry = module_json(module->function, module->index, module->version);
+        json_t *needs = json_array();
+        for (size_t k = 0; k < module->dependency_count; k++) {
+            const struct module_dependency *need = &module->dependencies[k];
+            (void)json_array_append_new(needs,
+                                        module_json(need->function, need->index, need->version));
+        }
+        (void)json_object_set_new(entry, "d", needs);
+        (void)json_array_append_new(modules, entry);
+    }
+    json_t *root = json_pack("{s:i, s:s, s:s, s:s, s:o}", "p", (int)device->platform_id, "imei",
+                             described->imei, "iccid", described->iccid, "cellfw",
+                             described->modem_version, "m", modules);
+    out[0] = '\0';
+    /* An event holds only so much: the last modules go first. */
+    for (;;) {
+        size_t len = json_dumpb(root, out, cap - 1, JSON_COMPACT);
+        if (len < cap) {
+            out[len] = '\0';
+            break;
+        }
+        out[0] = '\0';
+        if (json_array_size(modules) == 0) {
+            break;
+        }
+        (void)json_array_remove(modules, json_array_size(modules) - 1);
+    }
+    json_decref(root);
 }
 
 int describe_read(struct app_tx *tx, const struct device *device, struct app_describe *out) {

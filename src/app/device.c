@@ -244,7 +244,9 @@ static int take_describe(struct app_tx *tx, const struct app_describe *described
         code = tell_app_hash(tx, device);
     }
     if (code == SW_OK && device->is_safe_mode) {
-        code = app_append(tx, device->product_id, device, "spark/status/safe-mode", NULL, NULL);
+        char summary[EVENT_DATA_BYTES];
+        describe_summary(device, described, summary, sizeof summary);
+        code = app_append(tx, device->product_id, device, "spark/status/safe-mode", summary, NULL);
     }
     return code;
 }

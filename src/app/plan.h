@@ -40,6 +40,10 @@ int describe_read(struct app_tx *tx, const struct device *device,
 /* false: not a Describe. */
 bool describe_decode(struct span bytes, unsigned content_format, struct app_describe *out);
 
+/* In the form that clients know from spark/status/safe-mode; at most cap - 1 bytes of JSON. */
+void describe_summary(const struct device *device, const struct app_describe *described, char *out,
+                      size_t cap);
+
 /* One step of an update, with event and history. reason may be NULL. */
 int update_step_to(struct app_tx *tx, struct update *update, enum update_state to,
                    const char *reason) SW_NODISCARD;

@@ -49,6 +49,20 @@ static void configure_library(void) {
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 }
 
+/* Hashes and sealed keys are inside: the file is its owner's alone from its first byte, and SQLite
+ * gives its log and index the same mode. */
+static int make_private(const char *path, struct fault *fault) {
+    if (strcmp(path, ":memory:") == 0) {
+        return SW_OK;
+    }
+    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (file < 0) {
+        return fault_set(fault, SW_E_IO, "%s", strerrordesc_np(errno));
+    }
+    (void)close(file);
+    return SW_OK;
+}
+
 int store_open(struct store **out, const struct store_options *options, struct fault *fault) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     SW_CHECK(pthread_once(&once, configure_library) == 0);
@@ -61,8 +75,8 @@ int store_open(struct store **out, const struct store_options *options, struct f
     int flags =
         SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
         (options->is_reader ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
-    int code = SW_OK;
-    if (sqlite3_open_v2(options->path, &store->db, flags, NULL) != SQLITE_OK) {
+    int code = options->is_reader ? SW_OK : make_private(options->path, fault);
+    if (code == SW_OK && sqlite3_open_v2(options->path, &store->db, flags, NULL) != SQLITE_OK) {
         code = store->db == NULL ? fault_set(fault, SW_E_MEMORY, "out of memory")
                                  : store_failed(store, "cannot open", fault);
     }
