@@ -5,13 +5,12 @@
 #include "ota/window.h"
 #include "slipway/util/check.h"
 
-#define START_MS            150000 /* the device may erase its flash before it answers */
-#define SILENCE_MS          150000 /* the device itself gives up at 300 s */
-#define FINISH_MS           150000
-#define OUTSTANDING_DEFAULT 32
-#define STRANGE_MAX         8
-#define BURST_US            10000 /* what a paced transfer may catch up at once */
-#define ERROR_DISABLED      (-1380)
+#define START_MS       150000 /* the device may erase its flash before it answers */
+#define SILENCE_MS     150000 /* the device itself gives up at 300 s */
+#define FINISH_MS      150000
+#define STRANGE_MAX    8
+#define BURST_US       10000 /* what a paced transfer may catch up at once */
+#define ERROR_DISABLED (-1380)
 
 static const struct fsm_state states[OTA_STATES] = {
     [OTA_STARTING] = {.name = "starting",
@@ -67,9 +66,6 @@ int ota_begin(struct ota *ota, const struct ota_params *params, mono_time now) {
         return SW_E_RANGE;
     }
     *ota = (struct ota){.state = OTA_STARTING, .params = *params};
-    if (ota->params.outstanding_max == 0) {
-        ota->params.outstanding_max = OUTSTANDING_DEFAULT;
-    }
     ota->c.deadline = mono_add_ms(now, START_MS);
     window_begin(ota, now);
     return SW_OK;

@@ -8,6 +8,9 @@
 #include "ota/window.h"
 
 #define CWND_FIRST         8
+#define OUTSTANDING_NEAR   32
+#define OUTSTANDING_FAR    96
+#define NEAR_US            100000
 #define CWND_CUT_MIN       4 /* fewest chunks that a reported loss leaves */
 #define CWND_TIMEOUT       2 /* the device acknowledges every second chunk at once */
 #define ROUND_MIN          16
@@ -46,8 +49,17 @@ static int64_t age_us(const struct ota *ota, const struct ota_slot *slot, mono_t
     return (int64_t)((uint32_t)mono_since_us(ota->c.start, now) - slot->sent_us);
 }
 
+/* A device may choke on more datagrams at once than OUTSTANDING_NEAR. Of those to a distant one
+ * most are on their way, so that it may have more, as long as no more reach it at a time. The
+ * shortest round trip counts: a longer one may be a queue. */
 static uint32_t outstanding_max(const struct ota *ota) {
     uint32_t cap = ota->params.outstanding_max;
+    if (cap == 0) {
+        int64_t far = OUTSTANDING_NEAR * ota->c.rtt_min_us / NEAR_US;
+        cap = far < OUTSTANDING_NEAR  ? OUTSTANDING_NEAR
+              : far > OUTSTANDING_FAR ? OUTSTANDING_FAR
+                                      : (uint32_t)far;
+    }
     return cap < ota->window ? cap : ota->window;
 }
 

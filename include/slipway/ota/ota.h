@@ -25,7 +25,7 @@ struct ota_params {
     uint32_t file_bytes;      /* > 0 */
     uint16_t chunk_bytes;     /* 512..1136, a multiple of 4 */
     uint32_t rate_bytes_s;    /* pacing, at least OTA_RATE_MIN; 0 = none */
-    uint16_t outstanding_max; /* chunks in flight; 0 = 32 */
+    uint16_t outstanding_max; /* chunks in flight; 0 = 32, and up to 96 for a distant device */
 };
 
 /* What ended a transfer; also the reason recorded with the update. */
