@@ -76,7 +76,9 @@ static int send_hello(struct turn *t) {
     struct writer w = machine_message(t, MESSAGE_CLIENT_HELLO);
     writer_u16(&w, DTLS_VERSION_12);
     writer_bytes(&w, span_of(m->client_random, RANDOM_BYTES));
-    writer_u8(&w, 0);
+    const struct dtls_resumable *resume = t->endpoint->config.resume;
+    writer_u8(&w, resume == NULL ? 0 : resume->id_len);
+    writer_bytes(&w, resume == NULL ? span_of(NULL, 0) : span_of(resume->id, resume->id_len));
     writer_u8(&w, m->cookie_len);
     writer_bytes(&w, span_of(m->cookie, m->cookie_len));
     write_suites(t, &w);
@@ -112,6 +114,22 @@ static int take_verify_request(struct turn *t, struct span body) {
     return send_hello(t);
 }
 
+/* The server took the id that we sent: its Finished is next, ours answers it. */
+static int resume(struct turn *t, const struct dtls_resumable *from) {
+    struct machine *m = t->m;
+    /* RFC 5246 section 7.4.1.3, RFC 7627 section 5.3: the same suite and kind of secret. */
+    if (m->suite->id != from->suite || m->has_extended_master != from->has_extended_master) {
+        return machine_fail(t, ALERT_ILLEGAL_PARAMETER, "resumed session of another kind");
+    }
+    m->is_resumed = true;
+    m->proof = from->proof;
+    m->peer_key = from->peer_key;
+    m->master = from->master;
+    keys_expand(m);
+    machine_move(m, STATE_PEER_FINISHED);
+    return SW_OK;
+}
+
 static int take_server_hello(struct turn *t, struct span body) {
     struct machine *m = t->m;
     struct server_hello hello;
@@ -139,6 +157,15 @@ static int take_server_hello(struct turn *t, struct span body) {
     m->session.cid_out_len = (uint8_t)hello.cid.len;
     if (hello.cid.len > 0) {
         memcpy(m->session.cid_out, hello.cid.data, hello.cid.len);
+    }
+    m->session_id_len = (uint8_t)hello.session_id.len;
+    if (hello.session_id.len > 0) {
+        memcpy(m->session_id, hello.session_id.data, hello.session_id.len);
+    }
+    const struct dtls_resumable *from = t->endpoint->config.resume;
+    if (from != NULL && from->id_len > 0 &&
+        span_equal(hello.session_id, span_of(from->id, from->id_len))) {
+        return resume(t, from);
     }
     switch (m->suite->exchange) {
     case KX_ECDHE_ECDSA:
@@ -321,10 +348,17 @@ static int take_hello_done(struct turn *t, struct span body) {
 
 static int take_finished(struct turn *t, struct span body) {
     int status = machine_check_finished(t, body);
-    if (status == SW_OK) {
-        machine_establish(t);
+    if (status != SW_OK) {
+        return status;
     }
-    return status;
+    if (t->m->is_resumed) {
+        flight_clear(&t->m->flight);
+        status = machine_finish_flight(t);
+        SW_CHECK(status == SW_OK);
+        machine_send_last(t);
+    }
+    machine_establish(t);
+    return SW_OK;
 }
 
 const struct message_rule client_rules[] = {

@@ -38,7 +38,7 @@ static const struct fsm_state states[STATE_COUNT] = {
     [STATE_PEER_FINISHED] = {"peer_finished", TO(ESTABLISHED) | TO(FAILED), false, true},
     [STATE_SERVER_HELLO] = {"server_hello",
                             TO(SERVER_HELLO) | TO(SERVER_CERTIFICATE) | TO(SERVER_HINT) |
-                                TO(SERVER_KEY) | TO(FAILED),
+                                TO(SERVER_KEY) | TO(PEER_FINISHED) | TO(FAILED),
                             false, true},
     [STATE_SERVER_CERTIFICATE] = {"server_certificate", TO(SERVER_KEY) | TO(FAILED), false, true},
     [STATE_SERVER_HINT] = {"server_hint", TO(SERVER_DONE) | TO(PEER_FINISHED) | TO(FAILED), false,
@@ -504,6 +504,18 @@ void dtls_handshake_identity(const struct dtls_handshake *hs, struct dtls_identi
                                   .name = span_of(m->identity, m->identity_len),
                                   .is_device_os = m->is_device_os,
                                   .is_resumed = m->is_resumed};
+}
+
+void dtls_handshake_resumable(const struct dtls_handshake *hs, struct dtls_resumable *out) {
+    const struct machine *m = machine_of_const(hs);
+    SW_CHECK(m->state == STATE_ESTABLISHED && !m->is_server);
+    *out = (struct dtls_resumable){.id_len = m->session_id_len,
+                                   .proof = m->proof,
+                                   .has_extended_master = m->has_extended_master,
+                                   .suite = m->suite->id,
+                                   .master = m->master,
+                                   .peer_key = m->peer_key};
+    memcpy(out->id, m->session_id, sizeof out->id);
 }
 
 void dtls_handshake_close(struct dtls_handshake *hs) {

@@ -6,6 +6,7 @@
  *   client   IDLE -> SERVER_HELLO -> SERVER_CERTIFICATE -> SERVER_KEY -> SERVER_REQUEST
  *                 -> SERVER_DONE -> PEER_FINISHED -> ESTABLISHED
  *                 with plain PSK, SERVER_HELLO -> SERVER_HINT -> SERVER_DONE
+ *                 resumed, SERVER_HELLO -> PEER_FINISHED
  *
  * and from each to FAILED. The state selects which messages may come; anything else is answered
  * with the alert unexpected_message. */

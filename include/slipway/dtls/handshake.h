@@ -19,6 +19,18 @@
 #define DTLS_HANDSHAKE_ENTROPY 64 /* bytes that starting a handshake consumes */
 #define DTLS_COOKIE_SECRET     32
 
+/* What a client keeps of an association to shorten its next handshake with the same server
+ * (RFC 5246 section 7.3). Holds a secret: wipe it. */
+struct dtls_resumable {
+    uint8_t id[32]; /* as the server gave it */
+    uint8_t id_len; /* 0 = nothing to resume */
+    uint8_t proof;  /* enum dtls_proof */
+    bool has_extended_master;
+    uint16_t suite;
+    struct hmac_key master;
+    struct p256_point peer_key;
+};
+
 /* One side's settings and keys: shared by its handshakes, owned by one thread. */
 struct dtls_endpoint;
 
@@ -42,6 +54,8 @@ struct dtls_endpoint_config {
     struct span certificates;
     const struct crypto_trust *trust;
     const char *server_name; /* client: must be in the server's certificate; NULL = any */
+    /* Client: try to resume this; NULL = full handshakes. Borrowed for the endpoint's life. */
+    const struct dtls_resumable *resume;
     /* Offer or accept this suite only (IANA number); 0 = whatever the credentials allow. */
     uint16_t only_suite;
     /* Server: how many sessions of standard clients can be resumed by session id; 0 = none. A slot
@@ -121,6 +135,8 @@ bool dtls_handshake_is_repeat(const struct dtls_handshake *hs, struct span datag
 
 /* After ESTABLISHED. The session's limits are both DTLS_SEQUENCE_MAX: the owner lowers them. */
 void dtls_handshake_session(const struct dtls_handshake *hs, struct dtls_session *out);
+/* Client, after ESTABLISHED: what may be resumed later; id_len is 0 if the server keeps nothing. */
+void dtls_handshake_resumable(const struct dtls_handshake *hs, struct dtls_resumable *out);
 /* The peer's raw public key, proved by its signature; NULL if it showed none (PSK, X.509). */
 const struct p256_point *dtls_handshake_peer(const struct dtls_handshake *hs);
 

@@ -222,6 +222,105 @@ static void the_key_must_be_the_certificates(void **state) {
     crypto_trust_free(pki.trust);
 }
 
+/* A full handshake, then another that resumes it through a network of the given loss. */
+static void run_resumed(struct pair *pair, uint64_t seed, unsigned loss, int64_t later_s,
+                        struct dtls_resumable *resumable) {
+    struct pair_setup setup = {.client = {.cid_form = DTLS_CID_RFC9146},
+                               .server = {.resumption_slots = 8}};
+    pair_open(pair, &setup, seed);
+    pair_start(pair);
+    pair_run(pair, 100);
+    expect_same_keys(pair);
+    dtls_handshake_resumable(&pair->client_hs, resumable);
+    assert_int_equal(resumable->id_len, 32);
+    setup.client.resume = resumable;
+    setup.client.key = pair->client_key;
+    setup.client.pinned = crypto_key_point(pair->server_key);
+    dtls_handshake_close(&pair->server_hs);
+    dtls_handshake_close(&pair->client_hs);
+    dtls_endpoint_free(pair->client);
+    pair->client = dtls_endpoint_new(&setup.client);
+    pair->has_server = pair->server_up = pair->client_up = false;
+    pair->server_sent = pair->client_sent = 0;
+    pair->now = mono_add_ms(pair->now, later_s * 1000);
+    pair->loss = loss;
+    pair_start(pair);
+    pair_run(pair, 500);
+}
+
+static void a_session_is_resumed_in_one_round_trip_less(void **state) {
+    (void)state;
+    struct pair pair;
+    struct dtls_resumable resumable;
+    struct dtls_identity identity;
+    run_resumed(&pair, 1, 0, 10, &resumable);
+    expect_same_keys(&pair);
+    assert_int_equal(pair.client_sent, 3);
+    assert_int_equal(pair.server_sent, 2);
+    dtls_handshake_identity(&pair.server_hs, &identity);
+    assert_true(identity.is_resumed);
+    assert_int_equal(identity.proof, DTLS_PROOF_RAW_KEY);
+    assert_memory_equal(dtls_handshake_peer(&pair.server_hs)->b,
+                        crypto_key_point(pair.client_key)->b, P256_POINT_BYTES);
+    assert_memory_equal(dtls_handshake_peer(&pair.client_hs)->b,
+                        crypto_key_point(pair.server_key)->b, P256_POINT_BYTES);
+    assert_int_equal(pair.server_session.cid_form, DTLS_CID_RFC9146);
+    pair_close(&pair);
+}
+
+static void resumption_survives_loss(void **state) {
+    (void)state;
+    unsigned resumed = 0;
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        struct pair pair;
+        struct dtls_resumable resumable;
+        run_resumed(&pair, seed, 25, 1, &resumable);
+        /* Here the client speaks last: it may be up while the server waits for its repetition. */
+        if (pair.server_up) {
+            expect_same_keys(&pair);
+            resumed++;
+        }
+        pair_close(&pair);
+    }
+    assert_true(resumed > 30);
+}
+
+static void old_and_unknown_sessions_get_a_full_handshake(void **state) {
+    (void)state;
+    struct pair pair;
+    struct dtls_resumable resumable;
+    struct dtls_identity identity;
+    run_resumed(&pair, 1, 0, 25 * 3600, &resumable);
+    expect_same_keys(&pair);
+    dtls_handshake_identity(&pair.server_hs, &identity);
+    assert_false(identity.is_resumed);
+    pair_close(&pair);
+}
+
+static void forge_master(struct pair *pair, struct pair_datagram *datagram) {
+    struct dtls_resumable *resumable = pair->tamper_context;
+    (void)datagram;
+    resumable->master.inner.opaque[0] ^= 1;
+    pair->tamper = NULL;
+}
+
+static void an_id_without_its_secret_is_worth_nothing(void **state) {
+    (void)state;
+    struct pair pair;
+    struct dtls_resumable resumable;
+    run_resumed(&pair, 1, 0, 1, &resumable);
+    expect_same_keys(&pair);
+    dtls_handshake_close(&pair.server_hs);
+    dtls_handshake_close(&pair.client_hs);
+    pair.has_server = pair.server_up = pair.client_up = false;
+    pair.tamper = forge_master;
+    pair.tamper_context = &resumable;
+    pair_start(&pair);
+    pair_run(&pair, 200);
+    assert_false(pair.server_up || pair.client_up);
+    pair_close(&pair);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(psk_clients_connect_with_each_suite),
@@ -231,6 +330,10 @@ int main(void) {
         cmocka_unit_test(certificates_without_standing_are_refused),
         cmocka_unit_test(a_client_without_a_certificate_is_refused),
         cmocka_unit_test(the_key_must_be_the_certificates),
+        cmocka_unit_test(a_session_is_resumed_in_one_round_trip_less),
+        cmocka_unit_test(resumption_survives_loss),
+        cmocka_unit_test(old_and_unknown_sessions_get_a_full_handshake),
+        cmocka_unit_test(an_id_without_its_secret_is_worth_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
