@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "slipway/model/device_os.h"
 #include "slipway/model/platform.h"
 #include "slipway/util/hex.h"
 
@@ -40,7 +41,6 @@ static void set_product_part(json_t *page, const struct device *device,
 static void set_detail(json_t *page, const struct device *device,
                        const struct page_device_facts *facts) {
     const struct platform *platform = platform_find(device->platform_id);
-    set_bool(page, "connected", device->is_online);
     set(page, "last_app", json_null());
     set(page, "last_heard", page_time(device->heard_ms));
     set_bool(page, "cellular", platform != NULL && platform->is_cellular);
@@ -76,12 +76,14 @@ json_t *page_device(const struct device *device, const struct page_device_facts 
     set(page, "product_id",
         json_integer(device->product_id != 0 ? device->product_id : device->platform_id));
     set_bool(page, "online", device->is_online);
+    set_bool(page, "connected", device->is_online);
     set(page, "platform_id", json_integer(device->platform_id));
     set_text(page, "notes", device->notes);
     set_text(page, "serial_number", device->serial_number);
     set_text(page, "iccid", device->iccid);
     set_text(page, "last_iccid", device->iccid);
     set_text(page, "imei", device->imei);
+    set_text(page, "system_firmware_version", device_os_name(device->system_version));
     set(page, "system_module_version",
         device->system_version == 0 ? json_null() : json_integer(device->system_version));
     set_bool(page, "firmware_updates_enabled", device->updates_enabled);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "slipway/model/device_os.h"
 #include "slipway/model/platform.h"
 #include "slipway/sys/clock.h"
 #include "slipway/util/hex.h"
@@ -21,7 +22,7 @@ json_t *page_version(uint16_t version) {
 }
 
 json_t *page_text(const char *text) {
-    return text[0] == '\0' ? json_null() : json_string(text);
+    return text == NULL || text[0] == '\0' ? json_null() : json_string(text);
 }
 
 json_t *page_bytes(const char *bytes, size_t len) {
@@ -69,7 +70,7 @@ json_t *page_firmware(const struct firmware *firmware, const struct name_list *g
     hex_encode(span_of(firmware->image.module_hash.b, SHA256_BYTES), hash, sizeof hash);
     hex_encode(span_of(firmware->image.file_hash.b, SHA256_BYTES), file_hash, sizeof file_hash);
     /* The lowest Device OS that it runs on, as the number of the module that it needs. */
-    unsigned system_version = 0;
+    uint16_t system_version = 0;
     for (size_t i = 0; i < firmware->image.dependency_count; i++) {
         if (firmware->image.dependencies[i].function == MODULE_SYSTEM_PART) {
             system_version = firmware->image.dependencies[i].version;
@@ -77,7 +78,7 @@ json_t *page_firmware(const struct firmware *firmware, const struct name_list *g
     }
     return json_pack(
         "{s:o, s:o, s:{s:s}, s:i, s:i, s:I, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:b, s:I, s:o, "
-        "s:s, s:s, s:o, s:o}",
+        "s:s, s:s, s:o, s:o, s:o}",
         "updated_at", page_time(firmware->updated_ms), "uploaded_on",
         page_time(firmware->uploaded_ms), "uploaded_by", "username", firmware->uploaded_by,
         "version", (int)firmware->version, "product_id", (int)firmware->product_id, "size",
@@ -86,9 +87,9 @@ json_t *page_firmware(const struct firmware *firmware, const struct name_list *g
         (int)firmware->mandatory, "product_default", (int)firmware->product_default, "immediate",
         (int)firmware->immediate, "intelligent", (int)firmware->immediate, "device_count",
         (json_int_t)firmware->device_count, "groups", page_names(groups), "app_hash", hash,
-        "sha256", file_hash, "system_module_version",
-        system_version == 0 ? json_null() : json_integer(system_version), "released_at",
-        page_time(firmware->released_ms));
+        "sha256", file_hash, "device_os_version", page_text(device_os_name(system_version)),
+        "system_module_version", system_version == 0 ? json_null() : json_integer(system_version),
+        "released_at", page_time(firmware->released_ms));
 }
 
 json_t *page_group(const struct group *group) {

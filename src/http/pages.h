@@ -15,7 +15,7 @@
 json_t *page_time(int64_t ms);
 /* null for 0. */
 json_t *page_version(uint16_t version);
-/* null for "". */
+/* null for "" and NULL. */
 json_t *page_text(const char *text);
 /* Any bytes as text: what is not UTF-8 becomes '?'. */
 json_t *page_bytes(const char *bytes, size_t len);
