@@ -8,6 +8,7 @@
 
 struct call {
     enum device_command_kind kind;
+    enum device_value_kind value_kind;
     device_reply_fn *reply;
     void *arg;
 };
@@ -21,22 +22,27 @@ static bool is_printable(struct span text) {
     return true;
 }
 
-/* A variable comes without its type: 1 byte is a bool, 4 are an integer and 8 a double, unless they
- * could be text; the integers and doubles that could be are far from what devices measure. */
-static void value_read(struct span payload, struct device_reply *out) {
-    struct reader r = reader_of(payload);
-    out->value_kind = DEVICE_VALUE_TEXT;
-    out->value = payload;
+/* A variable comes without its type, which the device described. Where it did not, one byte is a
+ * bool, 4 are an integer and 8 a double, unless they could be text. */
+static enum device_value_kind value_guess(struct span payload) {
     if (payload.len == 1 && payload.data[0] <= 1) {
-        out->value_kind = DEVICE_VALUE_BOOL;
-        out->number = payload.data[0];
-    } else if (payload.len == 4 && !is_printable(payload)) {
-        out->value_kind = DEVICE_VALUE_NUMBER;
+        return DEVICE_VALUE_BOOL;
+    }
+    bool is_binary = (payload.len == 4 || payload.len == 8) && !is_printable(payload);
+    return is_binary ? DEVICE_VALUE_NUMBER : DEVICE_VALUE_TEXT;
+}
+
+static void value_read(struct span payload, enum device_value_kind kind, struct device_reply *out) {
+    struct reader r = reader_of(payload);
+    out->value_kind = kind == DEVICE_VALUE_NONE ? value_guess(payload) : kind;
+    out->value = payload;
+    if (out->value_kind == DEVICE_VALUE_BOOL) {
+        out->number = payload.len > 0 && payload.data[0] != 0;
+    } else if (out->value_kind == DEVICE_VALUE_NUMBER && payload.len == 4) {
         out->number = (int32_t)reader_u32(&r);
-    } else if (payload.len == 8 && !is_printable(payload)) {
+    } else if (out->value_kind == DEVICE_VALUE_NUMBER && payload.len == 8) {
         uint64_t bits = (uint64_t)reader_u32_le(&r);
         bits |= (uint64_t)reader_u32_le(&r) << 32;
-        out->value_kind = DEVICE_VALUE_NUMBER;
         memcpy(&out->number, &bits, sizeof bits);
     }
 }
@@ -62,7 +68,7 @@ static void call_answered(void *arg, const struct gateway_reply *reply) {
             out.return_value = 0;
         }
     } else if (out.status == SW_OK && call->kind == DEVICE_COMMAND_VARIABLE) {
-        value_read(reply->payload, &out);
+        value_read(reply->payload, call->value_kind, &out);
     }
     call->reply(call->arg, &out);
     free(call);
@@ -106,7 +112,8 @@ static int doors_command(void *ctx, const struct device_command *command, device
     if (call == NULL) {
         return SW_E_MEMORY;
     }
-    *call = (struct call){.kind = command->kind, .reply = reply, .arg = arg};
+    *call = (struct call){
+        .kind = command->kind, .value_kind = command->value_kind, .reply = reply, .arg = arg};
     int status = loop_command(loop, &out, call_answered, call);
     if (status != SW_OK) {
         free(call);

@@ -80,7 +80,8 @@ int gateway_command(struct gateway *gw, const struct gateway_command *command, m
                 free_one = &seat->desk->requests[n];
             }
         }
-        status = free_one == NULL ? SW_E_BUSY : command_send(gw, seat, command, moment, &number);
+        status = free_one == NULL ? SW_E_FULL : command_send(gw, seat, command, moment, &number);
+        status = status == SW_E_BUSY ? SW_E_FULL : status; /* nothing was sent */
     }
     if (status == SW_OK) {
         *free_one = (struct request){.is_used = true,

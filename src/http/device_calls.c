@@ -27,6 +27,26 @@ bool device_exists(struct request *rq, const struct device_id *id) {
     return found;
 }
 
+struct described {
+    const struct device_id *id;
+    json_t *page;
+};
+
+static int run_described(struct app_tx *tx, void *arg) {
+    struct described *described = arg;
+    described->page = device_described(tx, described->id);
+    return SW_OK;
+}
+
+/* What the application said that it has; false with the reply when nothing can be read. NULL, if it
+ * said nothing yet: then the device is asked for whatever the client wants. */
+static bool read_described(struct request *rq, json_t **out) {
+    struct described described = {.id = &rq->device.id};
+    bool is_read = request_read(rq, run_described, &described);
+    *out = described.page;
+    return is_read;
+}
+
 static void after_ping(struct request *rq, const struct device_reply *answer) {
     reply_json(&rq->reply, 200,
                json_pack("{s:b, s:b}", "online", (int)(answer->status == SW_OK), "ok", 1));
@@ -37,11 +57,15 @@ void handle_devices_ping(struct request *rq) {
     request_command(rq, &command, after_ping);
 }
 
+static void reply_no_function(struct request *rq) {
+    reply_missing(&rq->reply, "Function %s not found", request_param(rq, "function"));
+}
+
 static void after_function(struct request *rq, const struct device_reply *answer) {
     char id[DEVICE_ID_DIGITS + 1];
     device_id_text(&rq->device.id, id);
     if (answer->status == SW_E_NOT_FOUND) {
-        reply_missing(&rq->reply, "Function %s not found", request_param(rq, "function"));
+        reply_no_function(rq);
     } else if (answer->status != SW_OK) {
         reply_json(&rq->reply, 400, json_pack("{s:b, s:s}", "ok", 0, "error", "Timed out."));
     } else {
@@ -49,6 +73,26 @@ static void after_function(struct request *rq, const struct device_reply *answer
                    json_pack("{s:s, s:o, s:b, s:i}", "id", id, "name", page_text(rq->device.name),
                              "connected", 1, "return_value", (int)answer->return_value));
     }
+}
+
+/* Device OS leaves a call of a function that it has not without an answer. */
+static bool may_have_function(struct request *rq, const char *name) {
+    json_t *described = NULL;
+    if (!read_described(rq, &described)) {
+        return false;
+    }
+    bool has = described == NULL;
+    size_t i;
+    json_t *one;
+    json_array_foreach(json_object_get(described, "f"), i, one) {
+        const char *text = json_string_value(one);
+        has = has || (text != NULL && strcmp(text, name) == 0);
+    }
+    json_decref(described);
+    if (!has) {
+        reply_no_function(rq);
+    }
+    return has;
 }
 
 void handle_device_function(struct request *rq) {
@@ -61,7 +105,10 @@ void handle_device_function(struct request *rq) {
         return;
     }
     if (strlen(name) > DEVICE_NAME_MAX) {
-        reply_missing(&rq->reply, "Function %s not found", name);
+        reply_no_function(rq);
+        return;
+    }
+    if (!may_have_function(rq, name)) {
         return;
     }
     const char *argument = args != NULL ? args : arg != NULL ? arg : params;
@@ -116,15 +163,40 @@ static void after_variable(struct request *rq, const struct device_reply *answer
                          "last_handshake_at", page_time(rq->device.handshake_ms)));
 }
 
+/* A value travels without its type: that is in the description. */
+static enum device_value_kind value_kind_of(const json_t *type) {
+    enum { TYPE_BOOL = 1, TYPE_INTEGER = 2, TYPE_TEXT = 4, TYPE_DOUBLE = 9 };
+    switch (json_integer_value(type)) {
+    case TYPE_BOOL:
+        return DEVICE_VALUE_BOOL;
+    case TYPE_INTEGER:
+    case TYPE_DOUBLE:
+        return DEVICE_VALUE_NUMBER;
+    case TYPE_TEXT:
+        return DEVICE_VALUE_TEXT;
+    default:
+        return DEVICE_VALUE_NONE;
+    }
+}
+
 void handle_device_variable(struct request *rq) {
     const char *name = request_param(rq, "variable");
-    if (strlen(name) > DEVICE_NAME_MAX) {
-        reply_missing(&rq->reply, "Variable not found");
+    json_t *described = NULL;
+    if (!read_described(rq, &described)) {
         return;
     }
-    struct device_command command = {
-        .kind = DEVICE_COMMAND_VARIABLE, .device = rq->device.id, .name = span_text(name)};
-    request_command(rq, &command, after_variable);
+    const json_t *type = json_object_get(json_object_get(described, "v"), name);
+    struct device_command command = {.kind = DEVICE_COMMAND_VARIABLE,
+                                     .device = rq->device.id,
+                                     .name = span_text(name),
+                                     .value_kind = value_kind_of(type)};
+    bool may_have = (described == NULL || type != NULL) && strlen(name) <= DEVICE_NAME_MAX;
+    json_decref(described);
+    if (may_have) {
+        request_command(rq, &command, after_variable);
+    } else {
+        reply_missing(&rq->reply, "Variable not found");
+    }
 }
 
 static void after_vitals(struct request *rq, const struct device_reply *answer) {

@@ -8,8 +8,7 @@
 
 /* --- one device --- */
 
-/* Functions and variables as the application described them last: {"f":[...],"v":{name:type}}. */
-static json_t *read_described(struct app_tx *tx, const struct device_id *id) {
+json_t *device_described(struct app_tx *tx, const struct device_id *id) {
     uint8_t *bytes = NULL;
     size_t len = 0;
     if (app_device_described(tx, id, 2, &bytes, &len) != SW_OK) {
@@ -49,7 +48,7 @@ json_t *device_page(struct app_tx *tx, const struct device *device, bool is_deta
         }
         facts.has_targeted = app_targeted_version(tx, device, &facts.targeted_version) == SW_OK;
     }
-    json_t *described = is_detail ? read_described(tx, &device->id) : NULL;
+    json_t *described = is_detail ? device_described(tx, &device->id) : NULL;
     json_t *variables = described != NULL ? variable_types(described) : NULL;
     facts.functions = json_object_get(described, "f");
     facts.variables = variables;

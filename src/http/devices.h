@@ -6,6 +6,10 @@
 /* The device object with what belongs to it from other tables. In a read view. */
 json_t *device_page(struct app_tx *tx, const struct device *device, bool is_detail);
 
+/* Functions and variables as the application described them last: {"f":[...],"v":{name:type}}. A
+ * new reference; NULL before its first description. In a read view. */
+json_t *device_described(struct app_tx *tx, const struct device_id *id);
+
 /* Whether there is such a device, of whichever product. On a worker. */
 bool device_exists(struct request *rq, const struct device_id *id);
 

@@ -25,6 +25,7 @@ struct device_call {
     mono_time deadline;
     atomic_uint references; /* hub, port, request */
     atomic_int state;       /* whoever claims it answers */
+    atomic_bool is_put_off; /* the device was busy with another: ask again */
     struct device_reply answer;
     uint8_t value[DEVICE_VALUE_MAX];
 };
@@ -54,7 +55,9 @@ static bool call_claim(struct device_call *call) {
 /* The port's answer; too late when the hub has claimed the call. */
 static void call_answered(void *arg, const struct device_reply *reply) {
     struct device_call *call = arg;
-    if (call_claim(call)) {
+    if (reply->status == SW_E_FULL) {
+        atomic_store(&call->is_put_off, true);
+    } else if (call_claim(call)) {
         size_t len = reply->value.len < sizeof call->value ? reply->value.len : sizeof call->value;
         call->answer = *reply;
         if (len > 0) {
@@ -73,6 +76,20 @@ static void call_fail(struct device_call *call, int code) {
     }
 }
 
+/* Asks the device, or asks again. The port has a reference until it answers. */
+static void call_send(struct device_call *call) {
+    const struct http_ports *ports = &call->server->ports;
+    atomic_fetch_add(&call->references, 1);
+    int rc = ports->device_command == NULL
+                 ? SW_E_STATE
+                 : ports->device_command(ports->ctx, &call->rq->command, call_answered, call);
+    /* From here on the request may be somebody else's: only the call is ours. */
+    if (rc != SW_OK) {
+        call_fail(call, rc);
+        device_call_release(call);
+    }
+}
+
 void hub_call(struct hub *hub, struct request *rq) {
     struct device_call *call = calloc(1, sizeof *call);
     if (call == NULL) {
@@ -84,17 +101,9 @@ void hub_call(struct hub *hub, struct request *rq) {
     call->server = hub->server;
     call->rq = rq;
     call->deadline = mono_add_ms(mono_now(), rq->command.timeout_ms);
-    atomic_init(&call->references, 3);
+    atomic_init(&call->references, 2); /* the hub's and the request's */
     rq->call = call;
-    const struct http_ports *ports = &hub->server->ports;
-    int rc = ports->device_command == NULL
-                 ? SW_E_STATE
-                 : ports->device_command(ports->ctx, &rq->command, call_answered, call);
-    /* From here on the request may be somebody else's: only the call is ours. */
-    if (rc != SW_OK) {
-        call_fail(call, rc);
-        device_call_release(call);
-    }
+    call_send(call);
     if (mailbox_post(&hub->box, &call->letter.mail) != SW_OK) {
         call_fail(call, SW_E_BUSY);
         device_call_release(call);
@@ -110,6 +119,9 @@ static void hub_sweep_calls(struct hub *hub, mono_time now) {
             call_fail(call, SW_E_BUSY);
         }
         if (atomic_load(&call->state) == CALL_WAITING) {
+            if (atomic_exchange(&call->is_put_off, false)) {
+                call_send(call);
+            }
             link = &call->next;
             continue;
         }

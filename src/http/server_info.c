@@ -93,7 +93,8 @@ void handle_provisioning(struct request *rq) {
         reply_no_device(&rq->reply);
         return;
     }
-    if (algorithm != NULL && strcmp(algorithm, "ec") != 0) {
+    /* Both words are in use for the same. */
+    if (algorithm != NULL && strcmp(algorithm, "ec") != 0 && strcmp(algorithm, "ecc") != 0) {
         fields_fail(&fields, "algorithm", "must be \"ec\"");
     }
     if (pem != NULL && (p256_point_from_pem(span_text(pem), &provision.key) != SW_OK ||

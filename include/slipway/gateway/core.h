@@ -29,8 +29,9 @@ typedef uint8_t gateway_path;
 
 struct gateway_reply {
     uint64_t id;         /* the command's */
-    int status;          /* SW_OK; SW_E_NOT_FOUND = not connected; SW_E_BUSY = no answer in time or
-                          * one of the kind is under way; SW_E_DENIED = not a device we serve */
+    int status;          /* SW_OK; SW_E_NOT_FOUND = not connected; SW_E_BUSY = no answer in time;
+                          * SW_E_FULL = others are under way, nothing was sent; SW_E_DENIED = not
+                          * a device we serve */
     uint8_t code;        /* CoAP code of the device's answer; 0 = none */
     struct span payload; /* valid during the call */
 };

@@ -24,16 +24,6 @@ const char *device_command_name(enum device_command_kind kind);
 #define DEVICE_ARGUMENT_MAX 1024 /* bytes */
 #define DEVICE_VALUE_MAX    1024 /* bytes */
 
-struct device_command {
-    enum device_command_kind kind;
-    struct device_id device;
-    bool flag;            /* FORCED, SIGNAL */
-    int64_t update;       /* FLASH: id of the update in the store */
-    struct span name;     /* FUNCTION, VARIABLE; borrowed for the call */
-    struct span argument; /* FUNCTION; borrowed for the call */
-    int64_t timeout_ms;   /* an answer after this is of no use */
-};
-
 enum device_value_kind {
     DEVICE_VALUE_NONE,
     DEVICE_VALUE_TEXT,
@@ -41,10 +31,22 @@ enum device_value_kind {
     DEVICE_VALUE_BOOL
 };
 
+struct device_command {
+    enum device_command_kind kind;
+    struct device_id device;
+    bool flag;                         /* FORCED, SIGNAL */
+    int64_t update;                    /* FLASH: id of the update in the store */
+    struct span name;                  /* FUNCTION, VARIABLE; borrowed for the call */
+    struct span argument;              /* FUNCTION; borrowed for the call */
+    enum device_value_kind value_kind; /* VARIABLE: as the device described it; NONE = unknown */
+    int64_t timeout_ms;                /* an answer after this is of no use */
+};
+
 struct device_reply {
     /*   SW_OK           the device answered
      *   SW_E_STATE      it has no session or is asleep: nothing was sent
-     *   SW_E_BUSY       it did not answer in time, or a command of the kind is under way
+     *   SW_E_BUSY       it did not answer in time
+     *   SW_E_FULL       another command is under way and nothing was sent: the door asks again
      *   SW_E_NOT_FOUND  it knows no such function or variable
      *   SW_E_DENIED     it refuses (updates are disabled) */
     int status;
