@@ -76,15 +76,18 @@ describe('a stream', () => {
     for (const scope of ['of a device', 'of a device of the product']) {
         it(`${scope} has only that device's`, async () => {
             const [id, other] = fleet.ids;
+            const name = 'spark/device/last_reset';
             const stream = follow(await api.getEventStream({
-                deviceId: id, ...(scope === 'of a device' ? {} : { product }), name: 'spark/status',
+                deviceId: id, ...(scope === 'of a device' ? {} : { product }), name,
             }));
+            const everything = follow(await api.getEventStream({ deviceId: 'mine', name }));
             fleet.order('reboot', other);
+            await everything.next('the other was reset', (event) => event.coreid === other);
             fleet.order('reboot', id);
-            await stream.next('online', (event) => event.data === 'online');
-            await until('the other is back', async () => (await api.getDevice({ deviceId: other })).body.online);
+            await stream.next('this one was reset', (event) => event.data === 'user');
             stream.close();
-            assert.ok(stream.seen.every((event) => event.coreid === id && event.name === 'spark/status'));
+            everything.close();
+            assert.deepEqual(stream.seen.map((event) => [event.coreid, event.name]), [[id, name]]);
         });
     }
 

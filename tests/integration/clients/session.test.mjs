@@ -89,6 +89,15 @@ describe('connected devices', () => {
         const error = await rejection(api.getVariable({ product, deviceId: fleet.ids[0], name: 'nothing' }));
         assert.deepEqual([error.statusCode, error.body.error], [404, 'Variable not found']);
     });
+
+    it('serve several clients, one after the other', async () => {
+        const calls = ['', 'a', 'ab', 'abc', 'abcd', 'abcde'].map((argument) =>
+            api.callFunction({ product, deviceId: fleet.ids[0], name: 'echo', argument }));
+        const reads = [1, 2, 3].map(() => api.getVariable({ product, deviceId: fleet.ids[0], name: 'boots' }));
+        const replies = await Promise.all(calls);
+        assert.deepEqual(replies.map((reply) => reply.body.return_value), [0, 1, 2, 3, 4, 5]);
+        assert.equal(new Set((await Promise.all(reads)).map((reply) => reply.body.result)).size, 1);
+    });
 });
 
 describe('one device', () => {
