@@ -297,9 +297,9 @@ void seat_tick(struct gateway *gw, struct seat *seat, struct moment now) {
     }
     if (seat->desk != NULL) {
         command_tick(gw, seat->desk, now.mono);
-        session_out_clear(&gw->out);
-        session_tick(&seat->session, gw->crypto, now.mono, &gw->out);
     }
+    session_out_clear(&gw->out);
+    session_tick(&seat->session, gw->crypto, now.mono, &gw->out);
     (void)seat_settle(gw, seat, now);
 }
 

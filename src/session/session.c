@@ -20,6 +20,7 @@ void session_init(struct session *session, const struct dtls_session *dtls,
                                 .peer = *peer,
                                 .heard = now,
                                 .granted = now,
+                                .quiet_looked = now,
                                 .ticket = 1,
                                 .coap_id = 1,
                                 .chunk_id = SESSION_CHUNK_ID_FIRST,
@@ -75,19 +76,6 @@ struct session_work *session_close(struct session *session) {
     }
     crypto_wipe(session, sizeof *session);
     return work;
-}
-
-void session_tick(struct session *session, struct dtls_crypto *crypto, mono_time now,
-                  struct session_out *out) {
-    struct turn t = {session, work_of(session), crypto, now, out};
-    if (t.work == NULL || !mono_reached(now, t.work->deadline)) {
-        return;
-    }
-    exchange_expire(&t);
-    if (turn_has_room(out)) {
-        update_expire(&t);
-    }
-    turn_flush(&t);
 }
 
 /* --- sequence numbers: none may be used before it is known durably that it may have been --- */
@@ -185,13 +173,34 @@ void session_reserved(struct session *session, const struct session_reserve *gra
     session->granted = now;
 }
 
+/* --- time --- */
+
+void session_tick(struct session *session, struct dtls_crypto *crypto, mono_time now,
+                  struct session_out *out) {
+    struct turn t = {session, work_of(session), crypto, now, out};
+    if (mono_reached(now, quiet_at(session))) {
+        /* If what is reserved cannot be lowered now, another time will do. */
+        session->quiet_looked = now;
+    }
+    if (t.work == NULL || !mono_reached(now, t.work->deadline)) {
+        return;
+    }
+    exchange_expire(&t);
+    if (turn_has_room(out)) {
+        update_expire(&t);
+    }
+    turn_flush(&t);
+}
+
 mono_time session_deadline(const struct session *session) {
     const struct work *work = work_of(session);
     mono_time next = work != NULL ? work->deadline : MONO_NEVER;
     uint64_t left_in = session->dtls.seq_in_limit - session->dtls.seq_in_top;
     if (session->is_known && !session->is_reserving && left_in > STRIDE_QUIET &&
         !was_never_saved(session)) {
-        next = mono_earlier(next, quiet_at(session));
+        mono_time again = mono_add_ms(session->quiet_looked, QUIET_MS);
+        mono_time quiet = quiet_at(session);
+        next = mono_earlier(next, again.us > quiet.us ? again : quiet);
     }
     return next;
 }

@@ -163,6 +163,9 @@ int session_offer(struct session *session, struct dtls_crypto *crypto,
                                 .chunk_bytes = chunk_of(session, offer->chunk_bytes),
                                 .outstanding_max = offer->outstanding_max,
                                 .rate_bytes_s = offer->rate_bytes_s};
+    if (params.rate_bytes_s > 0 && params.rate_bytes_s < OTA_RATE_MIN) {
+        params.rate_bytes_s = OTA_RATE_MIN;
+    }
     struct transfer *transfer = &t.work->transfer;
     bool is_v3 = (session->hello_flags & HELLO_OTA_V3) != 0;
     int status = is_v3 ? ota_begin(&transfer->u.v3, &params, now)

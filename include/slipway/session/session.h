@@ -130,6 +130,7 @@ struct session {
     struct device_id device;   /* zero until the Hello */
     mono_time heard;           /* last authentic record */
     mono_time granted;         /* last reservation of sequence numbers */
+    mono_time quiet_looked;    /* when session_tick last found the device silent */
     struct session_work *work; /* lent; NULL when idle */
     uint64_t seq_in_missed;    /* one past the newest number that hit seq_in_limit */
     uint32_t ticket;           /* the next one */
@@ -162,10 +163,10 @@ struct session_work {
 /* Fresh, after a handshake. */
 void session_init(struct session *session, const struct dtls_session *dtls,
                   const struct address *peer, mono_time now);
-/* Lends and takes back the working part. attach wipes it first. It is idle when nothing is under way
- * and no repetition is to be expected any more; session_deadline tells when to ask. detach SW_CHECKs
- * the first half of that only: an owner short of memory may take it back earlier, and would then be
- * told again what a device repeats. */
+/* Lends and takes back the working part. attach wipes it first. It is idle when nothing is under
+ * way and no repetition is to be expected any more; session_deadline tells when to ask. detach
+ * SW_CHECKs the first half of that only: an owner short of memory may take it back earlier, and
+ * would then be told again what a device repeats. */
 void session_attach(struct session *session, struct session_work *work, mono_time now);
 struct session_work *session_detach(struct session *session);
 bool session_is_idle(const struct session *session, mono_time now);
@@ -186,8 +187,9 @@ void session_confirm(struct session *session, struct dtls_crypto *crypto, uint32
                      mono_time now, struct session_out *out);
 /* The report could not be kept: stay silent, the device will repeat it. */
 void session_refuse(struct session *session, uint32_t ticket);
-/* Retransmissions, transfer, expiry. Call at session_deadline (which is at once when the outbox was
- * too small for all that is due), and after session_reserved. Cheap when nothing is due. */
+/* Retransmissions, transfer, expiry. Call at session_deadline, with a work or without (which is at
+ * once when the outbox was too small for all that is due), and after session_reserved. Cheap when
+ * nothing is due. */
 void session_tick(struct session *session, struct dtls_crypto *crypto, mono_time now,
                   struct session_out *out);
 mono_time session_deadline(const struct session *session); /* MONO_NEVER when nothing waits */
@@ -200,7 +202,7 @@ struct session_offer {
     struct sha256 file_hash;
     uint16_t chunk_bytes;     /* 0 = the device's own wish, else 512 */
     uint16_t outstanding_max; /* 0 = default */
-    uint32_t rate_bytes_s;    /* 0 = no pacing */
+    uint32_t rate_bytes_s;    /* 0 = no pacing; less than OTA_RATE_MIN counts as that */
     bool discard;             /* Discard-Data */
     bool is_asset;            /* Module-Function 9 */
 };

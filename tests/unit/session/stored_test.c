@@ -151,6 +151,25 @@ static void lowering_holds_before_it_is_on_disk(void **state) {
     assert_reply(p, "60000003");
 }
 
+/* While nothing can be saved, the session's timer does not stand still. */
+static void a_reservation_that_cannot_be_saved_does_not_spin(void **state) {
+    (void)state;
+    for (uint16_t i = 0; i < 200; i++) {
+        say_ping(i);
+    }
+    (void)session_detach(&p->session);
+    p->holds_reserves = true;
+    unsigned ticks = 0;
+    mono_time end = mono_add_ms(p->now, 100000);
+    while (session_deadline(&p->session).us < end.us) {
+        mono_time next = session_deadline(&p->session);
+        assert_true(next.us > p->now.us);
+        peer_tick_at(p, next);
+        ticks++;
+    }
+    assert_in_range(ticks, 1, 10);
+}
+
 /* A record that was kept back and never given again may not keep the reservation asking. */
 static void a_missed_record_that_never_comes_back(void **state) {
     (void)state;
@@ -335,6 +354,7 @@ int main(void) {
         KNOWN(a_quiet_device_has_little_reserved),
         KNOWN(a_busy_device_has_more_reserved_each_time),
         KNOWN(lowering_holds_before_it_is_on_disk),
+        KNOWN(a_reservation_that_cannot_be_saved_does_not_spin),
         KNOWN(a_missed_record_that_never_comes_back),
         KNOWN(without_outgoing_numbers_nothing_is_sent),
         KNOWN(crash_at_every_step),
