@@ -1,5 +1,6 @@
 /* A first datagram of any bytes: answered statelessly, never accepted without a cookie, and taken
- * as if a cookie had proved it, by a server that has every kind of credential. */
+ * as if a cookie had proved it, by a server with a session to resume and every kind of credential.
+ */
 #include "dtls/machine.h"
 #include "fuzz.h"
 
@@ -19,6 +20,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         server = dtls_endpoint_new(&config);
         SW_CHECK(server != NULL);
         dtls_endpoint_rotate_cookie(server, secret);
+        uint8_t id[SESSION_ID_MAX];
+        memset(id, 0x11, sizeof id);
+        struct resumption *slot = resumption_slot(server, span_of(id, sizeof id));
+        *slot = (struct resumption){.is_used = true, .suite = 0xC0A8, .proof = DTLS_PROOF_PSK};
+        memcpy(slot->id, id, sizeof id);
+        hmac_key_init(&slot->master, span_text("master"));
     }
     struct outbox box;
     struct span datagram = span_of(data, size);
