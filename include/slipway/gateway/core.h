@@ -152,7 +152,7 @@ bool gateway_is_drained(const struct gateway *gw);
     X(dropped_hello)   /* ClientHello that is malformed or unacceptable */                         \
     X(dropped_busy)    /* no working memory, or too many datagrams held for a session */           \
     X(probes_echoed)                                                                               \
-    X(probes_dropped) /* over the rate */                                            \
+    X(probes_dropped) /* over the rate */                                                          \
     X(hellos_cookie)  /* answered statelessly */                                                   \
     X(handshakes_started)                                                                          \
     X(handshakes_done)                                                                             \
