@@ -8,15 +8,23 @@
 
 #define SERVER_PORT 5684
 #define PORT_FIRST  10000
+#define MAPPINGS    16 /* ports that one socket may come to appear at */
+#define PORTS       50000
 
-struct address world_address(unsigned device, uint32_t socket) {
+static uint16_t port_of(uint32_t socket, uint32_t mapping) {
+    return (uint16_t)(PORT_FIRST + (socket * MAPPINGS + mapping % MAPPINGS) % PORTS);
+}
+
+struct address world_address(unsigned device, uint32_t socket, uint32_t mapping) {
     struct address address = {.ip = {[10] = 0xff, [11] = 0xff, 10, 0, 0, (uint8_t)(device + 1)}};
-    address.port = (uint16_t)(PORT_FIRST + socket % 50000);
+    address.port = port_of(socket, mapping);
     return address;
 }
 
-static void carry(struct world *world, enum world_event_kind kind, unsigned device, uint32_t socket,
+static void carry(struct world *world, enum world_event_kind kind, unsigned device,
                   struct span datagram) {
+    uint32_t socket = world->devices[device].sim.socket;
+    uint32_t mapping = world->devices[device].mapping;
     const struct world_profile *profile = &world->profile;
     unsigned copies = world_chance(world, profile->duplicate_percent) ? 2 : 1;
     for (unsigned i = 0; i < copies; i++) {
@@ -29,6 +37,7 @@ static void carry(struct world *world, enum world_event_kind kind, unsigned devi
         struct world_event *event = world_event_new(world, kind, due, datagram);
         event->device = device;
         event->socket = socket;
+        event->mapping = mapping;
         if (event->len > 0 && world_chance(world, profile->corrupt_percent)) {
             event->bytes[rng_below(&world->rng, event->len)] ^=
                 (uint8_t)(1 + rng_below(&world->rng, 255));
@@ -42,7 +51,7 @@ void world_from_device(struct world *world, unsigned device, const struct outbox
         struct span datagram = outbox_datagram(box, i);
         world_trace(world, "up", datagram.data, datagram.len);
         world->datagrams++;
-        carry(world, EVENT_TO_SERVER, device, world->devices[device].sim.socket, datagram);
+        carry(world, EVENT_TO_SERVER, device, datagram);
     }
 }
 
@@ -54,6 +63,9 @@ void world_from_server(struct world *world, const struct address *peer, const st
         world_trace(world, "down", datagram.data, datagram.len);
         world->datagrams++;
         check_record(world, device, peer->port, datagram);
-        carry(world, EVENT_TO_DEVICE, device, (uint32_t)(peer->port - PORT_FIRST), datagram);
+        const struct world_device *d = &world->devices[device];
+        if (peer->port == port_of(d->sim.socket, d->mapping)) {
+            carry(world, EVENT_TO_DEVICE, device, datagram);
+        } /* else nobody is there any more */
     }
 }

@@ -276,7 +276,7 @@ static void allow(struct world *world, unsigned device, bool allowed) {
 
 void operator_act(struct world *world) {
     unsigned device = (unsigned)rng_below(&world->rng, world->profile.devices);
-    unsigned what = (unsigned)rng_below(&world->rng, 12);
+    unsigned what = (unsigned)rng_below(&world->rng, 15);
     if (!server_is_up(world)) {
         return;
     }
@@ -307,6 +307,11 @@ void operator_act(struct world *world) {
         break;
     case 9:
         flash(world, device, version);
+        break;
+    case 11:
+    case 12:
+    case 13:
+        server_command(world, device);
         break;
     case 10:
         edit_forced(world, device, world_chance(world, 50));

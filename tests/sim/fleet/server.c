@@ -90,6 +90,13 @@ static void port_entropy(void *ctx, void *out, size_t len) {
 static void port_reply(void *ctx, const struct gateway_reply *reply) {
     struct world *world = ctx;
     world_trace(world, "reply", &reply->status, sizeof reply->status);
+    if (reply->id >= COMMANDS_MAX || !world->is_awaited[reply->id]) {
+        world_fail(world, "a command was answered that was not given, or twice");
+        return;
+    }
+    world->is_awaited[reply->id] = false;
+    world_tell(world, "command %llu: %s, code %u", (unsigned long long)reply->id,
+               sw_error_name(reply->status), reply->code);
 }
 
 static void port_note(void *ctx, bool unusual, const char *text) {
@@ -195,6 +202,8 @@ static void end(struct world *world) {
     world->gateway = NULL;
     app_close(world->app);
     world->app = NULL;
+    memset(world->is_awaited, 0, sizeof world->is_awaited);
+    world->commands = 0;
     world->pump_is_due = false;
     world->back_count = 0;
     world_event_forget_server(world);
@@ -295,6 +304,34 @@ void server_read(struct world *world, struct store_job *job) {
     no_longer_out(world, job);
     world_trace(world, "read", &code, sizeof code);
     gateway_job_done(world->gateway, job, code, world->now, world_wall(world));
+    server_tick(world);
+}
+
+void server_command(struct world *world, unsigned device) {
+    static const struct {
+        enum gateway_command_kind kind;
+        const char *name, *argument;
+    } kinds[] = {
+        {GATEWAY_COMMAND_PING, "", ""},           {GATEWAY_COMMAND_FUNCTION, "echo", "abc"},
+        {GATEWAY_COMMAND_FUNCTION, "absent", ""}, {GATEWAY_COMMAND_VARIABLE, "boots", ""},
+        {GATEWAY_COMMAND_VARIABLE, "absent", ""}, {GATEWAY_COMMAND_DESCRIBE, "", "\1"},
+        {GATEWAY_COMMAND_DESCRIBE, "", "\2"},     {GATEWAY_COMMAND_SIGNAL, "", "\1"},
+        {GATEWAY_COMMAND_EVENT, "news", "hello"}, {GATEWAY_COMMAND_FORGET, "", ""}};
+    size_t which = rng_below(&world->rng, SW_COUNT(kinds));
+    if (world->commands == COMMANDS_MAX) {
+        return;
+    }
+    struct gateway_command command = {.id = world->commands++,
+                                      .kind = kinds[which].kind,
+                                      .device = world->devices[device].sim.config.id,
+                                      .name = span_text(kinds[which].name),
+                                      .argument = span_text(kinds[which].argument)};
+    world->is_awaited[command.id] = true;
+    world_tell(world, "command %llu of kind %d to device %u", (unsigned long long)command.id,
+               (int)command.kind, device);
+    if (gateway_command(world->gateway, &command, world->now, world_wall(world)) != SW_OK) {
+        world->is_awaited[command.id] = false;
+    }
     server_tick(world);
 }
 

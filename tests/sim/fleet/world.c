@@ -169,7 +169,11 @@ static void disturb(struct world *world) {
     unsigned device = (unsigned)rng_below(&world->rng, world->everybody);
     struct sim_device *sim = &world->devices[device].sim;
     int64_t off_ms = rng_between(&world->rng, 100, world_chance(world, 20) ? 120000 : 5000);
-    switch (rng_below(&world->rng, 4)) {
+    switch (rng_below(&world->rng, 6)) {
+    case 2:
+    case 3:
+        world->devices[device].mapping++; /* its router forgot it */
+        break;
     case 0:
         sim_device_reboot(sim, world->now);
         break;
@@ -251,7 +255,7 @@ static void happen(struct world *world, struct world_event *event) {
     switch (event->kind) {
     case EVENT_TO_SERVER:
         if (server_is_up(world)) {
-            struct address from = world_address(event->device, event->socket);
+            struct address from = world_address(event->device, event->socket, event->mapping);
             gateway_datagram(world->gateway, 0, &from, span_of(event->bytes, event->len),
                              world->now, world_wall(world));
             server_tick(world);
@@ -259,7 +263,8 @@ static void happen(struct world *world, struct world_event *event) {
         break;
     case EVENT_TO_DEVICE: {
         struct sim_device *sim = &world->devices[event->device].sim;
-        if (sim->socket == event->socket) {
+        bool is_mapped = world->devices[event->device].mapping == event->mapping;
+        if (sim->socket == event->socket && is_mapped) {
             sim_device_input(sim, span_of(event->bytes, event->len), world->now, &out);
             settle(world, event->device, &out);
         }

@@ -17,6 +17,7 @@
 #define VERSIONS_MAX   7 /* uploaded firmware: versions 1.. */
 #define GROUPS         2
 #define PAST_MAX       64 /* targets that a device had */
+#define COMMANDS_MAX   256
 #define SESSIONS_MAX   8
 #define FLASH_BYTES    131072
 #define IMAGE_MAX      65536
@@ -78,8 +79,9 @@ struct world_device {
     struct crypto_key *key;
     uint8_t flash[FLASH_BYTES];
     struct world_wish wish;
-    bool is_foreign;                          /* stranger or impostor: to be given nothing */
-    mono_time disabled_since;                 /* updates, told while connected; MONO_NEVER */
+    uint32_t mapping;         /* the port that its router gave it; changes without its knowledge */
+    bool is_foreign;          /* stranger or impostor: to be given nothing */
+    mono_time disabled_since; /* updates, told while connected; MONO_NEVER */
     bool owes_hello_check, owes_commit_check; /* the server was down: after its restart */
     struct sha256 committed;
     /* The server's sessions with it, newest first: where their records go, and the last number. */
@@ -108,6 +110,7 @@ struct world_event {
     enum world_event_kind kind;
     unsigned device;
     uint32_t socket;
+    uint32_t mapping;
     struct store_job *job;    /* READ */
     struct app_notice notice; /* NOTICE */
     uint64_t server;          /* which life of the server it belongs to */
@@ -148,8 +151,10 @@ struct world {
     unsigned versions; /* uploaded so far */
     uint16_t default_version;
     uint16_t group_version[GROUPS];
-    struct world_image system; /* Device OS for the library */
-    bool has_library;          /* it was uploaded */
+    uint64_t commands;             /* given to the gateway in this life of the server */
+    bool is_awaited[COMMANDS_MAX]; /* those without an answer yet */
+    struct world_image system;     /* Device OS for the library */
+    bool has_library;              /* it was uploaded */
 
     struct dtls_crypto *crypto;
     struct world_device *devices; /* profile.devices of our own, then foreign ones */
@@ -186,7 +191,7 @@ void world_event_forget_server(struct world *world);
 /* --- network.c --- */
 void world_from_device(struct world *world, unsigned device, const struct outbox *box);
 void world_from_server(struct world *world, const struct address *peer, const struct outbox *box);
-struct address world_address(unsigned device, uint32_t socket);
+struct address world_address(unsigned device, uint32_t socket, uint32_t mapping);
 
 /* --- server.c --- */
 void server_start(struct world *world);
@@ -196,6 +201,8 @@ void server_stop(struct world *world);
 void server_pump(struct world *world);
 void server_read(struct world *world, struct store_job *job);
 void server_tick(struct world *world);
+/* A device call of chance; answers are awaited exactly once. */
+void server_command(struct world *world, unsigned device);
 bool server_is_up(const struct world *world);
 /* Runs a use case at once; false and a failure of the world if it is refused. */
 bool server_call(struct world *world, app_run_fn *run, void *arg, const char *what);
