@@ -318,7 +318,9 @@ void server_command(struct world *world, unsigned device) {
         {GATEWAY_COMMAND_DESCRIBE, "", "\2"},     {GATEWAY_COMMAND_SIGNAL, "", "\1"},
         {GATEWAY_COMMAND_EVENT, "news", "hello"}, {GATEWAY_COMMAND_FORGET, "", ""}};
     size_t which = rng_below(&world->rng, SW_COUNT(kinds));
-    if (world->commands == COMMANDS_MAX) {
+    /* A device that is told to forget its session while it restarts cannot hear it. */
+    bool is_harmful = kinds[which].kind == GATEWAY_COMMAND_FORGET;
+    if (world->commands == COMMANDS_MAX || (is_harmful && world->profile.is_perfect)) {
         return;
     }
     struct gateway_command command = {.id = world->commands++,
