@@ -249,16 +249,14 @@ bool p256_point_is_valid(const struct p256_point *point) {
     return valid;
 }
 
-/* The decoding refuses points that are not on the curve (RFC 8422 section 5.11). */
-static EVP_PKEY *public_key(struct crypto_worker *worker, const struct p256_point *point) {
-    EVP_PKEY *pkey = EVP_PKEY_new();
-    if (pkey == NULL || point->b[0] != 0x04 || EVP_PKEY_copy_parameters(pkey, worker->curve) != 1 ||
-        EVP_PKEY_set1_encoded_public_key(pkey, point->b, sizeof point->b) != 1) {
-        EVP_PKEY_free(pkey);
-        ERR_clear_error();
-        return NULL;
-    }
-    return pkey;
+/* Puts the point into the worker's key: making a key for it, and a context for that, would cost
+ * more than the decoding. The decoding refuses points that are not on the curve (RFC 8422
+ * section 5.11). */
+static bool set_peer(struct crypto_worker *worker, const struct p256_point *point) {
+    bool done = point->b[0] == 0x04 &&
+                EVP_PKEY_set1_encoded_public_key(worker->peer, point->b, sizeof point->b) == 1;
+    ERR_clear_error();
+    return done;
 }
 
 int crypto_sign(const struct crypto_key *key, const struct sha256 *digest,
@@ -274,27 +272,18 @@ int crypto_sign(const struct crypto_key *key, const struct sha256 *digest,
 
 int crypto_verify(struct crypto_worker *worker, const struct p256_point *signer,
                   const struct sha256 *digest, struct span signature) {
-    EVP_PKEY *pkey = public_key(worker, signer);
-    if (pkey == NULL) {
+    if (!set_peer(worker, signer)) {
         return SW_E_INPUT;
     }
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
-    int status = SW_E_CRYPTO;
-    if (ctx != NULL && EVP_PKEY_verify_init(ctx) == 1) {
-        bool valid =
-            EVP_PKEY_verify(ctx, signature.data, signature.len, digest->b, sizeof digest->b) == 1;
-        status = valid ? SW_OK : SW_E_AUTH;
-    }
-    EVP_PKEY_CTX_free(ctx);
-    EVP_PKEY_free(pkey);
+    bool valid = EVP_PKEY_verify(worker->verifier, signature.data, signature.len, digest->b,
+                                 sizeof digest->b) == 1;
     ERR_clear_error();
-    return status;
+    return valid ? SW_OK : SW_E_AUTH;
 }
 
 int crypto_agree(struct crypto_worker *worker, const struct crypto_key *own,
                  const struct p256_point *peer, uint8_t out[ECDH_SECRET_BYTES]) {
-    EVP_PKEY *pkey = public_key(worker, peer);
-    if (pkey == NULL) {
+    if (!set_peer(worker, peer)) {
         return SW_E_INPUT;
     }
     size_t len = ECDH_SECRET_BYTES;
@@ -302,10 +291,9 @@ int crypto_agree(struct crypto_worker *worker, const struct crypto_key *own,
     /* Validating the peer again (the last argument) would be a second scalar multiplication, for
      * the order only: the curve has cofactor 1 and the decoding has checked the equation. */
     bool done = ctx != NULL && EVP_PKEY_derive_init(ctx) == 1 &&
-                EVP_PKEY_derive_set_peer_ex(ctx, pkey, 0) == 1 &&
+                EVP_PKEY_derive_set_peer_ex(ctx, worker->peer, 0) == 1 &&
                 EVP_PKEY_derive(ctx, out, &len) == 1 && len == ECDH_SECRET_BYTES;
     EVP_PKEY_CTX_free(ctx);
-    EVP_PKEY_free(pkey);
     ERR_clear_error();
     return done ? SW_OK : SW_E_CRYPTO;
 }

@@ -50,11 +50,13 @@ struct crypto_worker *crypto_worker_new(void) {
         worker->open[i] = cipher_context((enum aead)i, 0);
         ready = ready && worker->seal[i] != NULL && worker->open[i] != NULL;
     }
-    worker->curve = EVP_EC_gen("P-256");
+    worker->peer = EVP_EC_gen("P-256");
     worker->generator = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
-    ready = ready && worker->curve != NULL && worker->generator != NULL &&
+    ready = ready && worker->peer != NULL && worker->generator != NULL &&
             EVP_PKEY_keygen_init(worker->generator) == 1 &&
             EVP_PKEY_CTX_set_group_name(worker->generator, "P-256") == 1;
+    worker->verifier = ready ? EVP_PKEY_CTX_new_from_pkey(NULL, worker->peer, NULL) : NULL;
+    ready = worker->verifier != NULL && EVP_PKEY_verify_init(worker->verifier) == 1;
     if (!ready) {
         crypto_worker_free(worker);
         return NULL;
@@ -71,7 +73,8 @@ void crypto_worker_free(struct crypto_worker *worker) {
         EVP_CIPHER_CTX_free(worker->open[i]);
     }
     EVP_PKEY_CTX_free(worker->generator);
-    EVP_PKEY_free(worker->curve);
+    EVP_PKEY_CTX_free(worker->verifier);
+    EVP_PKEY_free(worker->peer);
     crypto_free(worker, sizeof *worker);
 }
 

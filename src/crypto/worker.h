@@ -9,7 +9,8 @@
 struct crypto_worker {
     EVP_CIPHER_CTX *seal[AEAD_COUNT], *open[AEAD_COUNT];
     EVP_PKEY_CTX *generator; /* makes P-256 keys */
-    EVP_PKEY *curve;         /* a P-256 key without meaning: others copy its parameters */
+    EVP_PKEY *peer;          /* a P-256 key whose public point is set anew for each use */
+    EVP_PKEY_CTX *verifier;  /* bound to peer, and so to whatever point it has */
 };
 
 #endif
