@@ -28,14 +28,14 @@ void session_init(struct session *session, const struct dtls_session *dtls,
                                 .updates_enabled = true};
 }
 
-void session_attach(struct session *session, struct session_work *lent, mono_time now) {
-    SW_CHECK(session->work == NULL && lent != NULL);
-    memset(lent, 0, sizeof *lent);
-    session->work = lent;
-    struct work *work = work_of(session);
-    coap_assembly_init(&work->gathering.assembly, work->describe, sizeof work->describe);
-    gathering_close(&work->gathering);
-    work->deadline = MONO_NEVER;
+void session_attach(struct session *session, struct session_work *work, mono_time now) {
+    SW_CHECK(session->work == NULL && work != NULL);
+    memset(work, 0, sizeof *work);
+    session->work = work;
+    struct work *inner = work_of(session);
+    coap_assembly_init(&inner->gathering.assembly, inner->describe, sizeof inner->describe);
+    gathering_close(&inner->gathering);
+    inner->deadline = MONO_NEVER;
     (void)now;
 }
 

@@ -63,6 +63,10 @@ static void transfer_failed(struct turn *t) {
         event->u.transfer.failure = (enum ota_failure)transfer->u.legacy.failure;
         event->u.transfer.device_error = transfer->u.legacy.device_error;
     }
+    if (event->u.transfer.failure == OTA_FAILURE_DISABLED) {
+        t->session->updates_enabled = false; /* whatever it said before */
+        t->session->updates_forced = false;
+    }
     transfer->version = TRANSFER_NONE;
     exchange_free(&t->work->lanes[LANE_UPDATE]);
 }

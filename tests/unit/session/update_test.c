@@ -222,6 +222,7 @@ static void disabled_updates_are_a_refusal_not_a_failure_of_the_device(void **st
     assert_int_equal(failed()->u.transfer.failure, OTA_FAILURE_DISABLED);
     assert_int_equal(failed()->u.transfer.device_error, -1380);
     assert_true(p->session.is_known);
+    assert_false(p->session.updates_enabled);
     assert_int_equal(d->chunks, 0);
     d->start_error = NULL;
     happened.count = 0;
