@@ -142,6 +142,9 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **s
     }
 }
 
+static void on_message(void *arg, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+
 static void on_message(void *arg, const char *format, va_list args) {
     (void)arg;
     char text[256];
