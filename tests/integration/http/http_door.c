@@ -72,7 +72,7 @@ static int device_command(void *ctx, const struct device_command *command, devic
     return SW_OK;
 }
 
-static bool config_set(struct http_config *config, const char *pair) {
+static bool config_set(struct http_config *config, const char **port, const char *pair) {
     const char *value = strchr(pair, '=');
     if (value == NULL) {
         return false;
@@ -94,7 +94,11 @@ static bool config_set(struct http_config *config, const char *pair) {
                 {"device_timeout", &config->device_timeout_ms, NULL, NULL},
                 {"upload", NULL, &config->upload_bytes_max, NULL},
                 {"body", NULL, &config->body_bytes_max, NULL},
-                {"cors", NULL, NULL, &config->cors_origins}};
+                {"bind", NULL, NULL, &config->bind},
+                {"port", NULL, NULL, port},
+                {"cors", NULL, NULL, &config->cors_origins},
+                {"tls_cert", NULL, NULL, &config->tls_cert_pem},
+                {"tls_key", NULL, NULL, &config->tls_key_pem}};
     for (size_t i = 0; i < SW_COUNT(keys); i++) {
         if (strlen(keys[i].key) != len || memcmp(keys[i].key, pair, len) != 0) {
             continue;
@@ -116,14 +120,40 @@ static int fail(const struct fault *fault) {
     return 1;
 }
 
+/* Settings name files; the door takes what is in them. */
+static bool read_pem(const char **setting, char *out, size_t cap) {
+    if (*setting == NULL) {
+        return true;
+    }
+    FILE *file = fopen(*setting, "rb");
+    if (file == NULL) {
+        return false;
+    }
+    size_t len = fread(out, 1, cap - 1, file);
+    (void)fclose(file);
+    out[len] = '\0';
+    *setting = out;
+    return len > 0;
+}
+
 static int serve(int count, char **pairs, const char *folder) {
     struct fault fault = {0};
     struct http_config config = {0};
+    const char *port = NULL;
     for (int i = 0; i < count; i++) {
-        if (!config_set(&config, pairs[i])) {
+        if (!config_set(&config, &port, pairs[i])) {
             (void)fprintf(stderr, "http_door: unknown setting %s\n", pairs[i]);
             return 2;
         }
+    }
+    if (port != NULL) {
+        config.port = (uint16_t)strtoul(port, NULL, 10);
+    }
+    static char certificate[16384], key[16384];
+    if (!read_pem(&config.tls_cert_pem, certificate, sizeof certificate) ||
+        !read_pem(&config.tls_key_pem, key, sizeof key)) {
+        (void)fprintf(stderr, "http_door: a PEM file cannot be read\n");
+        return 2;
     }
     const char *level = getenv("HTTP_DOOR_LOG");
     struct log_setup log = {.level = LOG_UNUSUAL, .descriptor = 2};

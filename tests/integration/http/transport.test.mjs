@@ -4,7 +4,12 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import zlib from 'node:zlib';
 import http from 'node:http';
-import { startDoor, createProduct, module, assertError, adminToken, deviceId, BORON } from './door.mjs';
+import https from 'node:https';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startDoor, createProduct, module, program, assertError, adminToken, deviceId, BORON } from './door.mjs';
 
 let door, product;
 before(async () => {
@@ -219,4 +224,51 @@ test('an address that asks too often is told when to come back', async () => {
     } finally {
         await limited.stop();
     }
+});
+
+test('HTTPS with a certificate and its key, and not with another key', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'slipway-tls-'));
+    const pem = (name) => join(folder, name);
+    for (const name of ['a', 'b']) {
+        const made = spawnSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes',
+            '-keyout', pem(`${name}.key`), '-out', pem(`${name}.pem`), '-days', '1', '-subj', '/CN=localhost']);
+        assert.equal(made.status, 0, String(made.stderr));
+    }
+    const secure = await startDoor([`tls_cert=${pem('a.pem')}`, `tls_key=${pem('a.key')}`], adminToken, { tls: true });
+    try {
+        const body = multipart(1, module(BORON, 101, 1, 300000));
+        const ask = (method, path, headers = {}, bytes) => new Promise((resolve, reject) => {
+            const request = https.request({ port: secure.port, method, path, rejectUnauthorized: false, headers: { authorization: `Bearer ${adminToken}`, ...headers } }, (response) => {
+                let text = '';
+                response.on('data', (data) => { text += data; });
+                response.on('end', () => resolve({ status: response.statusCode, text }));
+            });
+            request.on('error', reject);
+            request.end(bytes);
+        });
+        assert.equal((await ask('GET', '/health')).status, 200);
+        const product = JSON.stringify({ product: { name: 'tls', platform_id: BORON } });
+        assert.equal((await ask('POST', '/v1/products', { 'content-type': 'application/json' }, product)).status, 201);
+        const uploaded = await ask('POST', '/v1/products/tls/firmware', { 'content-type': 'multipart/form-data; boundary=BB' }, body);
+        assert.equal(uploaded.status, 201, uploaded.text);
+    } finally {
+        await secure.stop();
+    }
+    const wrong = spawnSync(program, ['serve', folder, `tls_cert=${pem('a.pem')}`, `tls_key=${pem('b.key')}`], { input: '', timeout: 10000 });
+    assert.equal(wrong.status, 1, String(wrong.stderr));
+    const half = spawnSync(program, ['serve', folder, `tls_cert=${pem('a.pem')}`], { input: '', timeout: 10000 });
+    assert.equal(half.status, 1);
+    assert.match(String(half.stderr), /certificate/);
+    rmSync(folder, { recursive: true, force: true });
+});
+
+test('a port in use and an address that is none are said so', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'slipway-port-'));
+    const used = spawnSync(program, ['serve', folder, `port=${door.port}`], { input: '', timeout: 10000 });
+    assert.equal(used.status, 1);
+    assert.match(String(used.stderr), /port \d+: Address already in use/);
+    const none = spawnSync(program, ['serve', folder, 'bind=nowhere'], { input: '', timeout: 10000 });
+    assert.equal(none.status, 1);
+    assert.match(String(none.stderr), /nowhere is not a numeric address/);
+    rmSync(folder, { recursive: true, force: true });
 });
