@@ -38,8 +38,9 @@ struct dtls_endpoint_config {
     bool is_server;
     const struct crypto_key *key; /* borrowed for the endpoint's life */
     size_t mtu;                   /* largest datagram to send, 508..1400; 0 = 1232 */
-    /* Client, Device OS role: the server key that is pinned (its ServerKeyExchange signature is
-     * the only proof of the server); no Certificate is accepted from the server. */
+    /* Client: the server's raw key (copied). In the Device OS role its ServerKeyExchange signature
+     * is the only proof of the server, and no Certificate is accepted; in the standard one NULL
+     * means that the owner holds dtls_handshake_peer against what it knows. */
     const struct p256_point *pinned;
     /* Client: ask for this form of connection id in the other direction (device: DRAFT05, empty).
      */
