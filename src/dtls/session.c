@@ -5,6 +5,11 @@
 
 #define STORED_VERSION 1
 
+/* Limits past the last number mean the last number: cut to 48 bits they would mean another. */
+static void write_limit(struct writer *w, uint64_t limit) {
+    writer_u48(w, limit < DTLS_SEQUENCE_MAX ? limit : DTLS_SEQUENCE_MAX);
+}
+
 int dtls_session_encode(const struct dtls_session *session, struct writer *out) {
     writer_u8(out, STORED_VERSION);
     writer_u8(out, session->is_server);
@@ -15,10 +20,10 @@ int dtls_session_encode(const struct dtls_session *session, struct writer *out) 
     writer_bytes(out, span_of(session->salt_in, sizeof session->salt_in));
     writer_bytes(out, span_of(session->salt_out, sizeof session->salt_out));
     writer_u48(out, session->seq_out);
-    writer_u48(out, session->seq_out_limit);
+    write_limit(out, session->seq_out_limit);
     writer_u48(out, session->seq_in_top);
     writer_u64(out, session->seq_in_window);
-    writer_u48(out, session->seq_in_limit);
+    write_limit(out, session->seq_in_limit);
     writer_u8(out, session->cid_form);
     writer_u8(out, session->cid_in_len);
     writer_bytes(out, span_of(session->cid_in, session->cid_in_len));

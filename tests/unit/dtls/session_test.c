@@ -301,6 +301,19 @@ static void sessions_survive_storage(void **state) {
     assert_memory_equal(&back, &none, sizeof none);
 }
 
+static void limits_past_the_last_number_are_stored_as_the_last(void **state) {
+    (void)state;
+    struct dtls_session session = session_of(0xC0AE, DTLS_CID_NONE, 0), back;
+    uint8_t stored[DTLS_SESSION_STORED_MAX];
+    struct writer w = writer_of(stored, sizeof stored);
+    session.seq_out_limit = DTLS_SEQUENCE_MAX + 65536;
+    session.seq_in_limit = UINT64_MAX;
+    assert_int_equal(dtls_session_encode(&session, &w), SW_OK);
+    assert_int_equal(dtls_session_decode(writer_span(&w), &back), SW_OK);
+    assert_int_equal(back.seq_out_limit, DTLS_SEQUENCE_MAX);
+    assert_int_equal(back.seq_in_limit, DTLS_SEQUENCE_MAX);
+}
+
 static void stored_nonsense_is_refused(void **state) {
     (void)state;
     struct dtls_session wrong[6];
@@ -335,6 +348,7 @@ int main(void) {
         cmocka_unit_test(moved_sessions_of_device_os_3_0_open),
         cmocka_unit_test(padding_hides_nothing_that_is_not_there),
         cmocka_unit_test(sessions_survive_storage),
+        cmocka_unit_test(limits_past_the_last_number_are_stored_as_the_last),
         cmocka_unit_test(stored_nonsense_is_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
