@@ -59,7 +59,10 @@ static int approve(struct app_tx *tx, uint16_t product_id, const struct device_i
     struct p256_point key;
     code = store_key_get(tx->store, id, &key, tx->fault);
     if (code == SW_E_NOT_FOUND) {
-        code = store_key_set(tx->store, id, &row.key, false, tx->now.ms, tx->fault);
+        /* One that was denied as a member may never have shown a key. */
+        code = p256_point_is_valid(&row.key)
+                   ? store_key_set(tx->store, id, &row.key, false, tx->now.ms, tx->fault)
+                   : SW_OK;
     }
     if (code == SW_OK) {
         code = store_quarantine_delete(tx->store, id, tx->fault);
@@ -133,6 +136,28 @@ int app_quarantine_list(struct app_tx *tx, uint16_t product_id, struct quarantin
                : code;
 }
 
+/* A member leaves the product, and stays out. */
+static int deny_member(struct app_tx *tx, uint16_t product_id, const struct device_id *id) {
+    struct device device;
+    int code = app_device_get(tx, product_id, id, &device);
+    if (code != SW_OK) {
+        return code;
+    }
+    struct quarantine row = {.id = *id,
+                             .product_id = product_id,
+                             .platform_id = device.platform_id,
+                             .version = device.running_version,
+                             .system_version = device.system_version,
+                             .last_ms = tx->now.ms};
+    memcpy(row.address, device.address, sizeof row.address);
+    code = store_key_get(tx->store, id, &row.key, tx->fault);
+    if (code == SW_OK || code == SW_E_NOT_FOUND) {
+        code = app_device_remove(tx, product_id, id);
+    }
+    code = code == SW_OK ? store_quarantine_put(tx->store, &row, tx->fault) : code;
+    return code == SW_OK ? store_quarantine_deny(tx->store, id, product_id, tx->fault) : code;
+}
+
 int app_quarantine_deny(struct app_tx *tx, uint16_t product_id, const struct device_id *id) {
     struct product product;
     struct quarantine row;
@@ -147,7 +172,7 @@ int app_quarantine_deny(struct app_tx *tx, uint16_t product_id, const struct dev
         code == SW_OK && (row.product_id == product_id ||
                           (row.product_id == 0 && row.platform_id == product.platform_id));
     if (code == SW_E_NOT_FOUND || (code == SW_OK && !is_ours)) {
-        return app_no_device(tx);
+        return deny_member(tx, product_id, id);
     }
     if (code == SW_OK) {
         code = store_quarantine_deny(tx->store, id, product_id, tx->fault);
