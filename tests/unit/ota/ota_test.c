@@ -263,6 +263,13 @@ static void three_later_arrivals_mean_lost_and_two_do_not(void **state) {
     /* The same news again is no reason to send it once more. */
     ota_acked(&ota, 0, span_of("\x0e\0\0\0", 4), (mono_time){1100});
     assert_int_equal(ota.c.lost, 0);
+    /* Nor is one arrival after its repetition: the counting begins anew. */
+    do {
+        ota_next(&ota, (mono_time){1100}, &out);
+    } while (out.action == OTA_SEND_CHUNK);
+    assert_true(ota.next_new > 9);
+    ota_acked(&ota, 0, span_of("\x0e\x01\0\0", 4), (mono_time){1200}); /* 9 */
+    assert_int_equal(ota.c.lost, 0);
 }
 
 static void losses_halve_the_window_once_per_window(void **state) {

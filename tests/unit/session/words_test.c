@@ -230,6 +230,19 @@ static void a_refused_report_is_told_again_when_repeated(void **state) {
     assert_reply(p, "6000000a");
 }
 
+static void a_report_that_nobody_confirms_is_forgotten(void **state) {
+    (void)state;
+    peer_say(p, "4002000ab1450b766465762f6f6e6c696e65ff68656c6c6f");
+    uint32_t ticket = peer_event(p, SESSION_EVENT_PUBLISH)->ticket;
+    mono_time end = mono_add_ms(p->now, 130000);
+    while (session_deadline(&p->session).us <= end.us) {
+        peer_tick_at(p, session_deadline(&p->session));
+    }
+    assert_true(session_is_idle(&p->session, p->now));
+    peer_confirm(p, ticket);
+    assert_silence(p);
+}
+
 static void too_many_unconfirmed_reports_wait_at_the_device(void **state) {
     (void)state;
     uint8_t bytes[] = {0x40, 2, 1, 0, 0xb1, 'E', 0x01, 'x'};
@@ -544,6 +557,7 @@ int main(void) {
         KNOWN(every_confirmable_message_is_acknowledged),
         KNOWN(duplicate_con_is_reacked_not_reprocessed),
         KNOWN(a_refused_report_is_told_again_when_repeated),
+        KNOWN(a_report_that_nobody_confirms_is_forgotten),
         KNOWN(too_many_unconfirmed_reports_wait_at_the_device),
         KNOWN(update_flags),
         KNOWN(goodbye_with_its_reasons),
