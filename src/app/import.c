@@ -60,9 +60,10 @@ static int approve(struct app_tx *tx, uint16_t product_id, const struct device_i
     code = store_key_get(tx->store, id, &key, tx->fault);
     if (code == SW_E_NOT_FOUND) {
         /* One that was denied as a member may never have shown a key. */
-        code = p256_point_is_valid(&row.key)
-                   ? store_key_set(tx->store, id, &row.key, false, tx->now.ms, tx->fault)
-                   : SW_OK;
+        static const struct p256_point none;
+        code = memcmp(row.key.b, none.b, sizeof none.b) == 0
+                   ? SW_OK
+                   : store_key_set(tx->store, id, &row.key, false, tx->now.ms, tx->fault);
     }
     if (code == SW_OK) {
         code = store_quarantine_delete(tx->store, id, tx->fault);

@@ -461,6 +461,20 @@ static void denied_device_stays_denied(void **state) {
     free(bag.list.items);
 }
 
+static void denied_member_leaves_and_stays_out(void **state) {
+    (void)state;
+    struct app_hello greeting = world_hello_of(1, 1);
+    assert_int_equal(world_import(&world, world_id_text(1), NULL), SW_OK);
+    struct deny_bag bag = {.id = greeting.id};
+    assert_int_equal(app_execute(world.app, run_deny, &bag, NULL), SW_OK);
+    assert_int_equal(world_hello(&world, &greeting, &plan), SW_OK);
+    assert_int_equal(plan.verdict, APP_VERDICT_DENIED);
+    /* It never showed a key: after all approved, it binds the one that it shows first. */
+    assert_int_equal(world_import(&world, world_id_text(1), NULL), SW_OK);
+    assert_int_equal(world_hello(&world, &greeting, &plan), SW_OK);
+    assert_int_equal(plan.verdict, APP_VERDICT_KNOWN);
+}
+
 static void quarantine_is_bounded(void **state) {
     (void)state;
     world_close(&world);
@@ -566,6 +580,7 @@ int main(void) {
         CASE(devices_are_listed_filtered_sorted_and_paged),
         CASE(unknown_and_foreign_devices_get_nothing),
         CASE(denied_device_stays_denied),
+        CASE(denied_member_leaves_and_stays_out),
         CASE(quarantine_is_bounded),
         CASE(strict_keys_must_be_registered),
         CASE(product_without_quarantine_takes_devices_in),
