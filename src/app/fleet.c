@@ -34,12 +34,19 @@ int app_device_find(struct app_tx *tx, const char *id_or_name, struct device *ou
     return code == SW_E_NOT_FOUND ? app_no_device(tx) : code;
 }
 
+int app_device_group_names(struct app_tx *tx, const struct device *device, struct name_list *out) {
+    return store_member_groups(tx->store, device->num, &out->items, &out->count, tx->fault);
+}
+
 int app_device_groups(struct app_tx *tx, const struct device_id *id, struct name_list *out) {
     struct device device;
     int code = app_device_get(tx, 0, id, &device);
-    return code == SW_OK
-               ? store_member_groups(tx->store, device.num, &out->items, &out->count, tx->fault)
-               : code;
+    return code == SW_OK ? app_device_group_names(tx, &device, out) : code;
+}
+
+int app_device_labelled(struct app_tx *tx, const char *label, struct device *out) {
+    int code = store_device_by_label(tx->store, label, out, tx->fault);
+    return code == SW_E_NOT_FOUND ? app_no_device(tx) : code;
 }
 
 /* --- list --- */

@@ -1,5 +1,7 @@
 #include "slipway/app/query.h"
 
+#include "slipway/store/catalog.h"
+#include "slipway/store/fleet.h"
 #include "slipway/store/update.h"
 
 #include "app/internal.h"
@@ -55,20 +57,36 @@ int app_decision(struct app_tx *tx, const struct device_id *id, struct app_decis
     return code;
 }
 
-int app_targeted_version(struct app_tx *tx, const struct device *device, uint16_t *version) {
-    struct facts facts;
-    int code = facts_read(tx, device, &facts);
-    if (code == SW_OK) {
-        /* What releases alone give: the rules without what is above them. */
-        struct rule_facts releases = facts.rule;
-        enum rule rule;
-        releases.is_quarantined = false;
-        releases.is_development = false;
-        releases.locked_version = 0;
-        *version = decide_version(&releases, &rule);
-        facts_free(&facts);
+int app_released_version(struct app_tx *tx, const struct device *device, uint16_t default_version,
+                         uint16_t *version) {
+    struct store_group_release *releases = NULL;
+    size_t count = 0;
+    int code = store_member_releases(tx->store, device->num, &releases, &count, tx->fault);
+    struct rule_group_release *groups = NULL;
+    if (code == SW_OK && count > 0 && (groups = calloc(count, sizeof *groups)) == NULL) {
+        code = fault_set(tx->fault, SW_E_MEMORY, "out of memory for a decision");
     }
+    if (code == SW_OK) {
+        for (size_t i = 0; i < count; i++) {
+            groups[i] = (struct rule_group_release){.group = releases[i].group,
+                                                    .version = releases[i].version};
+        }
+        /* What releases alone give: the rules without what is above them. */
+        struct rule_facts facts = {
+            .groups = groups, .group_count = count, .default_version = default_version};
+        enum rule rule;
+        *version = decide_version(&facts, &rule);
+    }
+    free(groups);
+    free(releases);
     return code;
+}
+
+int app_targeted_version(struct app_tx *tx, const struct device *device, uint16_t *version) {
+    struct product product;
+    int code = store_product_get(tx->store, device->product_id, &product, tx->fault);
+    return code == SW_OK ? app_released_version(tx, device, product.default_version, version)
+                         : code;
 }
 
 int app_update_list(struct app_tx *tx, const struct app_update_query *query,

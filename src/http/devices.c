@@ -39,14 +39,19 @@ static json_t *variable_types(const json_t *described) {
     return out;
 }
 
-json_t *device_page(struct app_tx *tx, const struct device *device, bool is_detail) {
+json_t *device_page(struct app_tx *tx, const struct device *device, const struct product *product,
+                    bool is_detail) {
     struct name_list groups = {0};
     struct page_device_facts facts = {.groups = &groups, .is_detail = is_detail};
     if (device->product_id != 0) {
-        if (app_device_groups(tx, &device->id, &groups) != SW_OK) {
+        if (app_device_group_names(tx, device, &groups) != SW_OK) {
             return NULL;
         }
-        facts.has_targeted = app_targeted_version(tx, device, &facts.targeted_version) == SW_OK;
+        bool is_known = product->id == device->product_id;
+        int rc = is_known ? app_released_version(tx, device, product->default_version,
+                                                 &facts.targeted_version)
+                          : app_targeted_version(tx, device, &facts.targeted_version);
+        facts.has_targeted = rc == SW_OK;
     }
     json_t *described = is_detail ? device_described(tx, &device->id) : NULL;
     json_t *variables = described != NULL ? variable_types(described) : NULL;
@@ -60,9 +65,8 @@ json_t *device_page(struct app_tx *tx, const struct device *device, bool is_deta
 }
 
 void handle_devices_get(struct request *rq) {
-    if (!handler_tag(rq, rq->device.num, rq->device.updated_ms)) {
-        reply_json(&rq->reply, 200, device_page(rq->tx, &rq->device, true));
-    }
+    handler_tag(rq, rq->device.num, rq->device.updated_ms);
+    reply_json(&rq->reply, 200, device_page(rq->tx, &rq->device, &rq->product, true));
 }
 
 /* --- lists --- */
@@ -164,7 +168,8 @@ static bool read_list(struct request *rq, const struct app_device_query *query, 
     }
     *pages = json_array();
     for (size_t i = 0; i < list.count; i++) {
-        (void)json_array_append_new(*pages, device_page(rq->tx, &list.items[i], false));
+        (void)json_array_append_new(*pages,
+                                    device_page(rq->tx, &list.items[i], &rq->product, false));
     }
     *meta = list_meta(query, &list);
     free(list.items);

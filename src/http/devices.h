@@ -3,8 +3,10 @@
 
 #include "http/request.h"
 
-/* The device object with what belongs to it from other tables. In a read view. */
-json_t *device_page(struct app_tx *tx, const struct device *device, bool is_detail);
+/* The device object with what belongs to it from other tables. product: the one at hand, which need
+ * not be the device's. In a read view. */
+json_t *device_page(struct app_tx *tx, const struct device *device, const struct product *product,
+                    bool is_detail);
 
 /* Functions and variables as the application described them last: {"f":[...],"v":{name:type}}. A
  * new reference; NULL before its first description. In a read view. */

@@ -68,9 +68,10 @@ static bool read_firmware(struct request *rq, struct firmware *out) {
 
 void handle_firmware_get(struct request *rq) {
     struct firmware firmware;
-    if (!read_firmware(rq, &firmware) || handler_tag(rq, firmware.id, firmware.updated_ms)) {
+    if (!read_firmware(rq, &firmware)) {
         return;
     }
+    handler_tag(rq, firmware.id, firmware.updated_ms);
     reply_json(&rq->reply, 200, handler_firmware_page(rq->tx, &firmware));
 }
 
@@ -126,7 +127,7 @@ void handle_firmware_edit(struct request *rq) {
         !request_write(rq, run_edit, &edit) || !request_read(rq, run_edit_page, &edit)) {
         return;
     }
-    (void)handler_tag(rq, edit.firmware.id, edit.firmware.updated_ms);
+    handler_tag(rq, edit.firmware.id, edit.firmware.updated_ms);
     reply_json(&rq->reply, 200, edit.page);
 }
 

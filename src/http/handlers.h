@@ -87,7 +87,8 @@ const char **handler_texts(const json_t *list);
 bool handler_group_names(struct fields *fields, const char *field, const json_t *list);
 /* "If-Match" against an object's tag: false with the 412 reply if it was changed meanwhile. */
 bool handler_unchanged(struct request *rq, int64_t id, int64_t updated_ms);
-/* Puts the ETag of an object on the reply; true if the client has it already (304 is replied). */
-bool handler_tag(struct request *rq, int64_t id, int64_t updated_ms);
+/* Puts the ETag of an object on the reply. It changes with what operators change, so that their
+ * edits do not collide; what a device tells about itself leaves it, so it is no cache's key. */
+void handler_tag(struct request *rq, int64_t id, int64_t updated_ms);
 
 #endif

@@ -43,27 +43,18 @@ void handle_build_targets(struct request *rq) {
 }
 
 void handle_serial_number(struct request *rq) {
-    const char *serial = request_param(rq, "serial");
-    struct device_list list = {0};
-    struct app_device_query query = {.serial_part = serial, .page = 1, .per_page = 100};
-    if (!handler_ok(rq, app_device_list(rq->tx, &query, &list))) {
-        return;
-    }
-    const struct device *found = NULL;
-    for (size_t i = 0; i < list.count && found == NULL; i++) {
-        found = strcasecmp(list.items[i].serial_number, serial) == 0 ? &list.items[i] : NULL;
-    }
-    if (found == NULL) {
+    struct device device;
+    int rc = app_device_labelled(rq->tx, request_param(rq, "serial"), &device);
+    if (rc == SW_E_NOT_FOUND) {
         reply_missing(&rq->reply, "Serial number not found.");
-    } else {
+    } else if (handler_ok(rq, rc)) {
         char id[DEVICE_ID_DIGITS + 1];
-        device_id_text(&found->id, id);
+        device_id_text(&device.id, id);
         reply_json(&rq->reply, 200,
                    json_pack("{s:b, s:s, s:s, s:o, s:i}", "ok", 1, "deviceID", id, "device_id", id,
-                             "iccid", page_text(found->iccid), "platform_id",
-                             (int)found->platform_id));
+                             "iccid", page_text(device.iccid), "platform_id",
+                             (int)device.platform_id));
     }
-    free(list.items);
 }
 
 /* --- keys of devices --- */

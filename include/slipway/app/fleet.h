@@ -29,6 +29,11 @@ int app_device_get(struct app_tx *tx, uint16_t product_id, const struct device_i
 int app_device_find(struct app_tx *tx, const char *id_or_name, struct device *out) SW_NODISCARD;
 int app_device_groups(struct app_tx *tx, const struct device_id *id,
                       struct name_list *out) SW_NODISCARD;
+/* The same for a device that was read already. */
+int app_device_group_names(struct app_tx *tx, const struct device *device,
+                           struct name_list *out) SW_NODISCARD;
+/* By serial number, IMEI or ICCID. NOT_FOUND. */
+int app_device_labelled(struct app_tx *tx, const char *label, struct device *out) SW_NODISCARD;
 
 enum app_device_sort {
     APP_SORT_CONNECTION, /* last handshake */

@@ -21,6 +21,9 @@ int app_decision(struct app_tx *tx, const struct device_id *id,
 /* Only the version that groups and product default give (targeted_firmware_release_version). */
 int app_targeted_version(struct app_tx *tx, const struct device *device,
                          uint16_t *version) SW_NODISCARD;
+/* The same when the product's default (0 = none) is known already: for lists. */
+int app_released_version(struct app_tx *tx, const struct device *device, uint16_t default_version,
+                         uint16_t *version) SW_NODISCARD;
 
 struct app_update_query {
     uint16_t product_id;

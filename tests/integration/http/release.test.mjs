@@ -279,7 +279,6 @@ test('tags guard against lost edits', async () => {
     const path = `/v1/products/${product.id}/firmware/1`;
     const tag = (await door.call('GET', path)).headers.get('etag');
     assert.ok(tag);
-    assert.equal((await door.call('GET', path, { headers: { 'if-none-match': tag } })).status, 304);
     const edit = await door.call('PUT', path, { json: { title: 'a' }, headers: { 'if-match': tag } });
     assert.equal(edit.status, 200, edit.text);
     assertError(await door.call('PUT', path, { json: { title: 'b' }, headers: { 'if-match': tag } }), 412);
