@@ -18,6 +18,7 @@
 #define PEM_MAX      65536
 #define DAY_MS       86400000
 #define LOCKED_BYTES 32
+#define QUEUE_MAX    16384 /* store jobs: the gateway's and the requests' */
 
 static const struct fsm_state life_states[LIFE_STATES] = {
     [LIFE_STARTING] = {.name = "starting", .next = FSM_NEXT(LIFE_SERVING) | FSM_NEXT(LIFE_CLOSING)},
@@ -83,6 +84,7 @@ static int open_store(struct daemon *daemon, struct fault *fault) {
     const struct app_options options = {
         .path = path,
         .is_threaded = true,
+        .queue_max = QUEUE_MAX,
         .synchronous_normal = strcmp(config->store_synchronous, "normal") == 0,
         .key_policy =
             strcmp(config->devices_keys, "strict") == 0 ? APP_KEY_STRICT : APP_KEY_FIRST_USE,

@@ -21,7 +21,7 @@ static void config_default(struct gateway_config *config) {
                     {&config->active_max, 65536},
                     {&config->half_open_max, 1024},
                     {&config->half_open_source_max, 256},
-                    {&config->jobs_max, 1024},
+                    {&config->jobs_max, 4096},
                     {&config->transfers_max, 256},
                     {&config->image_bytes_max, 67108864},
                     {&config->idle_days, 30},

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOOKS_MAX 256U
+#define LOOKS_MAX 1024U
 
 static int plan_desk(struct gateway *gw, struct seat *seat, struct moment now) {
     int status = seat_activate(gw, seat, now.mono);

@@ -13,6 +13,8 @@
 #define OFFER_MS    250   /* while the session is busy with another request of ours */
 #define IMAGE_MS    30000 /* after an image could not be read */
 #define PROGRESS_MS 2000
+#define CROWD       64 /* looks under way */
+#define CROWD_MS    100
 
 /* Gives back what it uses; the seat may start another. */
 static void transfer_release(struct gateway *gw, struct transfer *transfer) {
@@ -280,7 +282,12 @@ void transfer_pump(struct gateway *gw, struct seat *seat, struct moment now) {
         break;
     case TRANSFER_RUNNING:
         if (transfer->stored != transfer->reached) {
-            if (may_try) {
+            if (may_try && transfer->stored == UPDATE_PLANNED &&
+                transfer->reached == UPDATE_OFFERED && gw->looks >= CROWD) {
+                /* Offers to many others are more urgent than the record of this one, which a crash
+                 * may lose: it is then simply planned. */
+                transfer->retry = mono_add_ms(now.mono, CROWD_MS);
+            } else if (may_try) {
                 transfer_move(gw, seat, now);
             }
         } else {
