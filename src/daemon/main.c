@@ -24,6 +24,7 @@
 #include <string.h>
 
 #define PRUNE_S        60
+#define ARENAS         4            /* of the allocator: few threads allocate much */
 #define MMAP_THRESHOLD (128 * 1024) /* bytes; slabs above it go back to the system when freed */
 
 static int failed(const struct fault *fault) {
@@ -52,6 +53,7 @@ static void serve(struct daemon *daemon, const sigset_t *signals) {
             }
         } else if (signal < 0 && errno == EAGAIN) {
             uint32_t count = 0;
+            (void)malloc_trim(0); /* what a storm of devices left behind */
             /* A full queue means that there is more urgent work. */
             (void)!app_execute(daemon->app, prune, &count, NULL);
         }
@@ -96,6 +98,7 @@ int main(int argc, char **argv) {
     static struct daemon daemon;
     struct fault fault = {0};
     (void)mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
+    (void)mallopt(M_ARENA_MAX, ARENAS);
     if (options_read(argc, argv, &daemon.options, &fault) != SW_OK) {
         return failed(&fault);
     }
