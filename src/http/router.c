@@ -80,35 +80,40 @@ int path_parse(struct span raw, struct path *out) {
     return SW_OK;
 }
 
-/* Walks pattern and path side by side; fills names and values. */
+/* Walks pattern and path side by side; fills names and values. Most patterns differ within their
+ * first letters, so nothing is measured before it is compared. */
 static bool pattern_matches(const char *pattern, const struct path *path, struct route_match *out) {
     size_t segment = 0;
     out->count = 0;
     while (*pattern == '/') {
         pattern++;
-        size_t len = strcspn(pattern, "/");
         if (segment == path->count) {
             return false;
         }
         const char *value = path->segments[segment++];
-        if (pattern[0] == ':') {
-            if (value[0] == '\0' || out->count == ROUTE_PARAMS_MAX) {
+        if (*pattern == ':') {
+            if (*value == '\0' || out->count == ROUTE_PARAMS_MAX) {
                 return false;
             }
             out->names[out->count] = pattern + 1;
             out->values[out->count] = value;
             out->count++;
-        } else if (strlen(value) != len || memcmp(value, pattern, len) != 0) {
+            pattern += strcspn(pattern, "/");
+            continue;
+        }
+        while (*pattern != '\0' && *pattern != '/' && *pattern == *value) {
+            pattern++;
+            value++;
+        }
+        if (*value != '\0' || (*pattern != '\0' && *pattern != '/')) {
             return false;
         }
-        pattern += len;
     }
     return segment == path->count;
 }
 
 void route_find(const struct route *table, size_t count, enum method method,
                 const struct path *path, struct route_match *out) {
-    *out = (struct route_match){0};
     enum method wanted = method == METHOD_HEAD ? METHOD_GET : method;
     struct route_match found = {0};
     for (size_t i = 0; i < count; i++) {
