@@ -145,8 +145,12 @@ void machine_send_last(struct turn *t) {
 }
 
 void machine_establish(struct turn *t) {
-    machine_move(t->m, STATE_ESTABLISHED);
-    t->m->deadline = MONO_NEVER;
+    struct machine *m = t->m;
+    machine_move(m, STATE_ESTABLISHED);
+    m->deadline = MONO_NEVER;
+    /* The name was copied: what stays for a while, to repeat a flight, holds no key objects. */
+    crypto_certified_free(m->certified);
+    m->certified = NULL;
     t->step->event = DTLS_EVENT_ESTABLISHED;
 }
 
