@@ -377,7 +377,7 @@ static int judge_silent_return(struct app_tx *tx, struct device *device, struct 
     if (code != SW_OK || open.state != UPDATE_REBOOTING) {
         return code == SW_E_NOT_FOUND ? SW_OK : code;
     }
-    struct evidence evidence = {.is_hello = false, .describe = NULL};
+    struct evidence evidence = {.is_silent = true};
     code = update_judge(tx, device, &evidence);
     return code == SW_OK ? plan_device(tx, device, UPDATE_CAUSE_RULES, plan) : code;
 }

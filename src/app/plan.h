@@ -54,6 +54,7 @@ int update_fail(struct app_tx *tx, struct update *update, const char *reason,
 /* After a report: is the open update done, or has it failed? */
 struct evidence {
     bool is_hello;
+    bool is_silent;                      /* it restarted and resumed its session, without a Hello */
     const struct app_describe *describe; /* NULL at a Hello */
 };
 int update_judge(struct app_tx *tx, const struct device *device,

@@ -346,7 +346,8 @@ int update_judge(struct app_tx *tx, const struct device *device, const struct ev
     }
     /* A report that was under way when the device committed, and came late or again, tells of the
      * time before: only a session that began since then is a verdict. */
-    if (open.state == UPDATE_REBOOTING && device->handshake_ms < open.updated_ms) {
+    int64_t since_ms = evidence->is_silent ? device->handshake_ms : device->hello_ms;
+    if (open.state == UPDATE_REBOOTING && since_ms < open.updated_ms) {
         return SW_OK;
     }
     code = open.image_id != 0 ? store_image_get(tx->store, open.image_id, &image, tx->fault)
@@ -362,6 +363,11 @@ int update_judge(struct app_tx *tx, const struct device *device, const struct ev
         return code == SW_OK ? store_attempt_clear_device(tx->store, device->num, tx->fault) : code;
     }
     if (open.state != UPDATE_REBOOTING) {
+        return SW_OK;
+    }
+    /* A device that only moved to another address looks the same: not against it, unless it says
+     * so itself. */
+    if (evidence->is_silent && strcmp(device->last_reset, "update_error") != 0) {
         return SW_OK;
     }
     if (open.step_image_id != open.image_id && open.step_image_id != 0) {
