@@ -71,8 +71,9 @@ static int approve(struct app_tx *tx, uint16_t product_id, const struct device_i
     return code == SW_OK ? app_tell_device(tx, APP_NOTICE_FORGET, id, product_id) : code;
 }
 
+/* is_asked: somebody waits in quarantine, perhaps this one. */
 static int import_one(struct app_tx *tx, const struct product *product, struct span text,
-                      struct app_import_result *out) {
+                      bool is_asked, struct app_import_result *out) {
     struct device_id id;
     struct device device;
     int code = SW_OK;
@@ -98,7 +99,7 @@ static int import_one(struct app_tx *tx, const struct product *product, struct s
     }
     code = store_device_insert(tx->store, &id, product->id, product->platform_id, tx->now.ms,
                                tx->fault);
-    if (code == SW_OK) {
+    if (code == SW_OK && is_asked) {
         code = approve(tx, product->id, &id);
     }
     return code == SW_OK ? add_id(tx, &out->updated, &id) : code;
@@ -112,8 +113,12 @@ int app_device_import(struct app_tx *tx, uint16_t product_id, const struct span 
     if (code == SW_E_NOT_FOUND) {
         return app_no_product(tx);
     }
+    int64_t waiting = 0;
+    if (code == SW_OK) {
+        code = store_quarantine_count(tx->store, &waiting, tx->fault);
+    }
     for (size_t i = 0; code == SW_OK && i < count; i++) {
-        code = import_one(tx, &product, texts[i], out);
+        code = import_one(tx, &product, texts[i], waiting > 0, out);
     }
     if (code != SW_OK) {
         app_import_result_free(out);

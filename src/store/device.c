@@ -235,8 +235,15 @@ int store_device_count(struct store *store, const struct store_device_filter *fi
         if (filter->groups != NULL && (groups = group_array(filter)) == NULL) {
             return fault_set(fault, SW_E_MEMORY, "out of memory for a device list");
         }
-        sqlite3_stmt *q = stmt(store, STMT_DEVICE_COUNT, fault);
-        bind_filter(q, filter, groups);
+        bool is_only_groups = groups != NULL && filter->id_part == NULL &&
+                              filter->name_part == NULL && filter->serial_part == NULL;
+        sqlite3_stmt *q =
+            stmt(store, is_only_groups ? STMT_DEVICE_COUNT_GROUPS : STMT_DEVICE_COUNT, fault);
+        if (is_only_groups) {
+            bind_text(q, ":groups", groups); /* groups are of one product */
+        } else {
+            bind_filter(q, filter, groups);
+        }
         code = stmt_int(store, q, 0, &found, fault);
         free(groups);
     }

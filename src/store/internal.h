@@ -17,7 +17,6 @@ struct store {
     sqlite3 *db;
     sqlite3_stmt *stmts[STMT_COUNT]; /* prepared at their first use */
     bool is_reader;
-    bool in_job; /* inside a group of jobs */
     int version;
     struct store_hooks hooks;
 };

@@ -28,10 +28,12 @@ static int configure(struct store *store, const struct store_options *options,
     (void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     (void)sqlite3_limit(store->db, SQLITE_LIMIT_ATTACHED, 1); /* VACUUM INTO needs one */
 
-    uint32_t cache_kib = options->cache_bytes > 0 ? options->cache_bytes / 1024 : 2048;
+    /* There is one writer, and large imports must not spill; readers are many. */
+    uint32_t usual_kib = options->is_reader ? 2048 : 32768;
+    uint32_t cache_kib = options->cache_bytes > 0 ? options->cache_bytes / 1024 : usual_kib;
     char sql[256];
     (void)snprintf(sql, sizeof sql,
-                   "PRAGMA foreign_keys = ON; PRAGMA cache_size = -%u; PRAGMA temp_store = MEMORY;"
+                   "PRAGMA foreign_keys = ON; PRAGMA cache_size = -%u;"
                    "PRAGMA synchronous = %s;",
                    cache_kib, options->synchronous_normal ? "NORMAL" : "FULL");
     int code = store_exec(store, sql, fault);

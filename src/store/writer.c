@@ -16,9 +16,10 @@ struct store_writer {
     size_t group_max;
 };
 
-static void run_job(struct store *store, struct store_job *job) {
+/* A lone job needs no savepoint: the transaction is its own. */
+static void run_job(struct store *store, struct store_job *job, bool is_alone) {
     job->fault = (struct fault){.code = SW_OK};
-    job->code = store_exec(store, "SAVEPOINT job", &job->fault);
+    job->code = is_alone ? SW_OK : store_exec(store, "SAVEPOINT job", &job->fault);
     if (job->code != SW_OK) {
         return;
     }
@@ -35,9 +36,11 @@ static void run_job(struct store *store, struct store_job *job) {
             store->hooks.job_undone(store->hooks.ctx);
         }
         /* Some errors (a full disk) have rolled the whole transaction back already. */
-        (void)sqlite3_exec(store->db, "ROLLBACK TO job", NULL, NULL, NULL);
+        (void)sqlite3_exec(store->db, is_alone ? "ROLLBACK" : "ROLLBACK TO job", NULL, NULL, NULL);
     }
-    (void)sqlite3_exec(store->db, "RELEASE job", NULL, NULL, NULL);
+    if (!is_alone) {
+        (void)sqlite3_exec(store->db, "RELEASE job", NULL, NULL, NULL);
+    }
 }
 
 /* One transaction around the list. SW_OK when it is durable. */
@@ -47,12 +50,14 @@ static int run_list(struct store *store, struct store_job *jobs, bool commit_fai
     if (code != SW_OK) {
         return code;
     }
-    store->in_job = true;
+    bool is_alone = jobs->mail.next == NULL;
     for (struct store_job *job = jobs; job != NULL && !sqlite3_get_autocommit(store->db);
          job = (struct store_job *)job->mail.next) {
-        run_job(store, job);
+        run_job(store, job, is_alone);
     }
-    store->in_job = false;
+    if (is_alone && jobs->code != SW_OK) {
+        return SW_OK; /* nothing is left to commit: the job's own code says why */
+    }
     if (sqlite3_get_autocommit(store->db)) {
         code = fault_set(fault, SW_E_IO, "the database rolled the transaction back");
     } else if (commit_fails) {
