@@ -69,8 +69,11 @@ static void daemon_notice(void *arg, const struct app_notice *notice) {
         if (http != NULL) {
             http_server_events_ready(http);
         }
-    } else if (daemon->loop != NULL) {
-        loop_notice(daemon->loop, notice);
+        return;
+    }
+    struct loop *loop = daemon->loop;
+    if (loop != NULL) {
+        loop_notice(loop, notice);
     }
 }
 
@@ -85,6 +88,8 @@ static int open_store(struct daemon *daemon, struct fault *fault) {
         .path = path,
         .is_threaded = true,
         .queue_max = QUEUE_MAX,
+        .notice = daemon_notice,
+        .notice_arg = daemon,
         .synchronous_normal = strcmp(config->store_synchronous, "normal") == 0,
         .key_policy =
             strcmp(config->devices_keys, "strict") == 0 ? APP_KEY_STRICT : APP_KEY_FIRST_USE,
@@ -180,11 +185,12 @@ static int open_devices(struct daemon *daemon, struct fault *fault) {
                                    .app = daemon->app,
                                    .gateway = gateway_settings(daemon)};
     int status = host_port_parse(config->dtls_listen, daemon->dtls_host, &options.port, fault);
-    status = status != SW_OK ? status : loop_open(&daemon->loop, &options, fault);
+    struct loop *loop = NULL;
+    status = status != SW_OK ? status : loop_open(&loop, &options, fault);
     crypto_wipe(&options.gateway, sizeof options.gateway);
     if (status == SW_OK) {
-        daemon->dtls_port = loop_port(daemon->loop);
-        app_listen(daemon->app, daemon_notice, daemon);
+        daemon->dtls_port = loop_port(loop);
+        daemon->loop = loop;
     }
     return status;
 }
@@ -295,11 +301,11 @@ void daemon_close(struct daemon *daemon) {
     struct http_server *http = daemon->http;
     daemon->http = NULL;
     http_server_stop(http);
-    if (daemon->loop != NULL) {
-        app_listen(daemon->app, NULL, NULL);
-        loop_close(daemon->loop);
-    }
+    /* The loop ends when its jobs are back, so the writer goes on until then; and the writer may
+     * still tell it something until it ends itself. */
+    loop_stop(daemon->loop);
     app_close(daemon->app);
+    loop_free(daemon->loop);
     crypto_key_free(daemon->key);
     crypto_wipe(daemon->session_key, sizeof daemon->session_key);
     if (daemon->tls_key != NULL) {

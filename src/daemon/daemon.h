@@ -20,9 +20,10 @@ struct daemon {
     struct crypto_key *key;
     uint8_t session_key[SEAL_KEY_BYTES];
     struct app *app;
-    struct loop *loop;
-    _Atomic(struct http_server *) http; /* NULL until it is open: the writer thread looks */
-    char *tls_certificate, *tls_key;    /* PEM texts */
+    _Atomic(struct loop *)
+        loop; /* NULL until it is open, as is the next: the writer thread looks */
+    _Atomic(struct http_server *) http;
+    char *tls_certificate, *tls_key; /* PEM texts */
     char http_host[HOST_MAX], dtls_host[HOST_MAX];
     uint16_t http_port, dtls_port;
 };

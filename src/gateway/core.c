@@ -202,8 +202,11 @@ void gateway_tick(struct gateway *gw, mono_time now, wall_time wall) {
     }
     session_out_clear(&gw->out);
     hello_tick(gw, moment);
-    for (unsigned n = 0; n < TICKS_MAX && mono_reached(now, heap_deadline(&gw->table.heap)); n++) {
-        struct seat *seat = table_seat(&gw->table, heap_first(&gw->table.heap));
+    for (unsigned n = 0; n < TICKS_MAX; n++) {
+        struct seat *seat = table_due(&gw->table, now);
+        if (seat == NULL) {
+            break;
+        }
         seat_tick(gw, seat, moment);
     }
     if (mono_reached(now, gw->silence_due)) {

@@ -92,6 +92,7 @@ int seat_activate(struct gateway *gw, struct seat *seat, mono_time now) SW_NODIS
 void seat_close(struct gateway *gw, struct seat *seat, bool is_told, struct moment now);
 /* The last job of a seat that is gone came back. */
 void seat_release(struct gateway *gw, struct seat *seat);
+void seat_list(struct gateway *gw, struct seat *seat, enum seat_list list, mono_time now);
 /* Devices that were not heard for too long: offline first, forgotten much later. */
 void seat_silence(struct gateway *gw, struct moment now);
 mono_time seat_silence_due(const struct gateway *gw);

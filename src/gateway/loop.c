@@ -279,7 +279,8 @@ void loop_notice(void *arg, const struct app_notice *notice) {
     if (post != NULL) {
         post->notice = *notice;
     }
-    if (loop_post(loop, post) != SW_OK) {
+    int status = loop_post(loop, post);
+    if (status != SW_OK && status != SW_E_STATE) {
         log_note(LOG_UNUSUAL, "notice_lost", "devices look again at their next session");
     }
 }
@@ -344,14 +345,25 @@ bool loop_drain(struct loop *loop, int64_t limit_ms) {
     return false;
 }
 
-static void loop_free(struct loop *loop) {
+/* What needs the app to be still there. */
+static void loop_release(struct loop *loop) {
     if (loop->gw != NULL) {
         gateway_free(loop->gw);
+        loop->gw = NULL;
     }
     if (loop->store != NULL) {
         app_reader_close(loop->app, loop->store);
+        loop->store = NULL;
     }
     udp_close(loop->udp);
+    loop->udp = NULL;
+}
+
+void loop_free(struct loop *loop) {
+    if (loop == NULL) {
+        return;
+    }
+    loop_release(loop);
     mailbox_destroy(&loop->posts);
     mailbox_destroy(&loop->jobs);
     mailbox_destroy(&loop->reads);
@@ -419,24 +431,25 @@ int loop_open(struct loop **out, const struct loop_options *options, struct faul
     return SW_OK;
 }
 
-void loop_close(struct loop *loop) {
+void loop_stop(struct loop *loop) {
+    const struct timespec pause = {.tv_nsec = DRAIN_LOOK_US * 1000L};
     if (loop == NULL) {
         return;
     }
-    /* Its own post: the mailbox may be full of notices, this must get through. */
+    /* The mailbox may be full of notices: this must get through. */
     while (loop_post(loop, post_new(POST_END, 0)) != SW_OK) {
-        const struct timespec pause = {.tv_nsec = DRAIN_LOOK_US * 1000L};
         (void)nanosleep(&pause, NULL);
     }
     thread_join(&loop->thread);
     mailbox_close(&loop->reads);
     thread_join(&loop->reader);
-    (void)uv_loop_close(&loop->uv);
+    mailbox_close(&loop->posts);
     for (struct mail *mail = mailbox_take_all(&loop->posts), *next; mail != NULL; mail = next) {
         next = mail->next;
         free(mail);
     }
-    loop_free(loop);
+    (void)uv_loop_close(&loop->uv);
+    loop_release(loop);
 }
 
 uint16_t loop_port(const struct loop *loop) {

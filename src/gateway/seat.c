@@ -217,9 +217,33 @@ bool seat_settle(struct gateway *gw, struct seat *seat, struct moment now) {
     return true;
 }
 
+static int64_t silence_limit_ms(const struct gateway *gw, unsigned list) {
+    switch ((enum seat_list)list) {
+    case SEAT_ONLINE:
+        return (int64_t)gw->config.offline_after_s * 1000;
+    case SEAT_ONLINE_CELLULAR:
+        return (int64_t)gw->config.offline_cellular_s * 1000;
+    case SEAT_OFFLINE:
+    case SEAT_LISTS:
+        break;
+    }
+    return (int64_t)gw->config.idle_days * 86400000;
+}
+
+/* To the newest end, unless it is near it: so a chatty device does not move its neighbours about.
+ */
+void seat_list(struct gateway *gw, struct seat *seat, enum seat_list list, mono_time now) {
+    if (seat->list == list &&
+        !mono_reached(now, mono_add_ms(seat->listed, silence_limit_ms(gw, list) / 8))) {
+        return;
+    }
+    table_list(&gw->table, seat, list);
+    seat->listed = now;
+}
+
 /* An authentic word came from the peer. */
 static void seat_heard(struct gateway *gw, struct seat *seat, struct moment now) {
-    table_list(&gw->table, seat, seat->is_cellular ? SEAT_ONLINE_CELLULAR : SEAT_ONLINE);
+    seat_list(gw, seat, seat->is_cellular ? SEAT_ONLINE_CELLULAR : SEAT_ONLINE, now.mono);
     command_heard(gw, seat);
     if (!seat->is_served) {
         return;
@@ -301,19 +325,6 @@ void seat_tick(struct gateway *gw, struct seat *seat, struct moment now) {
     session_out_clear(&gw->out);
     session_tick(&seat->session, gw->crypto, now.mono, &gw->out);
     (void)seat_settle(gw, seat, now);
-}
-
-static int64_t silence_limit_ms(const struct gateway *gw, unsigned list) {
-    switch ((enum seat_list)list) {
-    case SEAT_ONLINE:
-        return (int64_t)gw->config.offline_after_s * 1000;
-    case SEAT_ONLINE_CELLULAR:
-        return (int64_t)gw->config.offline_cellular_s * 1000;
-    case SEAT_OFFLINE:
-    case SEAT_LISTS:
-        break;
-    }
-    return (int64_t)gw->config.idle_days * 86400000;
 }
 
 mono_time seat_silence_due(const struct gateway *gw) {

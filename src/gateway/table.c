@@ -208,6 +208,18 @@ int table_moved(struct table *table, struct seat *seat) {
 }
 
 void table_deadline(struct table *table, struct seat *seat, mono_time deadline) {
+    if (seat->heap_at != HEAP_OUT && table->heap.items[seat->heap_at].deadline.us <= deadline.us) {
+        return;
+    }
     /* Without memory for a deadline the seat is served at its next datagram. */
     (void)!heap_set(&table->heap, seat->number, seat->heap_at, deadline);
+}
+
+struct seat *table_due(struct table *table, mono_time now) {
+    if (!mono_reached(now, heap_deadline(&table->heap))) {
+        return NULL;
+    }
+    struct seat *seat = table_seat(table, heap_first(&table->heap));
+    heap_remove(&table->heap, seat->heap_at);
+    return seat;
 }

@@ -29,6 +29,7 @@ struct seat {
     struct session session;
     struct p256_point key; /* the device's, as the handshake proved it */
     struct desk *desk;     /* NULL when idle */
+    mono_time listed;      /* when it last went to the newest end of its list */
     mono_time retry;       /* when to look at its update again; MONO_NEVER = on an event */
     uint32_t number;
     uint32_t heap_at;
@@ -93,6 +94,10 @@ int table_moved(struct table *table, struct seat *seat) SW_NODISCARD;
 /* To the newest end of that list. */
 void table_list(struct table *table, struct seat *seat, enum seat_list list);
 struct seat *table_oldest(const struct table *table, enum seat_list list);
+/* When to look at the seat, at the latest: one that is later than the present one is not noted, and
+ * the look then finds nothing to do. That keeps the heap still under traffic. */
 void table_deadline(struct table *table, struct seat *seat, mono_time deadline);
+/* The seat whose deadline has come, taken out of the heap; NULL when there is none. */
+struct seat *table_due(struct table *table, mono_time now);
 
 #endif

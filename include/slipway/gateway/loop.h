@@ -13,7 +13,7 @@ struct loop_options {
     const char *host;                     /* numeric IPv4 or IPv6 address; "::" takes IPv4 too */
     uint16_t port;                        /* 0 = any free one */
     uint32_t receive_buffer, send_buffer; /* bytes; 0 = the kernel's default */
-    struct app *app;                      /* borrowed until loop_close */
+    struct app *app;                      /* borrowed until loop_stop */
     struct gateway_config gateway;
 };
 
@@ -45,8 +45,10 @@ void loop_report(struct loop *loop, struct loop_report *out);
 /* Saves every session and stops serving; blocks until that is done, or limit_ms are over (false).
  */
 bool loop_drain(struct loop *loop, int64_t limit_ms);
-/* Ends the threads and frees everything; jobs that are out must be able to come back, so the app
- * is still open. Blocks. Accepts NULL. */
-void loop_close(struct loop *loop);
+/* Ends the threads; jobs that are out must be able to come back, so the app is still open. Blocks.
+ * Afterwards loop_notice does nothing, and everything else may not be called. Accepts NULL. */
+void loop_stop(struct loop *loop);
+/* After the app was closed, whose writer may still have told notices. Accepts NULL. */
+void loop_free(struct loop *loop);
 
 #endif
