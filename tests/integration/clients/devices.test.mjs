@@ -290,7 +290,8 @@ describe('a serial number', () => {
 
 describe('integrations', () => {
     for (const kind of ['webhooks', 'integrations']) {
-        it(`${kind} of a product are made, listed, read and removed`, async () => {
+        it(`${kind} of a product are made, listed, read and removed`, async (t) => {
+            if (!(await server.offers(`/v1/products/{product}/${kind}`))) return t.skip(`no ${kind} are offered`);
             const event = `reading/${kind}`;
             const made = kind === 'webhooks'
                 ? await api.createWebhook({ product, event, url: 'http://127.0.0.1:9/hook' })
