@@ -61,8 +61,8 @@ static void lower(const char *text, char out[NAME_BYTES]) {
 
 /* Groups that do not exist have no members: they are left out, which may leave none. */
 static int find_groups(struct app_tx *tx, const struct app_device_query *query, int64_t **ids,
-                       size_t *count) {
-    *count = 0;
+                       struct store_device_filter *filter) {
+    filter->group_count = 0;
     *ids = calloc(query->group_count > 0 ? query->group_count : 1, sizeof **ids);
     if (*ids == NULL) {
         return fault_set(tx->fault, SW_E_MEMORY, "out of memory for a device list");
@@ -72,7 +72,8 @@ static int find_groups(struct app_tx *tx, const struct app_device_query *query, 
         struct group group;
         code = store_group_get(tx->store, query->product_id, query->groups[i], &group, tx->fault);
         if (code == SW_OK) {
-            (*ids)[(*count)++] = group.id;
+            (*ids)[filter->group_count++] = group.id;
+            filter->group_devices += group.device_count;
         }
         code = code == SW_E_NOT_FOUND ? SW_OK : code;
     }
@@ -128,16 +129,19 @@ int app_device_list(struct app_tx *tx, const struct app_device_query *query,
     int64_t *groups = NULL;
     int code = SW_OK;
     if (query->groups != NULL) {
-        code = find_groups(tx, query, &groups, &filter.group_count);
+        code = find_groups(tx, query, &groups, &filter);
         filter.groups = groups;
     }
-    bool is_plain = filter.id_part == NULL && filter.name_part == NULL &&
-                    filter.serial_part == NULL && filter.groups == NULL;
+    bool has_text =
+        filter.id_part != NULL || filter.name_part != NULL || filter.serial_part != NULL;
+    bool is_plain = !has_text && filter.groups == NULL;
     if (code == SW_OK && is_plain && query->product_id != 0) {
         struct product product;
         code = store_product_get(tx->store, query->product_id, &product, tx->fault);
         out->total = product.device_count;
         code = code == SW_E_NOT_FOUND ? app_no_product(tx) : code;
+    } else if (code == SW_OK && !has_text && filter.groups != NULL && filter.group_count <= 1) {
+        out->total = filter.group_devices;
     } else if (code == SW_OK) {
         code = store_device_count(tx->store, &filter, &out->total, tx->fault);
     }

@@ -195,6 +195,27 @@ static enum stmt_name page_stmt(const struct store_device_filter *filter) {
     return filter->ascending ? STMT_DEVICE_PAGE_SEEN_UP : STMT_DEVICE_PAGE_SEEN_DOWN;
 }
 
+/* So many rows are sorted faster than the whole product is walked in order. */
+#define FEW_DEVICES 10000
+
+static bool has_few(const struct store_device_filter *filter) {
+    return filter->groups != NULL && filter->group_devices <= FEW_DEVICES;
+}
+
+static const char *order_word(enum store_device_order order) {
+    switch (order) {
+    case STORE_DEVICES_BY_ID:
+        return "id";
+    case STORE_DEVICES_BY_NAME:
+        return "name";
+    case STORE_DEVICES_BY_VERSION:
+        return "version";
+    case STORE_DEVICES_BY_HANDSHAKE:
+        break;
+    }
+    return "handshake";
+}
+
 int store_device_list(struct store *store, const struct store_device_filter *filter,
                       struct device **items, size_t *count, struct fault *fault) {
     *items = NULL;
@@ -205,12 +226,22 @@ int store_device_list(struct store *store, const struct store_device_filter *fil
         q = stmt(store, STMT_DEVICE_RECENT, fault);
     } else {
         enum stmt_name name = page_stmt(filter);
+        if (has_few(filter)) {
+            name = filter->ascending ? STMT_DEVICE_FEW_UP : STMT_DEVICE_FEW_DOWN;
+        }
         if (filter->groups != NULL && (groups = group_array(filter)) == NULL) {
             return fault_set(fault, SW_E_MEMORY, "out of memory for a device list");
         }
         q = stmt(store, name, fault);
         bind_filter(q, filter, groups);
-        if (name == STMT_DEVICE_PAGE_ID_UP) {
+        if (has_few(filter)) {
+            bind_text(q, ":order", order_word(filter->order));
+            if (filter->after != NULL) {
+                bind_blob(q, ":after", filter->after->b, sizeof filter->after->b);
+            } else {
+                bind_null(q, ":after");
+            }
+        } else if (name == STMT_DEVICE_PAGE_ID_UP) {
             bind_blob(q, ":after", filter->after != NULL ? filter->after->b : NULL,
                       filter->after != NULL ? sizeof filter->after->b : 0);
         }

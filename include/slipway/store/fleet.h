@@ -39,6 +39,7 @@ struct store_device_filter {
     const char *id_part, *name_part, *serial_part; /* lower case (hex: upper-case id is folded) */
     const int64_t *groups; /* NULL = any; with group_count 0 nothing matches */
     size_t group_count;
+    uint64_t group_devices; /* members of these groups, added up; decides how they are found */
     enum store_device_order order;
     bool ascending;
     const struct device_id *after; /* BY_ID ascending only */

@@ -207,6 +207,18 @@ test('batch edits of groups', async () => {
     }
     const listed = await door.call('GET', `/v1/products/${product.id}/devices?groups=new%2Cother&sortAttr=deviceId&sortDir=asc`);
     assert.deepEqual(listed.body.devices.map((d) => d.id), ids);
+    assert.equal(listed.body.meta.total_records, 3);
+
+    // A group's devices come in every order, by page and by key.
+    for (const [i, name] of ['bb', 'cc', 'aa'].entries()) await put(product, ids[i], { name });
+    const list = async (query) => (await door.call('GET', `/v1/products/${product.id}/devices?groups=new&${query}`)).body.devices.map((d) => d.name);
+    assert.deepEqual(await list('sortAttr=deviceName&sortDir=asc'), ['aa', 'bb', 'cc']);
+    assert.deepEqual(await list('sortAttr=deviceName&sortDir=desc'), ['cc', 'bb', 'aa']);
+    assert.deepEqual(await list('sortAttr=deviceId&sortDir=desc'), ['aa', 'cc', 'bb']);
+    assert.deepEqual(await list('sortAttr=deviceName&sortDir=asc&per_page=2&page=2'), ['cc']);
+    assert.deepEqual(await list('deviceName=c'), ['cc']);
+    assert.deepEqual(await list(`after=${ids[0]}`), ['cc', 'aa']);
+    assert.deepEqual((await door.call('GET', `/v1/products/${product.id}/devices?groups=none`)).body.meta, { total_pages: 1, total_records: 0 });
 });
 
 test('releases follow the precedence rules', async () => {
