@@ -83,11 +83,6 @@ static int doors_command(void *ctx, const struct device_command *command, device
     case DEVICE_COMMAND_PING:
         out.kind = GATEWAY_COMMAND_PING;
         break;
-    case DEVICE_COMMAND_FLASH:
-    case DEVICE_COMMAND_FORCED:
-        /* What was decided is in the store: the device's next plan says it. */
-        out.kind = GATEWAY_COMMAND_LOOK;
-        break;
     case DEVICE_COMMAND_SIGNAL:
         out.kind = GATEWAY_COMMAND_SIGNAL;
         out.argument = span_of(command->flag ? &on : &off, 1);

@@ -32,7 +32,7 @@ struct device_call {
 
 const char *device_command_name(enum device_command_kind kind) {
     static const char *const names[DEVICE_COMMAND_KINDS] = {
-        "ping", "flash", "forced", "signal", "function", "variable", "vitals",
+        "ping", "signal", "function", "variable", "vitals",
     };
     return names[kind];
 }

@@ -33,7 +33,11 @@ json_t *page_bytes(const char *bytes, size_t len) {
     char ascii[EVENT_DATA_BYTES];
     size_t kept = len < sizeof ascii ? len : sizeof ascii;
     for (size_t i = 0; i < kept; i++) {
-        ascii[i] = (unsigned char)bytes[i] < 0x80 ? bytes[i] : '?';
+        char c = bytes[i];
+        ascii[i] = '?';
+        if (((unsigned char)c & 0x80) == 0) {
+            ascii[i] = c;
+        }
     }
     return json_stringn(ascii, kept);
 }

@@ -18,7 +18,7 @@
 
 /* So much of a body that was refused is still read, so that the client gets to see why: it writes
  * first and reads later, and a closed connection would cost it our reply. */
-#define SWALLOW_BYTES_MAX (64 * 1024 * 1024)
+#define SWALLOW_BYTES_MAX ((uint64_t)64 * 1024 * 1024)
 
 const char *request_param(const struct request *rq, const char *name) {
     const char *value = route_param(&rq->match, name);
@@ -153,7 +153,6 @@ void request_free(struct request *rq) {
     if (rq->call != NULL) {
         device_call_release(rq->call);
     }
-    free(rq->after_data);
     free(rq);
 }
 

@@ -39,29 +39,28 @@ struct request {
     enum request_phase phase;
     enum method method;
     int path_status; /* of path_parse */
+    bool has_body;
+    bool is_admitted; /* identity, product and device below are known */
+    bool has_device;
+    bool has_key;     /* its Idempotency-Key is claimed and waits for the reply */
+    bool has_command; /* to be sent when the handler is through */
     struct path path;
     struct route_match match;
-    bool has_body;
     uint64_t swallowed_bytes; /* of a body that nobody wants any more */
     struct body body;
     struct reply reply;
 
     /* Who asks and what the path names; looked up before the handler runs (admit.h). */
-    bool is_admitted;
     struct app_identity identity;
     struct product product; /* of :product, or of the device; id 0 = none */
-    bool has_device;
-    struct device device; /* of :device */
+    struct device device;   /* of :device */
 
     struct store *reader; /* while a handler runs */
     struct app_tx *tx;    /* the reading view of a handler that is not on a worker */
 
-    bool has_key;     /* its Idempotency-Key is claimed and waits for the reply */
-    bool has_command; /* to be sent when the handler is through */
     struct device_command command;
     struct device_call *call; /* waiting for a device, or with its answer */
     request_after_fn *after;
-    void *after_data; /* heap; freed with the request */
     struct stream *stream;
     struct watch_slot *watch; /* of the connection; may be NULL */
     mono_time started;

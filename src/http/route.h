@@ -43,10 +43,10 @@ enum route_flag {
 
 struct route {
     enum method method;
+    unsigned flags;
     const char *pattern; /* "/v1/products/:product/firmware" */
     const char *name;    /* the operation in api/openapi.yaml and in the access log */
     const char *scope;   /* what an API user needs; NULL = closed to API users */
-    unsigned flags;
     route_fn *handle;
 };
 

@@ -3,13 +3,13 @@
 #include "http/handlers.h"
 
 #define GET(path, name, scope, flags)                                                              \
-    { METHOD_GET, path, #name, scope, flags, handle_##name }
+    { METHOD_GET, flags, path, #name, scope, handle_##name }
 #define POST(path, name, scope, flags)                                                             \
-    { METHOD_POST, path, #name, scope, (flags) | ROUTE_WORKER, handle_##name }
+    { METHOD_POST, (flags) | ROUTE_WORKER, path, #name, scope, handle_##name }
 #define PUT(path, name, scope, flags)                                                              \
-    { METHOD_PUT, path, #name, scope, (flags) | ROUTE_WORKER, handle_##name }
+    { METHOD_PUT, (flags) | ROUTE_WORKER, path, #name, scope, handle_##name }
 #define DELETE(path, name, scope, flags)                                                           \
-    { METHOD_DELETE, path, #name, scope, (flags) | ROUTE_WORKER, handle_##name }
+    { METHOD_DELETE, (flags) | ROUTE_WORKER, path, #name, scope, handle_##name }
 
 /* clang-format off */
 const struct route routes[] = {

@@ -22,7 +22,7 @@
 #include "slipway/sys/log.h"
 #include "slipway/util/check.h"
 
-#define CONNECTION_MEMORY_BYTES (16 * 1024) /* header lines must fit into it too */
+#define CONNECTION_MEMORY_BYTES 16384 /* header lines must fit into it too */
 #define LISTEN_BACKLOG          1024
 
 static void config_fill(struct http_config *config) {
@@ -34,10 +34,11 @@ static void config_fill(struct http_config *config) {
     config->request_timeout_s = config->request_timeout_s != 0 ? config->request_timeout_s : 120;
     config->device_timeout_ms = config->device_timeout_ms != 0 ? config->device_timeout_ms : 10000;
     config->upload_bytes_max =
-        config->upload_bytes_max != 0 ? config->upload_bytes_max : 16 * 1024 * 1024;
-    config->body_bytes_max = config->body_bytes_max != 0 ? config->body_bytes_max : 1024 * 1024;
+        config->upload_bytes_max != 0 ? config->upload_bytes_max : (size_t)16 * 1024 * 1024;
+    config->body_bytes_max =
+        config->body_bytes_max != 0 ? config->body_bytes_max : (size_t)1024 * 1024;
     config->import_bytes_max =
-        config->import_bytes_max != 0 ? config->import_bytes_max : 8 * 1024 * 1024;
+        config->import_bytes_max != 0 ? config->import_bytes_max : (size_t)8 * 1024 * 1024;
 }
 
 /* --- readers --- */

@@ -6,7 +6,7 @@
 #include "slipway/util/error.h"
 #include "slipway/util/span.h"
 
-#define SPOOL_MEMORY_BYTES (64 * 1024)
+#define SPOOL_MEMORY_BYTES ((size_t)64 * 1024)
 
 struct spool {
     size_t len, limit;

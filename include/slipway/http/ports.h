@@ -8,8 +8,6 @@
 
 enum device_command_kind {
     DEVICE_COMMAND_PING,     /* is it there? */
-    DEVICE_COMMAND_FLASH,    /* start the open update `update` of this device now */
-    DEVICE_COMMAND_FORCED,   /* tell it whether updates are forced: flag */
     DEVICE_COMMAND_SIGNAL,   /* make it shout rainbows: flag */
     DEVICE_COMMAND_FUNCTION, /* name, argument -> return_value */
     DEVICE_COMMAND_VARIABLE, /* name -> value */
@@ -34,8 +32,7 @@ enum device_value_kind {
 struct device_command {
     enum device_command_kind kind;
     struct device_id device;
-    bool flag;                         /* FORCED, SIGNAL */
-    int64_t update;                    /* FLASH: id of the update in the store */
+    bool flag;                         /* SIGNAL */
     struct span name;                  /* FUNCTION, VARIABLE; borrowed for the call */
     struct span argument;              /* FUNCTION; borrowed for the call */
     enum device_value_kind value_kind; /* VARIABLE: as the device described it; NONE = unknown */

@@ -16,18 +16,18 @@
 
 static void spool_keeps_what_it_was_given(void **state) {
     (void)state;
-    enum { LEN = 3 * SPOOL_MEMORY_BYTES };
+    const size_t len_all = 3 * SPOOL_MEMORY_BYTES;
     static const size_t steps[] = {1, 1000, SPOOL_MEMORY_BYTES, SPOOL_MEMORY_BYTES + 1};
-    uint8_t *bytes = malloc(LEN);
+    uint8_t *bytes = malloc(len_all);
     assert_non_null(bytes);
-    for (size_t i = 0; i < LEN; i++) {
+    for (size_t i = 0; i < len_all; i++) {
         bytes[i] = (uint8_t)(i * 7 + (i >> 8));
     }
     for (size_t s = 0; s < sizeof steps / sizeof steps[0]; s++) {
         struct spool spool;
-        spool_init(&spool, LEN);
-        for (size_t at = 0; at < LEN;) {
-            size_t len = steps[s] < LEN - at ? steps[s] : LEN - at;
+        spool_init(&spool, len_all);
+        for (size_t at = 0; at < len_all;) {
+            size_t len = steps[s] < len_all - at ? steps[s] : len_all - at;
             assert_int_equal(spool_append(&spool, bytes + at, len), SW_OK);
             at += len;
         }
@@ -35,7 +35,7 @@ static void spool_keeps_what_it_was_given(void **state) {
         assert_null(spool.memory);
         struct span all = {0};
         assert_int_equal(spool_read(&spool, &all), SW_OK);
-        assert_true(span_equal(all, span_of(bytes, LEN)));
+        assert_true(span_equal(all, span_of(bytes, len_all)));
         spool_close(&spool);
     }
     free(bytes);
