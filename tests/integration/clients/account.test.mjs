@@ -129,6 +129,13 @@ describe('a token', () => {
     });
 });
 
+describe('a second factor', () => {
+    it('is not known here', async () => {
+        const error = await rejection(server.api(null).sendOtp({ mfaToken: 'mt', otp: '123456' }));
+        assert.deepEqual([error.statusCode, error.body.error], [400, 'unsupported_grant_type']);
+    });
+});
+
 describe('a client alone', () => {
     it('gets nothing for the public pair', async () => {
         const error = await rejection(server.api(null).loginAsClientOwner({}));

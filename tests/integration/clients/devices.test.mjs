@@ -1,5 +1,6 @@
 // The devices of a product by particle-api-js, none of them connected.
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -84,6 +85,11 @@ describe('a device is read', () => {
         const all = await api.listDevices({});
         assert.ok(Array.isArray(all.body));
         assert.equal(all.body.length, 7);
+    });
+
+    it('at an address that ends with a slash', async () => {
+        const { body } = await api.get({ uri: `/v1/products/${product}/devices/` });
+        assert.equal(body.devices.length, 7);
     });
 
     it('or missed politely', async () => {
@@ -277,6 +283,25 @@ describe('a device that is away', () => {
     it('says so to a ping', async () => {
         const { body } = await api.put({ uri: `/v1/products/${product}/devices/${id(1)}/ping` });
         assert.deepEqual(body, { online: false, ok: true });
+    });
+});
+
+describe('the key of a device', () => {
+    const pem = (type, options) => generateKeyPairSync(type, options).publicKey.export({ type: 'spki', format: 'pem' });
+
+    it('is taken in advance', async () => {
+        const key = pem('ec', { namedCurve: 'P-256' });
+        const { body } = await api.sendPublicKey({ deviceId: id(1), key, algorithm: 'ec' });
+        assert.equal(body.ok, true);
+    });
+
+    it('must be of the right kind', async () => {
+        const rsa = await rejection(api.sendPublicKey({ deviceId: id(1), key: pem('rsa', { modulusLength: 1024 }) }));
+        assert.deepEqual([rsa.statusCode, rsa.body.error], [400, 'invalid_request']);
+        assert.match(rsa.shortErrorDescription, /algorithm/);
+        const curve = pem('ec', { namedCurve: 'P-384' });
+        const other = await rejection(api.sendPublicKey({ deviceId: id(1), key: curve, algorithm: 'ec' }));
+        assert.match(other.shortErrorDescription, /publicKey/);
     });
 });
 
