@@ -71,9 +71,9 @@ static void check_fit(const struct device *device, const struct image_record *im
     } else if ((image->flags & IMAGE_ENCRYPTED) != 0) {
         obstacle_set(out, "encrypted",
                      "The firmware is encrypted, which cannot be sent over the air");
-    } else if ((device->hello_flags & HELLO_PROTOCOL_3) == 0) {
+    } else if (image->function == MODULE_ASSET && (device->hello_flags & HELLO_PROTOCOL_3) == 0) {
         obstacle_set(out, "protocol",
-                     "The device speaks an update protocol that this server does not");
+                     "The device speaks the older update protocol, which has no assets");
     }
 }
 

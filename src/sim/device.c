@@ -138,6 +138,7 @@ void sim_device_init(struct sim_device *device, const struct sim_device_config *
     device->state_at = MONO_NEVER;
     device->erased_at = MONO_NEVER;
     device->reset_at = MONO_NEVER;
+    device->legacy.silence_at = MONO_NEVER;
 }
 
 void sim_device_close(struct sim_device *device) {
@@ -268,6 +269,11 @@ void sim_device_allow_updates(struct sim_device *device, bool enabled, mono_time
 }
 
 uint32_t sim_device_progress(const struct sim_device *device, uint32_t *total) {
+    if (device->legacy.is_running) {
+        *total = device->legacy.file_bytes;
+        uint32_t bytes = device->legacy.have_count * device->legacy.chunk_bytes;
+        return bytes < *total ? bytes : *total;
+    }
     *total = device->receiver.is_running ? device->receiver.file_bytes : 0;
     return device->receiver.is_running ? receiver_bytes(&device->receiver) : 0;
 }
@@ -351,6 +357,8 @@ void device_acknowledged(struct sim_device *device, const struct sim_word *word,
     case WORD_ANSWER_DESCRIBE:
     case WORD_ANSWER_FUNCTION:
     case WORD_ANSWER_VARIABLE:
+    case WORD_ANSWER_READY:
+    case WORD_MISSING:
     case WORD_ANSWER_START:
     case WORD_ANSWER_CANCEL:
     case WORD_ANSWER_ERROR:

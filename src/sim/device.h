@@ -1,6 +1,6 @@
-/* A simulated Device OS device of the current kind (OTA protocol version 3): its DTLS client, its
- * CoAP habits, its update machinery and the ways in which it restarts. It does what real devices
- * do, and what they do not tolerate is counted as a violation of the server's.
+/* A simulated Device OS device, with the current OTA protocol (version 3) or the older one: its
+ * DTLS client, its CoAP habits, its update machinery and the ways in which it restarts. It does
+ * what real devices do, and what they do not tolerate is counted as a violation of the server's.
  *
  * Pure: datagrams and time come in, datagrams come out through an outbox, all randomness comes from
  * the configured seed. Heap is used by the DTLS endpoint alone, while a handshake lasts.
@@ -62,6 +62,7 @@ struct sim_device_config {
     uint32_t reboot_ms;        /* [1000] from reset to the first datagram */
     uint32_t erase_ms;         /* [50] from UpdateStart to its answer */
     uint16_t function_count;   /* [1] functions that its application has: the Describe grows */
+    bool is_legacy;            /* without the version 3 flag: the older, chunked protocol */
     bool disables_updates;     /* its application does so at each start */
     bool keeps_old;            /* its bootloader never installs anything */
     uint8_t power_cut_percent; /* of transfers during or after which the power fails once */
@@ -100,9 +101,19 @@ struct sim_reply { /* what a request was acknowledged with, for its duplicates *
     uint16_t id;
     uint8_t code; /* 0 = empty */
     uint8_t token;
+    const char *text; /* payload; NULL = none */
     mono_time until;
 };
 #define SIM_REPLIES_MAX 16
+
+#define SIM_LEGACY_CHUNKS 4096
+
+struct sim_legacy { /* a transfer of the older protocol */
+    bool is_running;
+    uint32_t file_bytes, chunk_bytes, chunk_count, have_count;
+    mono_time silence_at;
+    uint8_t have[SIM_LEGACY_CHUNKS / 8];
+};
 
 struct sim_device {
     struct sim_device_config config;
@@ -148,6 +159,7 @@ struct sim_device {
 
     /* an update */
     struct receiver receiver;
+    struct sim_legacy legacy;
     struct receiver_request request; /* being answered after the flash was erased */
     uint8_t start_token, finish_token;
     mono_time erased_at;   /* MONO_NEVER = not erasing */

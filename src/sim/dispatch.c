@@ -12,19 +12,21 @@ static bool is_con(const struct coap_message *message) {
 }
 
 static void send_reply(struct sim_device *device, const struct sim_reply *reply,
-                       struct span payload, struct outbox *out) {
+                       struct outbox *out) {
     uint8_t bytes[256];
     struct writer w = writer_of(bytes, sizeof bytes);
     struct span token = span_of(&reply->token, reply->code != COAP_EMPTY ? 1 : 0);
     struct coap_writer ack = coap_begin(&w, COAP_ACK, reply->code, reply->id, token);
-    coap_put_payload(&ack, payload);
+    if (reply->text != NULL) {
+        coap_put_payload(&ack, span_text(reply->text));
+    }
     if (writer_status(&w) == SW_OK) {
         device_send(device, writer_span(&w), out);
     }
 }
 
 void device_acknowledge(struct sim_device *device, const struct coap_message *request, uint8_t code,
-                        struct span payload, mono_time now, struct outbox *out) {
+                        const char *text, mono_time now, struct outbox *out) {
     if (!is_con(request)) {
         return;
     }
@@ -33,8 +35,9 @@ void device_acknowledge(struct sim_device *device, const struct coap_message *re
     *reply = (struct sim_reply){.id = request->id,
                                 .code = code,
                                 .token = request->token.len == 1 ? request->token.data[0] : 0,
+                                .text = text,
                                 .until = mono_add_ms(now, REPLY_KEPT_MS)};
-    send_reply(device, reply, payload, out);
+    send_reply(device, reply, out);
 }
 
 static bool repeat_reply(struct sim_device *device, const struct coap_message *request,
@@ -42,7 +45,7 @@ static bool repeat_reply(struct sim_device *device, const struct coap_message *r
     for (size_t i = 0; i < SIM_REPLIES_MAX; i++) {
         const struct sim_reply *reply = &device->replies[i];
         if (reply->id == request->id && !mono_reached(now, reply->until)) {
-            send_reply(device, reply, span_of(NULL, 0), out);
+            send_reply(device, reply, out);
             return true;
         }
     }
@@ -104,7 +107,7 @@ static void take_event(struct sim_device *device, const struct coap_message *mes
                        struct outbox *out) {
     struct span name = {NULL, 0};
     bool value;
-    device_acknowledge(device, message, COAP_EMPTY, span_of(NULL, 0), now, out);
+    device_acknowledge(device, message, COAP_EMPTY, NULL, now, out);
     if (!coap_option_at(message, COAP_URI_PATH, 1, &name)) {
         device_violation(device, "an event without a name", 0);
     } else if (span_is_text(name, "particle/device/updates/pending")) {
@@ -142,7 +145,7 @@ static void take_describe(struct sim_device *device, const struct coap_message *
     bool has_query = coap_option_at(message, COAP_URI_QUERY, 0, &query) && query.len == 1;
     if (message->token.len != 1 || !has_query) {
         device_violation(device, "GET /d without its one byte of query or token", message->id);
-        device_acknowledge(device, message, COAP_BAD_REQUEST, span_of(NULL, 0), now, out);
+        device_acknowledge(device, message, COAP_BAD_REQUEST, NULL, now, out);
         return;
     }
     uint8_t kind = query.data[0];
@@ -151,7 +154,7 @@ static void take_describe(struct sim_device *device, const struct coap_message *
         device_lose(device, true, now);
         return;
     }
-    device_acknowledge(device, message, COAP_EMPTY, span_of(NULL, 0), now, out);
+    device_acknowledge(device, message, COAP_EMPTY, NULL, now, out);
     if (coap_block_get(message, COAP_BLOCK2, &block) == SW_E_INPUT) {
         device_violation(device, "a malformed Block2", message->id);
         return;
@@ -174,7 +177,7 @@ static void take_function(struct sim_device *device, const struct coap_message *
     if (!has_token(device, message, now, "a function call without a 1-byte token")) {
         return;
     }
-    device_acknowledge(device, message, COAP_EMPTY, span_of(NULL, 0), now, out);
+    device_acknowledge(device, message, COAP_EMPTY, NULL, now, out);
     if (!coap_option_at(message, COAP_URI_PATH, 1, &name) ||
         !coap_option_at(message, COAP_URI_QUERY, 0, &argument)) {
         device_violation(device, "a function call without a name or argument", message->id);
@@ -192,21 +195,21 @@ static void take_variable(struct sim_device *device, const struct coap_message *
     if (!has_token(device, message, now, "a variable read without a 1-byte token")) {
         return;
     }
-    device_acknowledge(device, message, COAP_EMPTY, span_of(NULL, 0), now, out);
+    device_acknowledge(device, message, COAP_EMPTY, NULL, now, out);
     bool is_known = coap_option_at(message, COAP_URI_PATH, 1, &name) && span_is_text(name, "boots");
     device_say(device, WORD_ANSWER_VARIABLE, is_known ? 1 : 0, message->token.data[0], now, out);
 }
 
 static void take_key_change(struct sim_device *device, const struct coap_message *message,
                             mono_time now, struct outbox *out) {
-    device_acknowledge(device, message, COAP_EMPTY, span_of(NULL, 0), now, out);
+    device_acknowledge(device, message, COAP_EMPTY, NULL, now, out);
     device_lose(device, false, now);
 }
 
 static void take_signal(struct sim_device *device, const struct coap_message *message,
                         mono_time now, struct outbox *out) {
     if (has_token(device, message, now, "a signal without a 1-byte token")) {
-        device_acknowledge(device, message, COAP_CHANGED, span_of(NULL, 0), now, out);
+        device_acknowledge(device, message, COAP_CHANGED, NULL, now, out);
     }
 }
 
@@ -215,7 +218,7 @@ typedef void take_fn(struct sim_device *device, const struct coap_message *messa
 
 static void take_server_hello(struct sim_device *device, const struct coap_message *message,
                               mono_time now, struct outbox *out) {
-    device_acknowledge(device, message, COAP_EMPTY, span_of(NULL, 0), now, out);
+    device_acknowledge(device, message, COAP_EMPTY, NULL, now, out);
 }
 
 static take_fn *request_for(uint8_t code, char path) {
@@ -228,8 +231,9 @@ static take_fn *request_for(uint8_t code, char path) {
         {COAP_POST, 'E', take_event},           {COAP_POST, 'e', take_event},
         {COAP_POST, 'h', take_server_hello},    {COAP_POST, 'f', take_function},
         {COAP_POST, 'S', device_update_start},  {COAP_POST, 'C', device_update_chunk},
-        {COAP_POST, 'F', device_update_finish}, {COAP_PUT, 'k', take_key_change},
-        {COAP_PUT, 's', take_signal},
+        {COAP_POST, 'F', device_update_finish}, {COAP_POST, 'u', legacy_begin},
+        {COAP_POST, 'c', legacy_chunk},         {COAP_PUT, 'u', legacy_done},
+        {COAP_PUT, 'k', take_key_change},       {COAP_PUT, 's', take_signal},
     };
     for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
         if (requests[i].code == code && requests[i].path == path) {
@@ -247,7 +251,7 @@ static void take_request(struct sim_device *device, const struct coap_message *m
     }
     if (message->code == COAP_EMPTY) {
         if (is_con(message)) {
-            device_acknowledge(device, message, COAP_EMPTY, span_of(NULL, 0), now, out);
+            device_acknowledge(device, message, COAP_EMPTY, NULL, now, out);
         }
         return;
     }

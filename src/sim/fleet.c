@@ -152,6 +152,7 @@ static bool add_member(struct fleet *fleet, const struct device_id *id,
         .function_count = (uint16_t)options->functions,
         .disables_updates = is_disabled(options, id),
         .keeps_old = options->keeps_old,
+        .is_legacy = options->is_legacy,
         .power_cut_percent = (uint8_t)options->power_cut_percent,
         .link_is_clean = false, /* loopback, too, drops when a buffer is full */
     };

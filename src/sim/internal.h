@@ -24,6 +24,8 @@ enum sim_word_kind {
     WORD_ANSWER_DESCRIBE,   /* argument: kind << 16 | block number */
     WORD_ANSWER_FUNCTION,   /* argument: the result */
     WORD_ANSWER_VARIABLE,   /* argument: 0 = unknown, 1 = boots */
+    WORD_ANSWER_READY,      /* legacy 2.04 */
+    WORD_MISSING,           /* legacy GET /c */
     WORD_ANSWER_START,      /* 2.01 */
     WORD_ANSWER_FINISH,     /* 2.04 that awaits the commit */
     WORD_ANSWER_CANCEL,     /* 2.04 without payload */
@@ -75,7 +77,20 @@ mono_time device_update_deadline(const struct sim_device *device);
 bool device_is_updating(const struct sim_device *device);
 
 /* Acknowledges a request with a code (0 = empty) and keeps that for its duplicates. */
+/* `text` lives for ever; NULL = no payload. */
 void device_acknowledge(struct sim_device *device, const struct coap_message *request, uint8_t code,
-                        struct span payload, mono_time now, struct outbox *out);
+                        const char *text, mono_time now, struct outbox *out);
+
+/* legacy.c */
+void legacy_begin(struct sim_device *device, const struct coap_message *message, mono_time now,
+                  struct outbox *out);
+void legacy_chunk(struct sim_device *device, const struct coap_message *message, mono_time now,
+                  struct outbox *out);
+void legacy_done(struct sim_device *device, const struct coap_message *message, mono_time now,
+                 struct outbox *out);
+void legacy_stop(struct sim_device *device);
+void legacy_tick(struct sim_device *device, mono_time now);
+/* Big-endian numbers of chunks that are not there, a bounded number of them. */
+size_t legacy_missing(const struct sim_device *device, uint8_t *out, size_t cap);
 
 #endif

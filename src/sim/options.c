@@ -32,6 +32,7 @@ static const char usage[] =
     "  --functions N         functions that each application has [1]\n"
     "  --start-rate N        devices powered on per second; 0 = all at once [400]\n"
     "  --own-addresses       each from an address of its own in 127.0.0.0/8 (local servers)\n"
+    "  --legacy              they speak the older, chunked OTA protocol\n"
     "  --keep-old            their bootloader never installs anything\n"
     "  --seed N              decides ids, keys and chance [1]\n"
     "  --control PATH|-      lines: enable|disable|reboot|wake|cut ID|all, status, quit\n"
@@ -104,6 +105,7 @@ enum option_key {
     KEY_PING,
     KEY_FUNCTIONS,
     KEY_KEEP_OLD,
+    KEY_LEGACY,
     KEY_START_RATE,
     KEY_OWN_ADDRESSES,
     KEY_SEED,
@@ -135,6 +137,7 @@ static const struct option names[] = {
     {"functions", required_argument, NULL, KEY_FUNCTIONS},
     {"start-rate", required_argument, NULL, KEY_START_RATE},
     {"own-addresses", no_argument, NULL, KEY_OWN_ADDRESSES},
+    {"legacy", no_argument, NULL, KEY_LEGACY},
     {"keep-old", no_argument, NULL, KEY_KEEP_OLD},
     {"seed", required_argument, NULL, KEY_SEED},
     {"control", required_argument, NULL, KEY_CONTROL},
@@ -194,6 +197,9 @@ static bool take(struct options *out, int key, const char *text, bool *asked) {
         return read_number(text, 0, 100000, &out->start_rate);
     case KEY_OWN_ADDRESSES:
         out->has_own_addresses = true;
+        return true;
+    case KEY_LEGACY:
+        out->is_legacy = true;
         return true;
     case KEY_KEEP_OLD:
         out->keeps_old = true;

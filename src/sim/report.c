@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 static const char *shown_state(const struct sim_device *device) {
-    if (device->receiver.is_running) {
+    if (device->receiver.is_running || device->legacy.is_running) {
         return "receiving";
     }
     return device->has_staged ? "rebooting" : sim_device_state_name(device);

@@ -8,11 +8,13 @@
 #define RESET_DELAY_MS 1000
 
 bool device_is_updating(const struct sim_device *device) {
-    return device->receiver.is_running || device->erased_at.us != INT64_MAX;
+    return device->receiver.is_running || device->legacy.is_running ||
+           device->erased_at.us != INT64_MAX;
 }
 
 void device_update_stop(struct sim_device *device, bool discard) {
     receiver_stop(&device->receiver, &device->flash, discard);
+    legacy_stop(device);
     device->erased_at = MONO_NEVER;
     device->is_finishing = false;
 }
@@ -27,7 +29,7 @@ static void refuse_at_once(struct sim_device *device, const struct coap_message 
                            mono_time now, struct outbox *out) {
     static const char text[] = "{\"code\":-240,\"message\":\"Protocol error\"}";
     SW_CHECK(error == SIM_ERROR_PROTOCOL);
-    device_acknowledge(device, message, COAP_UNAVAILABLE, span_text(text), now, out);
+    device_acknowledge(device, message, COAP_UNAVAILABLE, text, now, out);
 }
 
 static bool read_request(const struct coap_message *message, struct receiver_request *request) {
@@ -51,6 +53,10 @@ static bool read_request(const struct coap_message *message, struct receiver_req
 
 void device_update_start(struct sim_device *device, const struct coap_message *message,
                          mono_time now, struct outbox *out) {
+    if (device->config.is_legacy) {
+        device_violation(device, "UpdateStart to a device of the older protocol", message->id);
+        return;
+    }
     if (message->type != COAP_CON || message->token.len != 1) {
         device_violation(device, "UpdateStart that is not a CON with a 1-byte token",
                          (int64_t)message->token.len);
@@ -63,7 +69,7 @@ void device_update_start(struct sim_device *device, const struct coap_message *m
         refuse_at_once(device, message, SIM_ERROR_PROTOCOL, now, out);
         return;
     }
-    device_acknowledge(device, message, COAP_EMPTY, span_of(NULL, 0), now, out);
+    device_acknowledge(device, message, COAP_EMPTY, NULL, now, out);
     device_update_stop(device, false);
     device->start_token = message->token.data[0];
     if (!device->updates_enabled && !device->updates_forced) {
@@ -186,7 +192,7 @@ void device_update_finish(struct sim_device *device, const struct coap_message *
         return;
     }
     uint8_t token = message->token.data[0];
-    device_acknowledge(device, message, COAP_EMPTY, span_of(NULL, 0), now, out);
+    device_acknowledge(device, message, COAP_EMPTY, NULL, now, out);
     if (coap_option_at(message, COAP_CANCEL_UPDATE, 0, &none)) {
         device_update_stop(device, coap_option_at(message, COAP_DISCARD_DATA, 0, &none));
         device_say(device, WORD_ANSWER_CANCEL, 0, token, now, out);
@@ -288,6 +294,7 @@ void device_update_tick(struct sim_device *device, mono_time now, struct outbox 
     if (receiver_ack_due(&device->receiver, now)) {
         send_ack(device, out);
     }
+    legacy_tick(device, now);
     receiver_sync(&device->receiver, &device->flash, now);
     if (receiver_is_silent(&device->receiver, now)) {
         break_off(device, now);
@@ -296,5 +303,6 @@ void device_update_tick(struct sim_device *device, mono_time now, struct outbox 
 
 mono_time device_update_deadline(const struct sim_device *device) {
     mono_time next = mono_earlier(device->erased_at, device->reset_at);
+    next = mono_earlier(next, device->legacy.silence_at);
     return mono_earlier(next, receiver_deadline(&device->receiver));
 }

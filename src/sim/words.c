@@ -6,7 +6,8 @@
 #include "slipway/util/check.h"
 #include "slipway/util/text.h"
 
-#define HELLO_FLAGS 0x00B6 /* diagnostics, immediate updates, goodbye, describes, OTA version 3 */
+#define HELLO_FLAGS 0x0036 /* diagnostics, immediate updates, goodbye, describes */
+#define HELLO_V3    0x0080
 
 static const char *const subscriptions[] = {"particle", "spark"};
 
@@ -54,7 +55,7 @@ static void write_hello(const struct sim_device *device, struct writer *out, uin
     struct writer hello = writer_of(bytes, sizeof bytes);
     writer_u16(&hello, device->config.platform_id); /* in the place of a product id since 4.0 */
     writer_u16(&hello, device->firmware.product_version);
-    writer_u16(&hello, HELLO_FLAGS);
+    writer_u16(&hello, device->config.is_legacy ? HELLO_FLAGS : HELLO_FLAGS | HELLO_V3);
     writer_u16(&hello, device->config.platform_id);
     writer_u8(&hello, 0);
     writer_u8(&hello, DEVICE_ID_BYTES);
@@ -175,7 +176,7 @@ static void write_variable(const struct sim_device *device, struct writer *out,
 static void write_word(const struct sim_device *device, struct writer *out,
                        const struct sim_word *word) {
     struct coap_writer w;
-    uint8_t number[4];
+    uint8_t number[4], missing[128];
     struct writer value = writer_of(number, sizeof number);
     switch ((enum sim_word_kind)word->kind) {
     case WORD_HELLO:
@@ -221,6 +222,15 @@ static void write_word(const struct sim_device *device, struct writer *out,
         break;
     case WORD_ANSWER_VARIABLE:
         write_variable(device, out, word);
+        break;
+    case WORD_ANSWER_READY:
+        w = begin_answer(out, COAP_CHANGED, word);
+        coap_put_payload(&w, span_of("\1", 1));
+        break;
+    case WORD_MISSING:
+        w = coap_begin(out, COAP_CON, COAP_GET, word->id, span_of(NULL, 0));
+        put_text(&w, COAP_URI_PATH, "c");
+        coap_put_payload(&w, span_of(missing, legacy_missing(device, missing, sizeof missing)));
         break;
     case WORD_ANSWER_START:
         w = begin_answer(out, COAP_CREATED, word);

@@ -51,6 +51,7 @@ static void draw_profile(struct world *world) {
     p->has_impostor = rng_below(rng, 4) == 0;
     p->has_liar = rng_below(rng, 6) == 0;
     p->needs_system = rng_below(rng, 3) == 0;
+    p->has_legacy = rng_below(rng, 3) == 0;
     if (p->is_perfect) {
         return;
     }
@@ -124,7 +125,8 @@ static void open_device(struct world *world, unsigned i) {
         .function_count = world_chance(world, 20) ? 100 : 1,
         .power_cut_percent = (uint8_t)world->profile.power_percent,
         .link_is_clean = world->profile.is_perfect,
-        .link_corrupts = world->profile.corrupt_percent > 0,
+        /* A server that restarts takes no cookies of its life before. */
+        .link_corrupts = world->profile.corrupt_percent > 0 || world->profile.crashes > 0,
     };
     rng_fill(&world->rng, scalar, sizeof scalar);
     scalar[0] &= 0x7f;
@@ -137,6 +139,7 @@ static void open_device(struct world *world, unsigned i) {
     if (d->is_foreign && i + 1 == world->everybody && world->profile.has_impostor) {
         config.id = world->devices[0].sim.config.id;
     }
+    config.is_legacy = world->profile.has_legacy && i % 3 == 1;
     config.keeps_old = world->profile.has_liar && i + 1 == world->profile.devices;
     sim_device_init(&d->sim, &config);
 }

@@ -39,6 +39,7 @@ struct world_profile {
     bool has_stranger;         /* a device that nobody imported */
     bool has_impostor;         /* a device with the id of another, and a key of its own */
     bool has_liar;             /* a device whose bootloader never installs anything */
+    bool has_legacy;           /* devices that speak the older OTA protocol */
     bool needs_system;         /* some applications need a newer Device OS than the fleet has */
 };
 

@@ -406,11 +406,16 @@ static void image_that_cannot_be_taken_is_not_offered(void **state) {
     greeting.platform_id = 12;
     assert_int_equal(world_hello(&world, &greeting, &plan), SW_OK);
     assert_string_equal(plan.blocked_by, "platform");
-    greeting = world_hello_of(1, 1);
-    greeting.flags = 0x76;
-    assert_int_equal(world_hello(&world, &greeting, &plan), SW_OK);
-    assert_string_equal(plan.blocked_by, "protocol");
     assert_false(plan.has_offer);
+}
+
+static void older_protocol_is_served_too(void **state) {
+    (void)state;
+    assert_int_equal(world_release_default(&world, 2, false), SW_OK);
+    struct app_hello greeting = world_hello_of(1, 1);
+    greeting.flags = 0x36;
+    assert_int_equal(world_hello(&world, &greeting, &plan), SW_OK);
+    assert_true(plan.has_offer);
 }
 
 static void transfer_survives_a_new_session(void **state) {
@@ -496,6 +501,7 @@ int main(void) {
         FLOW(device_in_safe_mode_is_repaired),
         FLOW(part_that_did_not_install_is_a_failure),
         FLOW(image_that_cannot_be_taken_is_not_offered),
+        FLOW(older_protocol_is_served_too),
         FLOW(transfer_survives_a_new_session),
         FLOW(commit_that_did_not_arrive_is_made_again),
         FLOW(device_that_never_returns_fails_in_time),
