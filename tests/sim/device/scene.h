@@ -57,6 +57,7 @@ void scene_connect(struct scene *scene);
 struct scene_message {
     uint8_t type, code;
     const char *path, *name, *query;
+    struct span crc, index; /* Uri-Query of a legacy chunk, when not empty */
     size_t token_len;
     struct span payload;
     uint32_t chunk_index, file_bytes, chunk_bytes; /* options when not 0 */
