@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KNOCKS_MAX   256U
+#define KNOCKS_MAX   1024U /* more than a reservation of incoming numbers reaches ahead */
 #define KNOCKS_FIRST 2U
 #define KNOCKS_BURST 16U
 #define KNOCK_MS     100
