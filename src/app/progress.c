@@ -260,8 +260,9 @@ int update_interrupt(struct app_tx *tx, const struct device *device) {
                                    : SW_OK;
 }
 
-/* How long after its commit a device may still be heard before it resets. */
-#define RESET_GRACE_MS 30000
+/* How long after its commit a device may still be heard before it resets: it repeats its 2.04 for
+ * up to 90 s, and each repetition is acknowledged. */
+#define RESET_GRACE_MS 100000
 
 int update_resumed(struct app_tx *tx, const struct device *device) {
     struct update open;

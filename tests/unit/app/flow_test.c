@@ -441,7 +441,7 @@ static void commit_that_did_not_arrive_is_made_again(void **state) {
     world.now.ms += 1000; /* it is still packing */
     assert_int_equal(world_resumed(&world, &id, &plan), SW_OK);
     assert_string_equal(plan.blocked_by, "rebooting");
-    world.now.ms += 60000; /* the same session, the same firmware */
+    world.now.ms += 120000; /* the same session, the same firmware */
     assert_int_equal(world_resumed(&world, &id, &plan), SW_OK);
     assert_true(plan.has_offer);
     assert_int_equal(plan.offer.update_id, update);
