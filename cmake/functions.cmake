@@ -38,6 +38,11 @@ function(slipway_unit_tests name)
             TEST_SHARED="${PROJECT_SOURCE_DIR}/../shared/testdata"
             SOURCE_ROOT="${PROJECT_SOURCE_DIR}")
         add_test(NAME unit/${name}/${stem} COMMAND ${target})
-        set_tests_properties(unit/${name}/${stem} PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
+        set(labels unit)
+        if(NOT name IN_LIST SLIPWAY_PURE)
+            list(APPEND labels threads)
+        endif()
+        set_tests_properties(unit/${name}/${stem} PROPERTIES
+            TIMEOUT 300 SKIP_RETURN_CODE 77 LABELS "${labels}")
     endforeach()
 endfunction()
