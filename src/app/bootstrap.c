@@ -112,6 +112,7 @@ static int first_start(struct app *app, const char *folder, struct bootstrap *bo
     crypto_wipe(text, sizeof text);
     crypto_wipe(password, sizeof password);
     crypto_wipe(token, sizeof token);
+    boot->token = NULL;
     return code;
 }
 

@@ -26,7 +26,7 @@ static uint16_t as_u16(uint32_t value) {
 static void keep_text(const char *text, char *out, size_t cap) {
     size_t at = 0;
     for (; text[at] != '\0' && at < cap - 1; at++) {
-        out[at] = text[at] >= ' ' && text[at] < 0x7F ? text[at] : '?';
+        out[at] = (char)(text[at] >= ' ' && text[at] < 0x7F ? text[at] : '?');
     }
     out[at] = '\0';
 }
@@ -154,7 +154,9 @@ static json_t *module_json(uint8_t function, uint8_t index, uint16_t version) {
     char letter[2] = "?";
     char number[4];
     for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++) {
-        letter[0] = letters[i].function == function ? letters[i].letter : letter[0];
+        if (letters[i].function == function) {
+            letter[0] = letters[i].letter;
+        }
     }
     (void)snprintf(number, sizeof number, "%u", (unsigned)index);
     return json_pack("{s:s, s:s, s:i}", "f", letter, "n", number, "v", (int)version);

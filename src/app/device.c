@@ -398,7 +398,7 @@ int app_device_published(struct app_tx *tx, const struct device_id *id, struct s
         size_t len = data.len < sizeof device.last_reset ? data.len : sizeof device.last_reset - 1;
         for (size_t i = 0; i < len; i++) {
             char c = (char)data.data[i];
-            device.last_reset[i] = c >= ' ' && c < 0x7F ? c : '?';
+            device.last_reset[i] = (char)(c >= ' ' && c < 0x7F ? c : '?');
         }
         device.last_reset[len] = '\0';
         code = store_device_save_told(tx->store, &device, tx->fault);

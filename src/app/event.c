@@ -43,7 +43,9 @@ int app_append_told(struct app_tx *tx, const struct device *device, struct span 
                           .version = device->is_safe_mode ? 0 : device->running_version,
                           .ttl_s = 60};
     size_t name_len = name.len < sizeof event.name ? name.len : sizeof event.name - 1;
-    memcpy(event.name, name.data, name_len);
+    if (name_len > 0) {
+        memcpy(event.name, name.data, name_len);
+    }
     event.has_data = data.len > 0;
     event.data_len = data.len < sizeof event.data ? data.len : sizeof event.data - 1;
     if (event.data_len > 0) {

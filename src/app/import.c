@@ -34,7 +34,7 @@ static int add_text(struct app_tx *tx, struct text_list *list, struct span text)
     char *out = list->items[list->count++];
     size_t len = text.len < 64 ? text.len : 64;
     for (size_t i = 0; i < len; i++) {
-        out[i] = text.data[i] >= ' ' && text.data[i] < 0x7F ? (char)text.data[i] : '?';
+        out[i] = (char)(text.data[i] >= ' ' && text.data[i] < 0x7F ? text.data[i] : '?');
     }
     out[len] = '\0';
     return SW_OK;

@@ -195,9 +195,9 @@ static void name_api_user(const struct app_tx *tx, struct user *user) {
     char part[33];
     size_t at = 0;
     for (const char *p = user->friendly_name; *p != '\0' && at < sizeof part - 1; p++) {
-        char c = *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p;
+        char c = (char)(*p >= 'A' && *p <= 'Z' ? *p - 'A' + 'a' : *p);
         bool is_plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-        part[at++] = is_plain ? c : '-';
+        part[at++] = (char)(is_plain ? c : '-');
     }
     part[at] = '\0';
     uint8_t random[5];

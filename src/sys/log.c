@@ -216,7 +216,8 @@ bool log_allowed(struct log_limiter *limiter, uint64_t source, mono_time now,
         limiter->slots[slot].tokens = LOG_BURST;
         limiter->slots[slot].suppressed = 0;
     }
-    int64_t gained = mono_since_us(limiter->slots[slot].refilled, now) / (LOG_REFILL_MS * 1000);
+    int64_t gained =
+        mono_since_us(limiter->slots[slot].refilled, now) / (INT64_C(1000) * LOG_REFILL_MS);
     if (gained > 0) {
         uint32_t tokens = limiter->slots[slot].tokens;
         uint32_t room = LOG_BURST - tokens;
