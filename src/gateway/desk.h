@@ -60,7 +60,7 @@ struct desk {
     struct held *held[HELD_MAX]; /* heap */
     struct transfer transfer;
     uint8_t wish_pending, wish_forced; /* enum app_tell: not yet told */
-    uint16_t knocks;                   /* left to send, see keep_knock */
+    uint16_t knocks, knocked;          /* left to send, and sent: see keep_knock */
     mono_time knock_due;
     struct request requests[REQUESTS_MAX];
 };

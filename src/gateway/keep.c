@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KNOCKS_MAX   1024U /* more than a reservation of incoming numbers reaches ahead */
-#define KNOCKS_FIRST 2U
-#define KNOCKS_BURST 16U
+#define KNOCKS_FIRST 48U   /* for a device that may be anywhere */
+#define KNOCKS_BURST 32U   /* at a time */
+#define KNOCKS_MAX   8192U /* for one that answers */
+#define KNOCK_IDS    4000U /* message ids that a session restored after a crash leaves out */
 #define KNOCK_MS     100
 #define DRAIN_JOBS   16U /* saves in flight while draining */
 
@@ -160,7 +161,7 @@ void keep_interrupted(struct gateway *gw, const struct gateway_job *job, int cod
         struct seat *seat = table_by_device(&gw->table, &job->u.candidates.items[n], NULL);
         if (seat != NULL && seat->session.is_resumed &&
             seat_activate(gw, seat, now.mono) == SW_OK) {
-            seat->desk->knocks = KNOCKS_MAX;
+            seat->desk->knocks = KNOCKS_FIRST;
             seat->desk->knock_due = now.mono;
             session_out_clear(&gw->out);
             (void)seat_settle(gw, seat, now);
@@ -174,18 +175,19 @@ bool keep_is_knocking(const struct seat *seat) {
 
 /* A device in the middle of a transfer is silent, and its next records lie below the number up to
  * which they may have been accepted before the crash: nothing that it says would be heard for
- * dozens of words. Each ping makes it use up one of these, until one is new; then it is served.
- * Their message ids lie behind the ones that requests will use, so that the device's memory of them
- * is in nobody's way. */
+ * hundreds of words. Each ping makes it use up one of these, until one is new; then it is served.
+ * Every answer, as it cannot be accepted yet, buys another ping: who does not answer gets few. The
+ * message ids lie behind the ones that requests will use, so that the device's memory of them is in
+ * nobody's way. */
 void keep_knock(struct gateway *gw, struct seat *seat, struct moment now) {
     struct desk *desk = seat->desk;
     if (!keep_is_knocking(seat) || !mono_reached(now.mono, desk->knock_due)) {
         return;
     }
-    unsigned burst = desk->knocks == KNOCKS_MAX ? KNOCKS_FIRST : KNOCKS_BURST;
     desk->knock_due = mono_add_ms(now.mono, KNOCK_MS);
-    for (unsigned n = 0; n < burst && desk->knocks > 0; n++) {
-        uint16_t id = (uint16_t)((seat->session.coap_id - desk->knocks) % SESSION_CHUNK_ID_FIRST);
+    for (unsigned n = 0; n < KNOCKS_BURST && desk->knocks > 0; n++) {
+        uint16_t id = (uint16_t)((seat->session.coap_id - 1U - desk->knocked % KNOCK_IDS) %
+                                 SESSION_CHUNK_ID_FIRST);
         const uint8_t ping[4] = {0x40, 0, (uint8_t)(id >> 8), (uint8_t)id};
         uint8_t record[64];
         struct writer w = writer_of(record, sizeof record);
@@ -197,6 +199,15 @@ void keep_knock(struct gateway *gw, struct seat *seat, struct moment now) {
         memcpy(room, record, w.at);
         outbox_commit(&gw->out.box, w.at);
         desk->knocks--;
+        desk->knocked++;
+    }
+}
+
+/* Something came under its connection id that is not new: most likely the device's answer. */
+void keep_answered(struct seat *seat) {
+    if (seat->desk != NULL && seat->session.is_resumed && seat->desk->knocked > 0 &&
+        seat->desk->knocked + seat->desk->knocks < KNOCKS_MAX) {
+        seat->desk->knocks++;
     }
 }
 
