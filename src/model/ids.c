@@ -49,7 +49,8 @@ void slug_from_name(const char *name, char *out, size_t cap) {
     bool is_gap = false;
     bool has_letter = false;
     for (const char *p = name; *p != '\0'; p++) {
-        char c = *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p;
+        bool is_upper = *p >= 'A' && *p <= 'Z';
+        char c = is_upper ? (char)(unsigned char)(*p - 'A' + 'a') : *p;
         if (!is_lower(c) && !is_digit(c)) {
             is_gap = at > 0;
             continue;

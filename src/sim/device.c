@@ -210,7 +210,6 @@ void sim_device_boot(struct sim_device *device, mono_time now, struct outbox *ou
     device->is_asleep = false;
     device->state_at = MONO_NEVER;
     device->boots++;
-    device->booted_at = now;
     device->updates_enabled = !device->config.disables_updates;
     device->updates_forced = false;
     device->updates_pending = false;

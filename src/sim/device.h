@@ -126,46 +126,45 @@ struct sim_device {
     struct sim_firmware firmware;
     uint16_t system_version, bootloader_version;
     struct sim_flash flash;
-    bool has_session;
-    uint8_t session_uses; /* restores without a word from the server */
     struct dtls_session session;
     uint32_t announced_system, announced_application; /* checksums last acknowledged; 0 = none */
-    bool announced_subscriptions;
-    bool has_staged; /* committed: installed by the next start */
     uint32_t staged_bytes;
+    bool has_staged; /* committed: installed by the next start */
+    bool has_session;
+    bool announced_subscriptions;
+    uint8_t session_uses; /* restores without a word from the server */
 
     /* one boot */
     bool updates_enabled, updates_forced, updates_pending;
     bool has_time;          /* the clock was set */
     bool has_told_reset;    /* last_reset was announced */
     const char *last_reset; /* its payload */
-    mono_time booted_at;
 
     /* one connection */
     struct dtls_endpoint *endpoint; /* while a handshake may still be repeated */
     struct dtls_handshake handshake;
-    bool is_moved; /* no word from the server since the restore: records of type 253 */
-    bool has_introduced_application;
-    uint16_t coap_id;
-    uint8_t coap_token;
-    uint16_t time_id;   /* the last time request: its answer may come twice */
     mono_time state_at; /* when OFF or WAITING ends */
-    bool is_asleep;     /* OFF without a restart at its end */
     mono_time heard, pinged;
-    uint8_t failures; /* attempts to connect in a row */
     struct sim_word words[SIM_WORDS_MAX];
     struct sim_reply replies[SIM_REPLIES_MAX];
+    uint16_t coap_id;
+    uint16_t time_id; /* the last time request: its answer may come twice */
+    uint8_t coap_token;
     uint8_t reply_next;
+    uint8_t failures; /* attempts to connect in a row */
+    bool is_moved;    /* no word from the server since the restore: records of type 253 */
+    bool is_asleep;   /* OFF without a restart at its end */
+    bool has_introduced_application;
 
     /* an update */
     struct receiver receiver;
     struct sim_legacy legacy;
     struct receiver_request request; /* being answered after the flash was erased */
-    uint8_t start_token, finish_token;
-    mono_time erased_at;   /* MONO_NEVER = not erasing */
-    bool is_finishing;     /* the 2.04 awaits its acknowledgement */
-    mono_time reset_at;    /* MONO_NEVER = no reset is due */
-    uint32_t cut_at_bytes; /* of this transfer, the power fails; 0 = not */
+    mono_time erased_at;             /* MONO_NEVER = not erasing */
+    mono_time reset_at;              /* MONO_NEVER = no reset is due */
+    uint32_t cut_at_bytes;           /* of this transfer, the power fails; 0 = not */
+    uint8_t start_token;
+    bool is_finishing; /* the 2.04 awaits its acknowledgement */
     bool cut_after_commit;
 
     /* what it saw */

@@ -59,7 +59,7 @@ size_t device_describe_application(const struct sim_device *device, uint8_t *out
 uint32_t device_checksum(struct span bytes); /* never 0 */
 
 /* dispatch.c: what the server says */
-void device_dispatch(struct sim_device *device, struct span message, mono_time now,
+void device_dispatch(struct sim_device *device, struct span bytes, mono_time now,
                      struct outbox *out);
 
 /* update.c */

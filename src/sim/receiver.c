@@ -143,7 +143,7 @@ size_t receiver_ack(struct receiver *receiver, uint8_t bitmap[RECEIVER_BITMAP_BY
         if (has_chunk(receiver, receiver->cumulative + 1 + i)) {
             /* Little-endian words of 32 bits are the same bytes as a row of bits. */
             bitmap[i / 8] = (uint8_t)(bitmap[i / 8] | 1U << (i % 8));
-            len = (i / 32 + 1) * 4;
+            len = (size_t)4 * (i / 32 + 1);
             left--;
         }
     }
