@@ -17,8 +17,9 @@
 #include <string.h>
 #include <time.h>
 
-#define DONE_MAX 4096
-#define PINGS    400000
+#define DONE_MAX  4096
+#define PINGS     400000
+#define PERIOD_US 25000000
 
 struct bench {
     struct gateway *gw;
@@ -183,7 +184,7 @@ static double ping(struct bench *bench, struct dtls_endpoint *endpoint, struct h
         const uint8_t message[4] = {0x40, 0, (uint8_t)(device->message_id >> 8),
                                     (uint8_t)device->message_id};
         bench->sent_count = 0;
-        bench->now.us += 50;
+        bench->now.us += PERIOD_US / count; /* as many devices as speak every 25 s */
         say(bench, endpoint, number, device, span_of(message, sizeof message));
     }
     uint64_t replies = gateway_counters(bench->gw)->datagrams_out - before;
