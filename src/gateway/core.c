@@ -254,8 +254,11 @@ void gateway_notice(struct gateway *gw, const struct app_notice *notice, mono_ti
             break;
         }
         if (!seat->is_served) {
-            /* Approved, perhaps: a new handshake shows that it is the device that was approved. */
-            seat_close(gw, seat, true, moment);
+            /* Approved, perhaps: a new handshake shows that it is the device that was approved. A
+             * report under way brings its own verdict. */
+            if (seat->jobs == 0) {
+                seat_close(gw, seat, true, moment);
+            }
         } else if (seat->is_present) {
             plan_due(gw, seat, UPDATE_CAUSE_IMMEDIATE);
         }

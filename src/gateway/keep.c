@@ -8,12 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KNOCKS_FIRST 48U   /* for a device that may be anywhere */
-#define KNOCKS_BURST 32U   /* at a time */
-#define KNOCKS_MAX   8192U /* for one that answers */
-#define KNOCK_IDS    4000U /* message ids that a session restored after a crash leaves out */
-#define KNOCK_MS     100
-#define DRAIN_JOBS   16U /* saves in flight while draining */
+#define KNOCKS_FIRST   48U   /* for a device that may be anywhere */
+#define KNOCKS_UNHEARD 4U    /* for one that speaks */
+#define KNOCKS_BURST   32U   /* at a time */
+#define KNOCKS_MAX     8192U /* for one that answers */
+#define KNOCK_IDS      4000U /* message ids that a session restored after a crash leaves out */
+#define KNOCK_MS       100
+#define DRAIN_JOBS     16U /* saves in flight while draining */
 
 static int keep_seal(struct gateway *gw, const struct seat *seat,
                      const struct session_reserve *limits, struct sealed *out) {
@@ -203,11 +204,18 @@ void keep_knock(struct gateway *gw, struct seat *seat, struct moment now) {
     }
 }
 
-/* Something came under its connection id that is not new: most likely the device's answer. */
-void keep_answered(struct seat *seat) {
-    if (seat->desk != NULL && seat->session.is_resumed && seat->desk->knocked > 0 &&
-        seat->desk->knocked + seat->desk->knocks < KNOCKS_MAX) {
-        seat->desk->knocks++;
+/* Something came from the device's last address, under its connection id, that is not new: the
+ * answer to a knock, or its own word that cannot be heard yet. */
+void keep_unheard(struct gateway *gw, struct seat *seat, struct moment now) {
+    if (!seat->session.is_resumed || seat_activate(gw, seat, now.mono) != SW_OK) {
+        return;
+    }
+    struct desk *desk = seat->desk;
+    if (desk->knocked == 0 && desk->knocks == 0) {
+        desk->knocks = KNOCKS_UNHEARD;
+        desk->knock_due = now.mono;
+    } else if (desk->knocked + desk->knocks < KNOCKS_MAX) {
+        desk->knocks++;
     }
 }
 
