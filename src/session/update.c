@@ -439,8 +439,14 @@ void update_answered(struct turn *t, struct exchange *exchange,
 
 /* A 2.04 that reports on a transfer, and nobody waits for it here: repeated after the owner could
  * not keep the first report, or meant for a process before this one. To acknowledge it is to
- * commit, so that is the owner's to say. */
+ * commit, so that is the owner's to say. While another transfer has begun here, it is not about
+ * that one: the device hears of it next and drops what it reports on, so nothing is said. */
 void update_commit_again(struct turn *t, const struct coap_message *message) {
+    const struct transfer *transfer = &t->work->transfer;
+    if (transfer->version == TRANSFER_V3 &&
+        (state_of(transfer) == OTA_STARTING || state_of(transfer) == OTA_SENDING)) {
+        return;
+    }
     commit_report(t, message->id, true);
 }
 
