@@ -44,13 +44,13 @@ bool fleet_start(struct fleet *fleet, int epoll, mono_time now);
 void fleet_close(struct fleet *fleet);
 
 /* The socket of a member is readable. */
-void fleet_readable(struct fleet *fleet, size_t member, mono_time now);
+void fleet_readable(struct fleet *fleet, size_t index, mono_time now);
 /* Everything that is due. */
 void fleet_tick(struct fleet *fleet, mono_time now);
 mono_time fleet_deadline(const struct fleet *fleet);
 
 enum fleet_order { FLEET_ENABLE, FLEET_DISABLE, FLEET_REBOOT, FLEET_WAKE, FLEET_CUT };
-void fleet_command(struct fleet *fleet, size_t member, enum fleet_order order, mono_time now);
+void fleet_command(struct fleet *fleet, size_t index, enum fleet_order order, mono_time now);
 /* The member of that id, or fleet->count. */
 size_t fleet_find(const struct fleet *fleet, const struct device_id *id);
 

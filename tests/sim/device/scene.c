@@ -13,7 +13,7 @@ static const uint8_t cid[DTLS_CID_BYTES] = {1, 2, 3, 4, 5, 6, 7, 8};
 static const struct address device_address = {.ip = {[10] = 0xff, [11] = 0xff, 10, 0, 0, 1},
                                               .port = 5000};
 
-static void deliver(struct scene *scene, const struct outbox *out);
+static void deliver(struct scene *scene, const struct outbox *box);
 
 void scene_open(struct scene *scene, const struct sim_device_config *wishes) {
     uint8_t scalar[32] = {1};

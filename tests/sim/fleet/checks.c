@@ -330,23 +330,31 @@ static uint64_t number_of(const uint8_t *header) {
     return number;
 }
 
-/* A session that moves keeps its numbers; a Finished begins a new one with new keys. */
-static uint64_t *session_number(struct world_device *d, uint16_t port, bool is_new) {
-    size_t i = 0;
-    while (!is_new && i < d->session_count && d->sessions[i].port != port) {
-        i++;
+/* Which session a record belongs to cannot be seen; a device may have two for a while, and each may
+ * move to another port. So there must be one of them that this number can follow: the one that was
+ * last at that port, else the one that comes nearest. */
+static uint64_t *session_number(struct world_device *d, uint16_t port, uint64_t number) {
+    uint64_t *best = NULL;
+    for (size_t i = 0; i < d->session_count; i++) {
+        if (d->sessions[i].number >= number) {
+            continue;
+        }
+        if (d->sessions[i].port == port) {
+            return &d->sessions[i].number;
+        }
+        if (best == NULL || d->sessions[i].number > *best) {
+            best = &d->sessions[i].number;
+        }
     }
-    if (!is_new && i < d->session_count) {
-        return &d->sessions[i].number;
-    }
-    if (!is_new && d->session_count > 0) {
-        d->sessions[0].port = port;
-        return &d->sessions[0].number;
-    }
+    return best;
+}
+
+/* A Finished begins a new session with new keys. */
+static void begin_session(struct world_device *d, uint16_t port) {
     d->session_count += d->session_count < SESSIONS_MAX ? 1 : 0;
     memmove(d->sessions + 1, d->sessions, (SESSIONS_MAX - 1) * sizeof d->sessions[0]);
     d->sessions[0].port = port;
-    return NULL;
+    d->sessions[0].number = 0;
 }
 
 void check_record(struct world *world, unsigned device, uint16_t port, struct span datagram) {
@@ -356,14 +364,16 @@ void check_record(struct world *world, unsigned device, uint16_t port, struct sp
         const uint8_t *header = datagram.data + at;
         bool is_protected = header[3] != 0 || header[4] != 0;
         uint64_t number = number_of(header);
-        if (is_protected) {
-            bool is_new = header[0] == DTLS_HANDSHAKE && number == 0;
-            const uint64_t *last = session_number(d, port, is_new);
-            if (last != NULL && number <= *last) {
-                world_fail(world, "a record number to device %u is used again: %llu after %llu",
-                           device, (unsigned long long)number, (unsigned long long)*last);
+        if (is_protected && header[0] == DTLS_HANDSHAKE && number == 0) {
+            begin_session(d, port);
+        } else if (is_protected) {
+            uint64_t *last = session_number(d, port, number);
+            if (last == NULL) {
+                world_fail(world, "a record number to device %u is used again: %llu", device,
+                           (unsigned long long)number);
+                return;
             }
-            *session_number(d, port, false) = number;
+            *last = number;
         }
         at += DTLS_HEADER + ((size_t)header[11] << 8 | header[12]);
     }

@@ -96,9 +96,10 @@ static bool read_arguments(int argc, char **argv, struct arguments *out) {
         } else if (strcmp(argv[i], "--expect-failure") == 0) {
             out->expects_failure = true;
         } else if (strcmp(argv[i], "--seeds") == 0 && has_value) {
-            int got = sscanf(argv[++i], "%llu..%llu", &out->first, &out->last);
-            out->last = got == 1 ? out->first : out->last;
-            if (got < 1 || out->last < out->first) {
+            char *end;
+            out->first = strtoull(argv[++i], &end, 10);
+            out->last = strncmp(end, "..", 2) == 0 ? strtoull(end + 2, &end, 10) : out->first;
+            if (*end != '\0' || out->last < out->first) {
                 return false;
             }
         } else if (strcmp(argv[i], "--mutant") == 0 && has_value) {
