@@ -156,7 +156,8 @@ void keep_restored(struct gateway *gw, struct gateway_job *job, int code, struct
 void keep_interrupted(struct gateway *gw, const struct gateway_job *job, int code,
                       struct moment now);
 void keep_knock(struct gateway *gw, struct seat *seat, struct moment now);
-void keep_unheard(struct gateway *gw, struct seat *seat, struct moment now);
+void keep_unheard(struct gateway *gw, struct seat *seat, gateway_path path,
+                  const struct address *from, struct moment now);
 bool keep_is_knocking(const struct seat *seat);
 void keep_drain(struct gateway *gw, struct moment now);
 /* Keeps a datagram until the reservation is there, and gives it again then. */

@@ -179,42 +179,59 @@ bool keep_is_knocking(const struct seat *seat) {
  * hundreds of words. Each ping makes it use up one of these, until one is new; then it is served.
  * Every answer, as it cannot be accepted yet, buys another ping: who does not answer gets few. The
  * message ids lie behind the ones that requests will use, so that the device's memory of them is in
- * nobody's way. */
-void keep_knock(struct gateway *gw, struct seat *seat, struct moment now) {
+ * nobody's way. False: no room, or no numbers are reserved yet. */
+static bool knock_put(struct gateway *gw, struct seat *seat) {
     struct desk *desk = seat->desk;
-    if (!keep_is_knocking(seat) || !mono_reached(now.mono, desk->knock_due)) {
+    uint16_t id = (uint16_t)((seat->session.coap_id - 1U - desk->knocked % KNOCK_IDS) %
+                             SESSION_CHUNK_ID_FIRST);
+    const uint8_t ping[4] = {0x40, 0, (uint8_t)(id >> 8), (uint8_t)id};
+    uint8_t record[64];
+    struct writer w = writer_of(record, sizeof record);
+    uint8_t *room = outbox_begin(&gw->out.box, sizeof record);
+    if (room == NULL || dtls_seal(gw->crypto, &seat->session.dtls, DTLS_APPLICATION_DATA,
+                                  span_of(ping, sizeof ping), &w) != SW_OK) {
+        return false;
+    }
+    memcpy(room, record, w.at);
+    outbox_commit(&gw->out.box, w.at);
+    desk->knocked++;
+    return true;
+}
+
+void keep_knock(struct gateway *gw, struct seat *seat, struct moment now) {
+    if (!keep_is_knocking(seat) || !mono_reached(now.mono, seat->desk->knock_due)) {
         return;
     }
-    desk->knock_due = mono_add_ms(now.mono, KNOCK_MS);
-    for (unsigned n = 0; n < KNOCKS_BURST && desk->knocks > 0; n++) {
-        uint16_t id = (uint16_t)((seat->session.coap_id - 1U - desk->knocked % KNOCK_IDS) %
-                                 SESSION_CHUNK_ID_FIRST);
-        const uint8_t ping[4] = {0x40, 0, (uint8_t)(id >> 8), (uint8_t)id};
-        uint8_t record[64];
-        struct writer w = writer_of(record, sizeof record);
-        uint8_t *room = outbox_begin(&gw->out.box, sizeof record);
-        if (room == NULL || dtls_seal(gw->crypto, &seat->session.dtls, DTLS_APPLICATION_DATA,
-                                      span_of(ping, sizeof ping), &w) != SW_OK) {
-            return; /* no numbers are reserved yet */
+    seat->desk->knock_due = mono_add_ms(now.mono, KNOCK_MS);
+    for (unsigned n = 0; n < KNOCKS_BURST && seat->desk->knocks > 0; n++) {
+        if (!knock_put(gw, seat)) {
+            return;
         }
-        memcpy(room, record, w.at);
-        outbox_commit(&gw->out.box, w.at);
-        desk->knocks--;
-        desk->knocked++;
+        seat->desk->knocks--;
     }
 }
 
-/* Something came from the device's last address, under its connection id, that is not new: the
- * answer to a knock, or its own word that cannot be heard yet. */
-void keep_unheard(struct gateway *gw, struct seat *seat, struct moment now) {
-    if (!seat->session.is_resumed || seat_activate(gw, seat, now.mono) != SW_OK) {
+/* Something came under its connection id that is not new: the answer to a knock, or the device's
+ * own word that cannot be heard yet. An address that is not proved gets one ping for each datagram,
+ * smaller than that: nothing to gain for who forges it. */
+void keep_unheard(struct gateway *gw, struct seat *seat, gateway_path path,
+                  const struct address *from, struct moment now) {
+    if (!seat->session.is_resumed || seat_activate(gw, seat, now.mono) != SW_OK ||
+        seat->desk->knocked + seat->desk->knocks >= KNOCKS_MAX) {
         return;
     }
     struct desk *desk = seat->desk;
-    if (desk->knocked == 0 && desk->knocks == 0) {
+    if (!address_equal(from, &seat->session.peer)) {
+        session_out_clear(&gw->out);
+        if (knock_put(gw, seat)) {
+            gw->counters.datagrams_out++;
+            gw->ports.send(gw->ports.ctx, path, from, &gw->out.box);
+            session_out_clear(&gw->out);
+        }
+    } else if (desk->knocked == 0 && desk->knocks == 0) {
         desk->knocks = KNOCKS_UNHEARD;
         desk->knock_due = now.mono;
-    } else if (desk->knocked + desk->knocks < KNOCKS_MAX) {
+    } else {
         desk->knocks++;
     }
 }

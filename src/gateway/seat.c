@@ -297,9 +297,7 @@ void seat_datagram(struct gateway *gw, struct seat *seat, gateway_path path,
         keep_hold(gw, seat, path, from, bytes, now);
     } else if (status != SW_OK || why != NULL) {
         gw->counters.dropped_session++;
-        if (address_equal(from, &peer)) {
-            keep_unheard(gw, seat, now);
-        }
+        keep_unheard(gw, seat, path, from, now);
     }
     if (!address_equal(&peer, &seat->session.peer) || address_equal(from, &seat->session.peer)) {
         seat->path = path;
