@@ -27,7 +27,8 @@ bool fsm_allows(const struct fsm *fsm, unsigned from, unsigned to);
 /* SW_CHECKs that the move is in the table. */
 void fsm_check(const struct fsm *fsm, unsigned from, unsigned to);
 /* NULL if the table is sound: every state is reachable from state 0, can reach a final one, and
- * every state that is not final needs a timer unless listed in `may_wait` (bits). Else what is wrong. */
+ * every state that is not final needs a timer unless listed in `may_wait` (bits). Else what is
+ * wrong. */
 const char *fsm_audit(const struct fsm *fsm, uint32_t may_wait);
 /* The state whose name is `name`, or -1. */
 int fsm_find(const struct fsm *fsm, const char *name);
