@@ -24,10 +24,8 @@ before(async () => {
     server = await startServer();
     api = server.api();
     product = (await server.createProduct('Windmill')).id;
-    fleet = server.startFleet('--devices', 2, '--seed', 55, '--version', 1);
+    fleet = await server.startFleet(product, '--devices', 2, '--seed', 55, '--version', 1);
     [id] = fleet.ids;
-    await api.post({ uri: `/v1/products/${product}/devices`, data: { ids: fleet.ids } });
-    fleet.order('reboot');
     home = join(server.folder, 'home');
     mkdirSync(home);
 });

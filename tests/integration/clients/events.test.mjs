@@ -13,8 +13,7 @@ before(async () => {
     server = await startServer();
     api = server.api();
     product = (await server.createProduct('Lighthouse')).id;
-    fleet = server.startFleet('--devices', 2, '--seed', 33);
-    await api.post({ uri: `/v1/products/${product}/devices`, data: { ids: fleet.ids } });
+    fleet = await server.startFleet(product, '--devices', 2, '--seed', 33);
     await fleet.connected();
 });
 after(() => server?.stop());

@@ -155,8 +155,13 @@ class Server {
         return body;
     }
 
-    startFleet(...options) {
+    // Devices that connect; members of the product from the start, unless it is null.
+    async startFleet(product, ...options) {
         const fleet = new Fleet(this, this.fleets.length, options.map(String));
+        if (product) {
+            await this.api().post({ uri: `/v1/products/${product}/devices`, data: { ids: fleet.ids } });
+        }
+        fleet.start();
         this.fleets.push(fleet);
         return fleet;
     }
@@ -177,12 +182,18 @@ class Server {
 
 class Fleet {
     constructor(server, number, options) {
+        this.server = server;
+        this.options = options;
+        this.log = join(server.folder, `fleet-${number}.log`);
         this.status = join(server.folder, `fleet-${number}.json`);
         this.ids = run('slipway-sim', '--print-ids', ...options).trim().split('\n');
-        const log = openSync(join(server.folder, `fleet-${number}.log`), 'w');
+    }
+
+    start() {
+        const log = openSync(this.log, 'w');
         this.child = spawn(program('slipway-sim'), [
-            '--server', server.dtls, '--server-key', join(server.data, 'server_key.pub.pem'),
-            '--control', '-', '--status-file', this.status, '--reboot-ms', '300', ...options,
+            '--server', this.server.dtls, '--server-key', join(this.server.data, 'server_key.pub.pem'),
+            '--control', '-', '--status-file', this.status, '--reboot-ms', '300', ...this.options,
         ], { stdio: ['pipe', log, log] });
         this.exited = new Promise((resolve) =>
             this.child.once('exit', (code, signal) => resolve(code ?? signal)));

@@ -12,7 +12,7 @@ before(async () => {
     server = await startServer();
     api = server.api();
     product = (await server.createProduct('Island')).id;
-    fleet = server.startFleet('--devices', 3, '--seed', 91);
+    fleet = await server.startFleet(null, '--devices', 3, '--seed', 91);
 });
 after(() => server?.stop());
 

@@ -16,7 +16,7 @@ let server;
 let fleet;
 before(async () => {
     server = await startServer();
-    fleet = server.startFleet('--devices', 1, '--seed', 77);
+    fleet = await server.startFleet(null, '--devices', 1, '--seed', 77);
     copyFileSync(server.module(1), join(server.folder, 'app.bin'));
 });
 after(() => server?.stop());

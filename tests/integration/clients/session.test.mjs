@@ -17,10 +17,8 @@ before(async () => {
     server = await startServer();
     api = server.api();
     product = (await server.createProduct('River gauge')).id;
-    fleet = server.startFleet('--devices', 4, '--seed', 21, '--version', 1, '--functions', 2);
-    await api.post({ uri: `/v1/products/${product}/devices`, data: { ids: fleet.ids } });
     events = follow(await api.getEventStream({ product }));
-    fleet.order('reboot');
+    fleet = await server.startFleet(product, '--devices', 4, '--seed', 21, '--version', 1, '--functions', 2);
     await fleet.connected();
 });
 after(async () => {
