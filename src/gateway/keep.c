@@ -115,7 +115,9 @@ void keep_let_go(struct gateway *gw, struct seat *seat, struct moment now) {
         return;
     }
     uint32_t count = seat->desk->held_count;
-    memcpy(held, seat->desk->held, count * sizeof held[0]);
+    for (uint32_t n = 0; n < count; n++) {
+        held[n] = seat->desk->held[n];
+    }
     memcpy(cid, seat->session.dtls.cid_in, sizeof cid);
     seat->desk->held_count = 0;
     for (uint32_t n = 0; n < count; n++) {

@@ -93,7 +93,7 @@ void gateway_tick(struct gateway *gw, mono_time now, wall_time wall);
 mono_time gateway_deadline(const struct gateway *gw); /* MONO_NEVER when nothing waits */
 /* A job that submit or submit_read took; the gateway owns it again. code: what its done was given,
  * or what run returned. */
-void gateway_job_done(struct gateway *gw, struct store_job *job, int code, mono_time now,
+void gateway_job_done(struct gateway *gw, struct store_job *base, int code, mono_time now,
                       wall_time wall);
 
 /* The ports' ctx of the gateway that made the job: for done functions. */
