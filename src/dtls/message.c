@@ -112,7 +112,8 @@ static struct span cid_wanted(struct reader *r) {
     return cid;
 }
 
-static void client_extension(uint16_t type, struct reader *r, struct client_hello *out) {
+static void client_extension(uint16_t type, struct reader *r, void *hello) {
+    struct client_hello *out = hello;
     struct span list;
     switch (type) {
     case EXTENSION_GROUPS:
@@ -191,6 +192,28 @@ static bool next_extension(struct reader *block, uint32_t *seen, uint16_t *type,
     return !block->failed;
 }
 
+typedef void extension_fn(uint16_t type, struct reader *body, void *hello);
+
+/* The extensions at the end of a hello, if there are any (RFC 5246 section 7.4.1.4). */
+static void read_extensions(struct reader *r, extension_fn *take, void *hello) {
+    if (reader_left(r) == 0) {
+        return;
+    }
+    struct reader block = reader_of(reader_vector16(r));
+    uint32_t seen = 0;
+    uint16_t type;
+    struct reader extension;
+    while (reader_status(r) == SW_OK && next_extension(&block, &seen, &type, &extension)) {
+        take(type, &extension, hello);
+        if (reader_end(&extension) != SW_OK) {
+            reader_fail(r, extension.why);
+        }
+    }
+    if (block.failed) {
+        reader_fail(r, block.why);
+    }
+}
+
 int client_hello_parse(struct span body, struct client_hello *out, const char **why) {
     *out = (struct client_hello){
         .has_p256 = true, .has_ecdsa_sha256 = true, .client_x509 = true, .server_x509 = true};
@@ -208,22 +231,7 @@ int client_hello_parse(struct span body, struct client_hello *out, const char **
     if (!list8_has(filled_list8(&r), 0)) {
         reader_fail(&r, "no null compression");
     }
-    struct reader block = reader_of(span_of(NULL, 0));
-    if (reader_left(&r) > 0) {
-        block = reader_of(reader_vector16(&r));
-    }
-    uint32_t seen = 0;
-    uint16_t type;
-    struct reader extension;
-    while (reader_status(&r) == SW_OK && next_extension(&block, &seen, &type, &extension)) {
-        client_extension(type, &extension, out);
-        if (reader_end(&extension) != SW_OK) {
-            reader_fail(&r, extension.why);
-        }
-    }
-    if (block.failed) {
-        reader_fail(&r, block.why);
-    }
+    read_extensions(&r, client_extension, out);
     int status = reader_end(&r);
     *why = r.why;
     if (status == SW_OK) {
@@ -243,7 +251,8 @@ static uint8_t chosen_type(struct reader *r) {
     return type;
 }
 
-static void server_extension(uint16_t type, struct reader *r, struct server_hello *out) {
+static void server_extension(uint16_t type, struct reader *r, void *hello) {
+    struct server_hello *out = hello;
     switch (type) {
     case EXTENSION_POINT_FORMATS:
         if (!list8_has(filled_list8(r), 0)) {
@@ -294,22 +303,7 @@ int server_hello_parse(struct span body, struct server_hello *out, const char **
     if (reader_u8(&r) != 0) {
         reader_fail(&r, "compression");
     }
-    struct reader block = reader_of(span_of(NULL, 0));
-    if (reader_left(&r) > 0) {
-        block = reader_of(reader_vector16(&r));
-    }
-    uint32_t seen = 0;
-    uint16_t type;
-    struct reader extension;
-    while (reader_status(&r) == SW_OK && next_extension(&block, &seen, &type, &extension)) {
-        server_extension(type, &extension, out);
-        if (reader_end(&extension) != SW_OK) {
-            reader_fail(&r, extension.why);
-        }
-    }
-    if (block.failed) {
-        reader_fail(&r, block.why);
-    }
+    read_extensions(&r, server_extension, out);
     int status = reader_end(&r);
     *why = r.why;
     return status;
