@@ -3,7 +3,7 @@
 # tests/layers.cmake holds the #include lines of every file against the same table.
 
 set(SLIPWAY_MODULES
-    util model crypto sys dtls coap image rules ota session store app http gateway)
+    util model crypto sys dtls coap image rules ota session store app http gateway hook)
 
 set(LAYER_util 0)
 set(LAYER_model 1)
@@ -19,6 +19,7 @@ set(LAYER_store 4)
 set(LAYER_app 5)
 set(LAYER_http 6)
 set(LAYER_gateway 6)
+set(LAYER_hook 6)
 
 set(USES_util)
 set(USES_model util)
@@ -34,6 +35,7 @@ set(USES_store util model crypto sys)
 set(USES_app util model crypto sys image rules ota store)
 set(USES_http util model crypto sys app)
 set(USES_gateway util model crypto sys dtls session app)
+set(USES_hook util model crypto sys app)
 
 set(SLIPWAY_PURE util model crypto dtls coap image rules ota session)
 

@@ -1,5 +1,6 @@
 #include "slipway/app/event.h"
 
+#include "slipway/store/hook.h"
 #include "slipway/store/journal.h"
 
 #include "app/internal.h"
@@ -8,11 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int append(struct app_tx *tx, struct event *event) {
+int app_append_event(struct app_tx *tx, struct event *event) {
     event->at_ms = tx->now.ms;
     int code = store_event_append(tx->store, event, tx->fault);
     if (code == SW_OK) {
         tx->app->event_id = event->id;
+        /* What tells of hooks is told to none: one would feed itself. */
+        if (strncmp(event->name, "hook-", 5) != 0) {
+            code = store_hook_offer(tx->store, event, tx->app->options.hook_queue_max, tx->fault);
+        }
     }
     return code;
 }
@@ -32,7 +37,7 @@ int app_append(struct app_tx *tx, uint16_t product_id, const struct device *devi
         (void)snprintf(event.data, sizeof event.data, "%s", data);
         event.data_len = strlen(event.data);
     }
-    return append(tx, &event);
+    return app_append_event(tx, &event);
 }
 
 int app_append_told(struct app_tx *tx, const struct device *device, struct span name,
@@ -51,7 +56,7 @@ int app_append_told(struct app_tx *tx, const struct device *device, struct span 
     if (event.data_len > 0) {
         memcpy(event.data, data.data, event.data_len);
     }
-    return append(tx, &event);
+    return app_append_event(tx, &event);
 }
 
 int app_event_publish(struct app_tx *tx, const struct app_publish *publish) {
@@ -75,7 +80,7 @@ int app_event_publish(struct app_tx *tx, const struct app_publish *publish) {
         memcpy(event.data, publish->data.data, publish->data.len);
     }
     (void)snprintf(event.user, sizeof event.user, "%s", publish->user != NULL ? publish->user : "");
-    return append(tx, &event);
+    return app_append_event(tx, &event);
 }
 
 int app_event_last(struct app_tx *tx, int64_t *id) {

@@ -1,5 +1,5 @@
-/* Opened in this order: log, folder, database, keys, administrator, device door, REST door. Closed
- * in the other. The doors are last: nobody is answered before everything stands. */
+/* Opened in this order: log, folder, database, keys, administrator, webhooks, device door, REST
+ * door. Closed in the other. The doors are last: nobody is answered before everything stands. */
 #include "daemon.h"
 
 #include "doors.h"
@@ -69,6 +69,10 @@ static void daemon_notice(void *arg, const struct app_notice *notice) {
         if (http != NULL) {
             http_server_events_ready(http);
         }
+        struct hook_sender *hooks = daemon->hooks;
+        if (hooks != NULL) {
+            hook_sender_events_ready(hooks);
+        }
         return;
     }
     struct loop *loop = daemon->loop;
@@ -98,7 +102,11 @@ static int open_store(struct daemon *daemon, struct fault *fault) {
         .reboot_timeout_ms = config->updates_reboot * 1000,
         .quarantine_max = (uint32_t)config->devices_quarantine,
         .events_age_ms = config->store_events_age * DAY_MS,
-        .events_max = (uint64_t)config->store_events};
+        .events_max = (uint64_t)config->store_events,
+        .hook_queue_max = (uint32_t)config->hooks_queue,
+        .hook_attempts_max = (uint32_t)config->hooks_attempts,
+        .hook_retry_ms = config->hooks_retry,
+        .hook_disable_ms = config->hooks_disable * 1000};
     return app_open(&daemon->app, &options, fault);
 }
 
@@ -195,6 +203,15 @@ static int open_devices(struct daemon *daemon, struct fault *fault) {
     return status;
 }
 
+static int open_hooks(struct daemon *daemon, struct fault *fault) {
+    const struct hook_config options = {.parallel = (uint32_t)daemon->config.hooks_parallel,
+                                        .timeout_ms = daemon->config.hooks_timeout};
+    struct hook_sender *hooks = NULL;
+    int status = hook_sender_start(&hooks, daemon->app, &options, fault);
+    daemon->hooks = hooks;
+    return status;
+}
+
 static int read_pem(const char *path, char **out, struct fault *fault) {
     if (path[0] == '\0') {
         return SW_OK;
@@ -262,6 +279,7 @@ int daemon_open(struct daemon *daemon, struct fault *fault) {
     status =
         status != SW_OK ? status : folder_session_key(&daemon->folder, daemon->session_key, fault);
     status = status != SW_OK ? status : open_administrator(daemon, fault);
+    status = status != SW_OK ? status : open_hooks(daemon, fault);
     status = status != SW_OK ? status : open_devices(daemon, fault);
     status = status != SW_OK ? status : open_rest(daemon, fault);
     if (status == SW_OK) {
@@ -304,7 +322,9 @@ void daemon_close(struct daemon *daemon) {
     /* The loop ends when its jobs are back, so the writer goes on until then; and the writer may
      * still tell it something until it ends itself. */
     loop_stop(daemon->loop);
+    hook_sender_stop(daemon->hooks);
     app_close(daemon->app);
+    hook_sender_free(daemon->hooks);
     loop_free(daemon->loop);
     crypto_key_free(daemon->key);
     crypto_wipe(daemon->session_key, sizeof daemon->session_key);

@@ -6,6 +6,7 @@
 #include "options.h"
 
 #include "slipway/gateway/loop.h"
+#include "slipway/hook/hook.h"
 #include "slipway/http/server.h"
 #include "slipway/util/fsm.h"
 
@@ -23,6 +24,7 @@ struct daemon {
     _Atomic(struct loop *)
         loop; /* NULL until it is open, as is the next: the writer thread looks */
     _Atomic(struct http_server *) http;
+    _Atomic(struct hook_sender *) hooks;
     char *tls_certificate, *tls_key; /* PEM texts */
     char http_host[HOST_MAX], dtls_host[HOST_MAX];
     uint16_t http_port, dtls_port;

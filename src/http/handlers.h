@@ -60,6 +60,12 @@
     X(events_product)                                                                              \
     X(events_device)                                                                               \
     X(events_publish)                                                                              \
+    X(hooks_list)                                                                                  \
+    X(hooks_create)                                                                                \
+    X(hooks_get)                                                                                   \
+    X(hooks_edit)                                                                                  \
+    X(hooks_delete)                                                                                \
+    X(hooks_test)                                                                                  \
     X(provisioning)                                                                                \
     X(serial_number)                                                                               \
     X(build_targets)                                                                               \

@@ -46,6 +46,10 @@ struct app_options {
     int64_t lockout_ms;         /* 0 = 1,800,000 */
     int64_t events_age_ms;      /* 0 = 30 days */
     uint64_t events_max;        /* 0 = 1,000,000 */
+    uint32_t hook_queue_max;    /* 0 = 1,000 events wait for a webhook, later ones are dropped */
+    uint32_t hook_attempts_max; /* 0 = 6: failures with one event before it is dropped */
+    int64_t hook_retry_ms;      /* 0 = 5,000: after the first failure; then 3 times, at most 1 h */
+    int64_t hook_disable_ms;    /* 0 = 3 days of nothing but failures disable a webhook */
     app_notice_fn *notice;      /* may be NULL */
     void *notice_arg;
     /* The world; NULL = the real clock and entropy. */

@@ -1,0 +1,257 @@
+// Webhooks as their receiver sees them: slipwayd in a process of its own, a real HTTP server at the
+// other end.
+import { test, before, after, beforeEach } from 'node:test';
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const token = 'ad'.repeat(20);
+const folder = mkdtempSync(join(tmpdir(), 'slipway-hooks-'));
+const config = join(folder, 'slipway.conf');
+const secret = 'a secret of the receiver';
+let daemon, base, product, log;
+
+async function start() {
+    daemon = spawn(join(process.env.SLIPWAY_BUILD, 'slipwayd'),
+        ['--data', join(folder, 'data'), '--http', '127.0.0.1:0', '--dtls', '127.0.0.1:0', '--config', config],
+        { env: { ...process.env, SLIPWAY_ADMIN_TOKEN: token }, stdio: ['ignore', 'pipe', 'pipe'] });
+    let out = '';
+    log = '';
+    daemon.stderr.on('data', (text) => { log += text; });
+    daemon.ended = once(daemon, 'exit');
+    for await (const text of daemon.stdout) {
+        out += text;
+        const ready = /^slipwayd ready.*http=(\S+)/m.exec(out);
+        if (ready) { base = `http://${ready[1]}`; return; }
+    }
+    assert.fail(`slipwayd did not start: ${log}`);
+}
+
+async function end(signal) {
+    daemon.kill(signal);
+    return (await daemon.ended)[0];
+}
+
+async function api(method, path, json) {
+    const response = await fetch(base + path, {
+        method,
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+        body: json && JSON.stringify(json),
+    });
+    const text = await response.text();
+    assert.ok(response.ok, `${method} ${path}: ${response.status} ${text}`);
+    return text && JSON.parse(text);
+}
+
+// What came in, and how it is answered: a status, or a function of the reply.
+let received, answer, receiver, address;
+function listen(port = 0) {
+    receiver = createServer((request, reply) => {
+        let body = '';
+        request.on('data', (text) => { body += text; });
+        request.on('end', () => {
+            received.push({ method: request.method, url: request.url, headers: request.headers, body });
+            const how = typeof answer === 'function' ? answer(request, reply) : answer;
+            if (how !== undefined) { reply.statusCode = how; reply.end(); }
+        });
+    });
+    receiver.listen(port, '127.0.0.1');
+    return once(receiver, 'listening');
+}
+
+async function until(what, condition) {
+    for (let n = 0; n < 400; n++) {
+        const value = await condition();
+        if (value) return value;
+        await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+    assert.fail(`${what} did not come about; received ${JSON.stringify(received)}; ${log}`);
+}
+
+const hooks = () => `/v1/products/${product}/webhooks`;
+const make = (json) => api('POST', hooks(), { url: `${address}/in`, secret, ...json });
+const publish = (name, data) => api('POST', `/v1/products/${product}/events`, { name, data });
+const state = async (id) => (await api('GET', `${hooks()}/${id}`)).webhook;
+const count = async (id, name) => (await state(id)).counters.find((c) => c.name === name).count;
+const signature = (body) => `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`;
+
+before(async () => {
+    writeFileSync(config, '[hooks]\nretry = 50\nattempts = 4\ndisable = 2\ntimeout = 500\n[log]\nlevel = debug\n');
+    received = [];
+    await listen();
+    address = `http://127.0.0.1:${receiver.address().port}`;
+    await start();
+    product = (await api('POST', '/v1/products', { product: { name: 'hooks', platform_id: 13 } })).product.id;
+});
+after(async () => {
+    assert.equal(await end('SIGTERM'), 0, log);
+    receiver.closeAllConnections();
+    receiver.close();
+    rmSync(folder, { recursive: true, force: true });
+});
+beforeEach(() => { received = []; answer = 200; });
+
+// The events of the product from now on, until the function returns.
+async function following(run) {
+    const abort = new AbortController();
+    const stream = await fetch(`${base}/v1/products/${product}/events`, {
+        headers: { authorization: `Bearer ${token}` }, signal: abort.signal });
+    const events = [];
+    const reading = (async () => {
+        let text = '';
+        for await (const bytes of stream.body) {
+            text += Buffer.from(bytes);
+            for (let at; (at = text.indexOf('\n\n')) >= 0; text = text.slice(at + 2)) {
+                const found = /event: (.*)\n(?:id: .*\n)?data: (.*)/.exec(text.slice(0, at));
+                if (found) events.push({ name: found[1], ...JSON.parse(found[2]) });
+            }
+        }
+    })().catch(() => {});
+    try { return await run(events); } finally { abort.abort(); await reading; }
+}
+
+test('an event arrives as a signed form', () => following(async (events) => {
+    const hook = await make({ event: 'form' });
+    await publish('form/a', 'x=1&y ü');
+    const [got] = await until('the delivery', () => received.length === 1 && received);
+    assert.equal(got.method, 'POST');
+    assert.equal(got.url, '/in');
+    assert.equal(got.headers['content-type'], 'application/x-www-form-urlencoded');
+    assert.equal(got.headers['x-slipway-signature'], signature(got.body));
+    assert.equal(got.headers['x-slipway-hook'], hook.id);
+    const form = new URLSearchParams(got.body);
+    assert.equal(form.get('event'), 'form/a');
+    assert.equal(form.get('data'), 'x=1&y ü');
+    assert.equal(form.get('coreid'), 'api');
+    assert.match(form.get('published_at'), /^\d{4}-.*Z$/);
+    await until('the event', () => events.some((e) => e.name === 'hook-sent/form/a'));
+    assert.equal(await count(hook.id, 'sent'), 1);
+    assert.equal(await count(hook.id, 'queued'), 0);
+    await api('DELETE', `${hooks()}/${hook.id}`);
+}));
+
+test('templates, headers, credentials and methods', async () => {
+    const made = [
+        await make({ event: 'shape', json: { t: '{{t}} in {{{PARTICLE_EVENT_NAME}}}', deep: ['{{PARTICLE_DEVICE_ID}}', 7] },
+            headers: { 'X-Key': 'private word' }, auth: { username: 'me', password: 'hidden word' }, query: { a: '{{t}}&b' } }),
+        await make({ event: 'shape', json: true, noDefaults: false, requestType: 'PUT' }),
+        await make({ event: 'shape', requestType: 'GET', query: { k: 'v' } }),
+        await make({ event: 'shape', body: '<t>{{t}}</t>{{none}}{{', headers: { 'content-type': 'text/xml' } }),
+        await make({ event: 'shape', form: { only: '{{t}}' }, noDefaults: true, requestType: 'DELETE' }),
+    ];
+    await publish('shape', '{"t":"2\\"1"}');
+    await until('five deliveries', () => received.length === 5);
+    const of = (n) => received.find((r) => r.headers['x-slipway-hook'] === made[n].id);
+    assert.deepEqual({ ...JSON.parse(of(0).body), published_at: 0 }, { t: '2"1 in shape', deep: ['api', 7], event: 'shape',
+        data: '{"t":"2\\"1"}', coreid: 'api', published_at: 0 });
+    assert.equal(of(0).headers['content-type'], 'application/json');
+    assert.equal(of(0).headers['x-key'], 'private word');
+    assert.equal(of(0).headers.authorization, `Basic ${btoa('me:hidden word')}`);
+    assert.equal(of(0).url, '/in?a=2%221%26b');
+    assert.equal(of(1).method, 'PUT');
+    assert.equal(JSON.parse(of(1).body).event, 'shape');
+    assert.equal(of(2).method, 'GET');
+    assert.equal(of(2).body, '');
+    assert.equal(new URL(of(2).url, address).searchParams.get('event'), 'shape');
+    assert.equal(new URL(of(2).url, address).searchParams.get('k'), 'v');
+    assert.equal(of(3).body, '<t>2"1</t>{{');
+    assert.equal(of(3).headers['content-type'], 'text/xml');
+    assert.equal(of(4).method, 'DELETE');
+    assert.equal(of(4).body, 'only=2%221');
+    for (const got of received) assert.equal(got.headers['x-slipway-signature'], signature(got.body));
+    assert.doesNotMatch(log, /private word|hidden word|a secret of/);
+    for (const hook of made) await api('DELETE', `${hooks()}/${hook.id}`);
+});
+
+test('a test event goes to its own hook alone', async () => {
+    const [hook, other] = [await make({ event: 'tried' }), await make({ event: 'hook' })];
+    await api('POST', `/v1/products/${product}/integrations/${hook.id}/test`, { data: 'hello' });
+    const [got] = await until('the delivery', () => received.length > 0 && received);
+    assert.equal(got.headers['x-slipway-hook'], hook.id);
+    assert.equal(new URLSearchParams(got.body).get('data'), 'hello');
+    assert.equal(await count(other.id, 'queued') + await count(other.id, 'sent'), 0);
+    for (const { id } of [hook, other]) await api('DELETE', `${hooks()}/${id}`);
+});
+
+test('a 500 is tried again, in order; a 404 and a redirect are not', () => following(async (events) => {
+    const hook = await make({ event: 'again' });
+    answer = () => (received.length <= 2 ? 500 : 200);
+    await publish('again', 'first');
+    await publish('again', 'second');
+    await until('all', async () => (await count(hook.id, 'sent')) === 2);
+    assert.deepEqual(received.map((r) => new URLSearchParams(r.body).get('data')), ['first', 'first', 'first', 'second']);
+    assert.equal(new Set(received.slice(0, 3).map((r) => r.headers['x-slipway-delivery'])).size, 1);
+    assert.deepEqual(events.filter((e) => e.name.startsWith('hook-error')).map((e) => e.data), Array(2).fill('the receiver answered 500'));
+    received = [];
+    answer = (request, reply) => {
+        reply.setHeader('location', `${address}/elsewhere`);
+        return received.length === 1 ? 404 : 302;
+    };
+    await publish('again', 'gone');
+    await publish('again', 'moved');
+    await until('both given up', async () => (await count(hook.id, 'failed')) === 4 && (await count(hook.id, 'queued')) === 0);
+    assert.deepEqual(received.map((r) => r.url), ['/in', '/in']);
+    assert.equal((await state(hook.id)).errors[0].error, 'the receiver answered 302');
+    await api('DELETE', `${hooks()}/${hook.id}`);
+}));
+
+test('one that hangs or talks without end holds up nobody else', async () => {
+    const slow = await make({ event: 'slow', url: `${address}/slow` });
+    const endless = await make({ event: 'slow', url: `${address}/endless` });
+    const quick = await make({ event: 'slow', url: `${address}/quick` });
+    answer = (request, reply) => {
+        if (request.url === '/slow') return undefined;
+        if (request.url === '/quick') return 200;
+        reply.writeHead(200);
+        const timer = setInterval(() => reply.write('x'.repeat(16384)), 1);
+        reply.on('close', () => clearInterval(timer));
+        return undefined;
+    };
+    for (let n = 0; n < 20; n++) await publish('slow', String(n));
+    await until('the quick one', async () => (await count(quick.id, 'sent')) === 20);
+    await until('the endless one', async () => (await count(endless.id, 'sent')) >= 2);
+    assert.equal(await count(slow.id, 'sent'), 0);
+    await until('a timeout', async () => (await count(slow.id, 'failed')) >= 1);
+    for (const { id } of [slow, endless, quick]) await api('DELETE', `${hooks()}/${id}`);
+});
+
+test('the queue survives kill -9', async () => {
+    const hook = await make({ event: 'kept' });
+    answer = 503;
+    for (let n = 0; n < 5; n++) await publish('kept', String(n));
+    await until('an attempt', () => received.length > 0);
+    await end('SIGKILL');
+    received = [];
+    answer = 200;
+    await start();
+    await until('all five', () => received.length >= 5);
+    await until('the end of the queue', async () => (await count(hook.id, 'queued')) === 0);
+    const data = received.map((r) => new URLSearchParams(r.body).get('data'));
+    assert.deepEqual([...new Set(data)], ['0', '1', '2', '3', '4']);
+    await api('DELETE', `${hooks()}/${hook.id}`);
+});
+
+test('nothing but failures disable it, until somebody enables it again', () => following(async (events) => {
+    const { port } = receiver.address();
+    receiver.closeAllConnections();
+    await new Promise((resolve) => receiver.close(resolve));
+    const hook = await make({ event: 'dead' });
+    for (let n = 0; n < 3; n++) await publish('dead', String(n));
+    await until('it is disabled', async () => (await state(hook.id)).disabled);
+    await until('the event', () => events.some((e) => e.name === 'hook-error/dead' && e.data.startsWith('disabled')));
+    assert.equal(await count(hook.id, 'queued'), 0);
+    assert.match(log, /hook_disabled/);
+    await publish('dead', 'unheard');
+    assert.equal(await count(hook.id, 'queued'), 0);
+    await listen(port);
+    await api('PUT', `${hooks()}/${hook.id}`, { disabled: false });
+    await publish('dead', 'alive');
+    const [got] = await until('the delivery', () => received.length > 0 && received);
+    assert.equal(new URLSearchParams(got.body).get('data'), 'alive');
+    await api('DELETE', `${hooks()}/${hook.id}`);
+}));
