@@ -199,9 +199,9 @@ describe('particle with a device', { skip }, () => {
     it('cloud flash of an application that the CLI brings along', async () => {
         const tinker = new URL('node_modules/particle-cli/assets/knownApps/boron/tinker/', import.meta.url);
         const [file] = readdirSync(tinker).filter((name) => name.endsWith('.bin'));
-        const { hellos } = fleet.device(id);
         await particle('cloud', 'flash', id, 'tinker');
         await received(join(tinker.pathname, file));
+        const { hellos } = fleet.device(id); /* the reset is still to come */
         await until('it started again', () => fleet.device(id).hellos > hellos && fleet.device(id).connected);
     });
 
