@@ -8,13 +8,18 @@ import { startDoor, createProduct, upload, module, adminToken, deviceId, BORON }
 const seed = Number(process.env.HTTP_FUZZ_SEED ?? 1);
 const count = Number(process.env.HTTP_FUZZ_COUNT ?? 4000);
 
-let door, product, document, binary;
+const RECEIVER = 'http://127.0.0.1:9/receiver';
+let door, product, document, binary, hooks;
 before(async () => {
     door = await startDoor(['device_timeout=50', 'upload=200000', 'body=100000']);
     product = await createProduct(door, 'fuzz');
     await upload(door, product, 1);
     await door.call('POST', `/v1/products/${product.id}/devices`, { json: { ids: [1, 2, 3].map(deviceId) } });
     await door.call('POST', `/v1/products/${product.id}/groups`, { json: { name: 'g' } });
+    hooks = [];
+    for (const path of ['/v1/webhooks', `/v1/products/${product.id}/webhooks`]) {
+        hooks.push((await door.call('POST', path, { json: { event: 'spark', url: RECEIVER } })).body.id);
+    }
     binary = module(BORON, product.id, 2, 300);
     document = (await door.call('GET', '/v1/openapi.json')).body;
 });
@@ -58,6 +63,7 @@ function good(schema, name) {
         }
         return value;
     }
+    if (name === 'url') return RECEIVER;
     return pick(['g', 'new-group', 'x', deviceId(1 + random(4)), '#112233', 'admin', 'firmware:list', 'spark/x']);
 }
 
@@ -76,7 +82,7 @@ function mutate(value) {
 
 const PATHS = { product: () => pick([product.id, product.slug]), version: () => pick([1, 2]), group: () => 'g', device: () => deviceId(1 + random(3)),
     id: () => deviceId(1 + random(5)), token: () => 'f'.repeat(40), username: () => 'nobody', update: () => 1 + random(3), prefix: () => 'spark',
-    function: () => pick(['length', 'none']), variable: () => pick(['word', 'none']), serial: () => 'S1', image: () => 1 };
+    function: () => pick(['length', 'none']), variable: () => pick(['word', 'none']), serial: () => 'S1', image: () => 1, hook: () => pick(hooks) };
 
 function request(template, method, operation, shared) {
     let path = template.replace(/\{(\w+)\}/g, (_, name) =>
