@@ -25,6 +25,11 @@ static void start(struct request *rq, struct stream_filter *filter) {
     if (header == NULL && !request_query_integer(rq, "last_event_id", 0, INT64_MAX, &after)) {
         return;
     }
+    /* "From now on" is decided before the greeting leaves: what a client does after reading that is
+     * news to it. */
+    if (after < 0 && !handler_ok(rq, app_event_last(rq->tx, &after))) {
+        return;
+    }
     stream_start(rq, filter, after);
 }
 
