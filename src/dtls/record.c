@@ -2,12 +2,13 @@
  * is in the session, a plain value, so that a hundred thousand of them cost their bytes and no
  * more.
  *
- * Three forms differ only in their header and in what the AEAD authenticates beside the content:
+ * Three forms differ only in their header and in what the AEAD authenticates beside the content.
+ * After the header each has: length, explicit nonce, text, tag.
  *
- *   plain     type fefd epoch seq            len | nonce text tag   epoch seq type fefd len
- *   draft-05  25   fefd epoch seq cid        len | nonce text tag   epoch seq 25 fefd cid cidlen
- * len RFC 9146  25   fefd epoch seq cid        len | nonce text tag   ff*8 25 cidlen 25 fefd epoch
- * seq cid len
+ *   plain     header: type fefd epoch seq      authenticated: epoch seq type fefd len
+ *   draft-05  header: 25 fefd epoch seq cid    authenticated: epoch seq 25 fefd cid cidlen len
+ *   RFC 9146  header: 25 fefd epoch seq cid
+ *             authenticated: ff*8 25 cidlen 25 fefd epoch seq cid len
  *
  * where the text of the last two is content, real type and zeroes. */
 #include "dtls/record.h"
