@@ -163,21 +163,23 @@ struct crypto_key *crypto_key_from_pem(struct span pem) {
     return key_of(pkey, true);
 }
 
+/* What was written into a memory BIO, as a string; gives its length. */
+static int text_of_bio(BIO *bio, char *out, size_t cap) {
+    char *text = NULL;
+    long len = BIO_get_mem_data(bio, &text);
+    if (len <= 0 || (size_t)len >= cap) {
+        return SW_E_FULL;
+    }
+    memcpy(out, text, (size_t)len);
+    out[len] = '\0';
+    return (int)len;
+}
+
 int crypto_key_to_pem(const struct crypto_key *key, char *out, size_t cap) {
     BIO *bio = BIO_new(BIO_s_secmem());
-    int status = SW_E_CRYPTO;
-    if (bio != NULL &&
-        PEM_write_bio_PKCS8PrivateKey(bio, key->pkey, NULL, NULL, 0, NULL, NULL) == 1) {
-        char *text = NULL;
-        long len = BIO_get_mem_data(bio, &text);
-        if (len <= 0 || (size_t)len >= cap) {
-            status = SW_E_FULL;
-        } else {
-            memcpy(out, text, (size_t)len);
-            out[len] = '\0';
-            status = (int)len;
-        }
-    }
+    bool is_written = bio != NULL &&
+                      PEM_write_bio_PKCS8PrivateKey(bio, key->pkey, NULL, NULL, 0, NULL, NULL) == 1;
+    int status = is_written ? text_of_bio(bio, out, cap) : SW_E_CRYPTO;
     BIO_free(bio);
     return status;
 }
@@ -216,19 +218,9 @@ int p256_point_from_pem(struct span pem, struct p256_point *out) {
 int p256_point_to_pem(const struct p256_point *point, char *out, size_t cap) {
     uint8_t spki[P256_SPKI_BYTES];
     BIO *bio = BIO_new(BIO_s_mem());
-    int status = SW_E_CRYPTO;
     p256_spki_encode(point, spki);
-    if (bio != NULL && PEM_write_bio(bio, "PUBLIC KEY", "", spki, sizeof spki) > 0) {
-        char *text = NULL;
-        long len = BIO_get_mem_data(bio, &text);
-        if (len <= 0 || (size_t)len >= cap) {
-            status = SW_E_FULL;
-        } else {
-            memcpy(out, text, (size_t)len);
-            out[len] = '\0';
-            status = (int)len;
-        }
-    }
+    bool is_written = bio != NULL && PEM_write_bio(bio, "PUBLIC KEY", "", spki, sizeof spki) > 0;
+    int status = is_written ? text_of_bio(bio, out, cap) : SW_E_CRYPTO;
     BIO_free(bio);
     return status;
 }
