@@ -110,6 +110,10 @@ static void real_entropy(void *arg, void *out, size_t len) {
     sys_entropy(out, len);
 }
 
+static wall_time app_now(const struct app *app) {
+    return app->options.now(app->options.world_arg);
+}
+
 static int recover(struct app_tx *tx, void *arg) {
     (void)arg;
     return app_updates_recover(tx);
@@ -173,15 +177,6 @@ void app_close(struct app *app) {
     free(app);
 }
 
-void app_listen(struct app *app, app_notice_fn *notice, void *arg) {
-    app->options.notice = notice;
-    app->options.notice_arg = arg;
-}
-
-wall_time app_now(const struct app *app) {
-    return app->options.now(app->options.world_arg);
-}
-
 void app_entropy(const struct app *app, void *out, size_t len) {
     app->options.entropy(app->options.world_arg, out, len);
 }
@@ -217,8 +212,19 @@ static void explain(struct app_tx *tx, int code) {
     }
 }
 
+/* A use case on its way to the writer and back to who waits for it. */
+struct call {
+    struct store_job job; /* first */
+    struct app *app;
+    app_run_fn *run;
+    void *arg;
+    struct latch latch;
+    int code;
+    struct app_error error;
+};
+
 static int run_call(struct store_job *job, struct store *store, struct fault *fault) {
-    struct app_call *call = (struct app_call *)job;
+    struct call *call = (struct call *)job;
     struct app_tx tx;
     app_tx_init(&tx, store, app_now(call->app), fault);
     int code = call->run(&tx, call->arg);
@@ -228,15 +234,10 @@ static int run_call(struct store_job *job, struct store *store, struct fault *fa
 }
 
 static void call_done(struct store_job *job, int code, const struct fault *fault) {
-    struct app_call *call = (struct app_call *)job;
-    call->code = code;
-    if (code != call->error.code) { /* the commit failed */
-        struct app_tx tx = {.error = call->error};
-        explain(&tx, code);
-        call->error = tx.error;
-    }
+    struct call *call = (struct call *)job;
     (void)fault;
-    call->done(call);
+    call->code = code;
+    latch_signal(&call->latch);
 }
 
 int app_submit_job(struct app *app, struct store_job *job) {
@@ -246,53 +247,29 @@ int app_submit_job(struct app *app, struct store_job *job) {
     return mailbox_post(&app->queue, &job->mail);
 }
 
-int app_submit(struct app *app, struct app_call *call) {
-    call->app = app;
-    call->job.run = run_call;
-    call->job.done = call_done;
-    call->error = (struct app_error){.code = SW_OK};
-    return app_submit_job(app, &call->job);
-}
-
-struct waiting_call {
-    struct app_call call;
-    struct latch latch;
-};
-
-static void wake_waiter(struct app_call *call) {
-    latch_signal(&((struct waiting_call *)call)->latch);
-}
-
 int app_execute(struct app *app, app_run_fn *run, void *arg, struct app_error *error) {
-    struct waiting_call waiting = {
-        .call = {.app = app, .run = run, .arg = arg, .done = wake_waiter}};
-    struct app_call *call = &waiting.call;
-    int code = SW_OK;
+    struct call call = {.app = app, .run = run, .arg = arg, .job.run = run_call};
     if (app->writer == NULL) {
-        call->job.run = run_call;
-        code = store_run(app->store, &call->job, NULL);
-        if (code != call->error.code) {
-            struct app_tx tx = {.error = call->error};
-            explain(&tx, code);
-            call->error = tx.error;
-        }
+        call.code = store_run(app->store, &call.job, NULL);
     } else {
-        latch_init(&waiting.latch);
-        code = app_submit(app, call);
-        if (code == SW_OK) {
-            latch_wait(&waiting.latch);
-            code = call->code;
+        call.job.done = call_done;
+        latch_init(&call.latch);
+        call.code = app_submit_job(app, &call.job);
+        if (call.code == SW_OK) {
+            latch_wait(&call.latch);
         } else {
-            mailbox_destroy(&waiting.latch.box);
-            struct app_tx tx = {.error = call->error};
-            explain(&tx, code);
-            call->error = tx.error;
+            mailbox_destroy(&call.latch.box);
         }
+    }
+    if (call.code != call.error.code) { /* it was not taken, or the commit failed */
+        struct app_tx tx = {.error = call.error};
+        explain(&tx, call.code);
+        call.error = tx.error;
     }
     if (error != NULL) {
-        *error = call->error;
+        *error = call.error;
     }
-    return code;
+    return call.code;
 }
 
 size_t app_pump(struct app *app, enum store_trouble trouble) {

@@ -38,12 +38,6 @@ int app_device_group_names(struct app_tx *tx, const struct device *device, struc
     return store_member_groups(tx->store, device->num, &out->items, &out->count, tx->fault);
 }
 
-int app_device_groups(struct app_tx *tx, const struct device_id *id, struct name_list *out) {
-    struct device device;
-    int code = app_device_get(tx, 0, id, &device);
-    return code == SW_OK ? app_device_group_names(tx, &device, out) : code;
-}
-
 int app_device_labelled(struct app_tx *tx, const char *label, struct device *out) {
     int code = store_device_by_label(tx->store, label, out, tx->fault);
     return code == SW_E_NOT_FOUND ? app_no_device(tx) : code;
@@ -396,12 +390,6 @@ int app_device_flash(struct app_tx *tx, const struct app_flash *flash, struct up
 }
 
 /* --- what it described --- */
-
-int app_device_modules(struct app_tx *tx, const struct device_id *id, struct app_describe *out) {
-    struct device device;
-    int code = app_device_get(tx, 0, id, &device);
-    return code == SW_OK ? describe_read(tx, &device, out) : code;
-}
 
 int app_device_described(struct app_tx *tx, const struct device_id *id, unsigned kind,
                          uint8_t **bytes, size_t *len) {

@@ -214,8 +214,3 @@ int app_device_register_key(struct app_tx *tx, const struct device_id *id,
     }
     return code == SW_OK ? app_tell_device(tx, APP_NOTICE_FORGET, id, 0) : code;
 }
-
-int app_device_key(struct app_tx *tx, const struct device_id *id, struct p256_point *out) {
-    int code = store_key_get(tx->store, id, out, tx->fault);
-    return code == SW_E_NOT_FOUND ? app_no_device(tx) : code;
-}

@@ -47,9 +47,6 @@ void describe_summary(const struct device *device, const struct app_describe *de
 /* One step of an update, with event and history. reason may be NULL. */
 int update_step_to(struct app_tx *tx, struct update *update, enum update_state to,
                    const char *reason) SW_NODISCARD;
-/* A failure of the device's making: ends the update and counts. */
-int update_fail(struct app_tx *tx, struct update *update, const char *reason,
-                int32_t device_error) SW_NODISCARD;
 
 /* After a report: is the open update done, or has it failed? */
 struct evidence {

@@ -132,8 +132,9 @@ static int fail(struct app_tx *tx, struct update *update, const struct step *ste
     return code == SW_OK ? take_step(tx, update, step) : code;
 }
 
-int update_fail(struct app_tx *tx, struct update *update, const char *reason,
-                int32_t device_error) {
+/* A failure of the device's making: ends the update and counts. */
+static int update_fail(struct app_tx *tx, struct update *update, const char *reason,
+                       int32_t device_error) {
     struct step step = {.to = UPDATE_FAILED,
                         .reason = reason,
                         .device_error = device_error,

@@ -63,10 +63,6 @@ static const char *const scopes[] = {"clients:create",
                                      "teams.users:update",
                                      NULL};
 
-const char *const *app_scopes(void) {
-    return scopes;
-}
-
 int app_password_hash(const struct app *app, struct span password, struct app_password *out) {
     app_entropy(app, out->salt, sizeof out->salt);
     return crypto_scrypt(password, span_of(out->salt, sizeof out->salt), out->hash);

@@ -35,7 +35,7 @@ static void config_default(struct gateway_config *config) {
     }
 }
 
-bool allowance_take(struct allowance *allowance, mono_time now) {
+static bool allowance_take(struct allowance *allowance, mono_time now) {
     int64_t cost_us = 1000000 / (int64_t)allowance->per_s;
     allowance->left_us += mono_since_us(allowance->filled, now);
     allowance->filled = now;

@@ -22,7 +22,6 @@ struct allowance {
     int64_t left_us; /* of time, at per_s things a second */
     mono_time filled;
 };
-bool allowance_take(struct allowance *allowance, mono_time now);
 
 /* Connected devices of a product that an immediate release concerns, looked at in turn with those
  * of other products. */

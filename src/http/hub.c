@@ -30,13 +30,6 @@ struct device_call {
     uint8_t value[DEVICE_VALUE_MAX];
 };
 
-const char *device_command_name(enum device_command_kind kind) {
-    static const char *const names[DEVICE_COMMAND_KINDS] = {
-        "ping", "signal", "function", "variable", "vitals",
-    };
-    return names[kind];
-}
-
 const struct device_reply *device_call_answer(const struct device_call *call) {
     return &call->answer;
 }

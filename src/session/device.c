@@ -15,7 +15,7 @@
 
 /* --- Hello --- */
 
-int device_hello_decode(struct span payload, struct device_hello *out, const char **why) {
+static int hello_decode(struct span payload, struct device_hello *out, const char **why) {
     struct reader r = reader_of(payload);
     *out = (struct device_hello){0};
     out->product_id = reader_u16(&r);
@@ -50,7 +50,7 @@ int device_hello_decode(struct span payload, struct device_hello *out, const cha
 static void on_hello(struct turn *t, const struct coap_message *message, const char **why) {
     struct session *session = t->session;
     struct device_hello hello;
-    if (device_hello_decode(message->payload, &hello, why) != SW_OK) {
+    if (hello_decode(message->payload, &hello, why) != SW_OK) {
         return;
     }
     /* It started anew: whatever was asked of it before is void, and until this is acknowledged it

@@ -46,13 +46,6 @@ int store_firmware_get(struct store *store, uint16_t product_id, uint16_t versio
     return stmt_one(store, q, read_firmware, out, fault);
 }
 
-int store_firmware_by_image(struct store *store, int64_t image_id, struct firmware *out,
-                            struct fault *fault) {
-    sqlite3_stmt *q = stmt(store, STMT_FIRMWARE_BY_IMAGE, fault);
-    bind_int(q, ":image", image_id);
-    return stmt_one(store, q, read_firmware, out, fault);
-}
-
 int store_firmware_list(struct store *store, uint16_t product_id, struct firmware **items,
                         size_t *count, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_FIRMWARE_LIST, fault);

@@ -122,10 +122,6 @@ void store_close(struct store *store) {
     free(store);
 }
 
-bool store_is_reader(const struct store *store) {
-    return store->is_reader;
-}
-
 int store_version(const struct store *store) {
     return store->version;
 }

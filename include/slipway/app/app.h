@@ -1,9 +1,10 @@
 /* The use cases' common ground: the open database, its writer thread, and the transaction in which
  * a use case runs. The doors (http, gateway) reach the store only through here.
  *
- * A use case is a function on a `struct app_tx`: a writer's inside a job (app_execute, app_submit,
- * or a store_job of the caller's own), a reader's inside a view. It returns SW_OK or an error code;
- * on an error nothing it did remains, and tx->error names what was wrong in the caller's words. */
+ * A use case is a function on a `struct app_tx`: a writer's inside a job (app_execute, or a
+ * store_job of the caller's own, see app_submit_job), a reader's inside a view. It returns SW_OK or
+ * an error code; on an error nothing it did remains, and tx->error names what was wrong in the
+ * caller's words. */
 #ifndef SLIPWAY_APP_APP_H
 #define SLIPWAY_APP_APP_H
 
@@ -64,8 +65,6 @@ struct app;
 int app_open(struct app **out, const struct app_options *options, struct fault *fault) SW_NODISCARD;
 /* Commits what is queued. Accepts NULL. */
 void app_close(struct app *app);
-/* After app_open and before the first device: the listener for notices. */
-void app_listen(struct app *app, app_notice_fn *notice, void *arg);
 
 /* What was wrong, in the words of the REST dialect. */
 struct app_error {
@@ -94,18 +93,6 @@ typedef int app_run_fn(struct app_tx *tx, void *arg);
  * writer thread and not on the gateway's loop. SW_E_FULL: the queue is at its limit, try later. */
 int app_execute(struct app *app, app_run_fn *run, void *arg, struct app_error *error) SW_NODISCARD;
 
-/* The same without waiting. Embed it; done runs on the writer thread after the commit (call->code,
- * call->error) and may free it. SW_E_FULL or SW_E_STATE: not taken. */
-struct app_call {
-    struct store_job job;
-    struct app *app;
-    app_run_fn *run;
-    void *arg;
-    void (*done)(struct app_call *call);
-    int code;
-    struct app_error error;
-};
-int app_submit(struct app *app, struct app_call *call) SW_NODISCARD;
 /* A job of the caller's own (run uses app_tx_init). */
 int app_submit_job(struct app *app, struct store_job *job) SW_NODISCARD;
 /* Without a thread: commits all queued jobs as one group, or does to it what trouble says. Returns
@@ -119,7 +106,6 @@ void app_reader_close(struct app *app, struct store *reader);
 int app_read(struct app *app, struct store *reader, app_run_fn *run, void *arg,
              struct app_error *error) SW_NODISCARD;
 
-wall_time app_now(const struct app *app);
 void app_entropy(const struct app *app, void *out, size_t len);
 
 #endif

@@ -27,9 +27,6 @@ int app_device_get(struct app_tx *tx, uint16_t product_id, const struct device_i
                    struct device *out) SW_NODISCARD;
 /* By id or by name, for the routes without a product. */
 int app_device_find(struct app_tx *tx, const char *id_or_name, struct device *out) SW_NODISCARD;
-int app_device_groups(struct app_tx *tx, const struct device_id *id,
-                      struct name_list *out) SW_NODISCARD;
-/* The same for a device that was read already. */
 int app_device_group_names(struct app_tx *tx, const struct device *device,
                            struct name_list *out) SW_NODISCARD;
 /* By serial number, IMEI or ICCID. NOT_FOUND. */
@@ -108,8 +105,6 @@ int app_device_flash(struct app_tx *tx, const struct app_flash *flash,
 /* Keys, as particle-cli registers them. Replaces the one that is bound. */
 int app_device_register_key(struct app_tx *tx, const struct device_id *id,
                             const struct p256_point *key) SW_NODISCARD;
-int app_device_key(struct app_tx *tx, const struct device_id *id,
-                   struct p256_point *out) SW_NODISCARD;
 
 /* Quarantine: devices that nobody imported. Approving is importing. */
 struct quarantine_list {
@@ -128,8 +123,6 @@ struct app_describe {
     struct module_states modules;
     char iccid[33], imei[33], modem_version[65];
 };
-int app_device_modules(struct app_tx *tx, const struct device_id *id,
-                       struct app_describe *out) SW_NODISCARD;
 /* The raw last Describe of a kind (2: functions and variables as JSON, 4: metrics). *bytes is
  * malloc'ed. NOT_FOUND. */
 int app_device_described(struct app_tx *tx, const struct device_id *id, unsigned kind,

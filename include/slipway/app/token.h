@@ -73,7 +73,7 @@ int app_login_record(struct app_tx *tx, int64_t user_id, bool success) SW_NODISC
 struct app_api_user_new {
     uint16_t product_id;
     const char *friendly_name;
-    const char *const *scopes; /* each must be one of app_scopes */
+    const char *const *scopes; /* each must be one that the REST dialect knows */
     size_t scope_count;
 };
 int app_api_user_create(struct app_tx *tx, const struct app_api_user_new *request, struct user *out,
@@ -88,8 +88,6 @@ struct user_list {
 };
 /* People first, then the API users of the product. */
 int app_user_list(struct app_tx *tx, uint16_t product_id, struct user_list *out) SW_NODISCARD;
-/* All scope words, ended by NULL. */
-const char *const *app_scopes(void);
 
 /* First start: makes the administrator "admin" if there is no user. With token (40 digits) it is
  * set, also later if it changed; without, a random token and password are made and written to

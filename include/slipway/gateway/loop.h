@@ -23,7 +23,7 @@ int loop_open(struct loop **out, const struct loop_options *options,
               struct fault *fault) SW_NODISCARD;
 uint16_t loop_port(const struct loop *loop);
 
-/* For app_listen: arg is the loop. */
+/* For app_options.notice: arg is the loop. */
 void loop_notice(void *arg, const struct app_notice *notice);
 /* New limits and rates; SW_E_MEMORY: the old ones stay. */
 int loop_configure(struct loop *loop, const struct gateway_config *config) SW_NODISCARD;

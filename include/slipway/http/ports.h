@@ -11,12 +11,8 @@ enum device_command_kind {
     DEVICE_COMMAND_SIGNAL,   /* make it shout rainbows: flag */
     DEVICE_COMMAND_FUNCTION, /* name, argument -> return_value */
     DEVICE_COMMAND_VARIABLE, /* name -> value */
-    DEVICE_COMMAND_VITALS,   /* ask for its diagnostics; they arrive as an event */
-    DEVICE_COMMAND_KINDS
+    DEVICE_COMMAND_VITALS    /* ask for its diagnostics; they arrive as an event */
 };
-
-/* "ping", "flash", ... */
-const char *device_command_name(enum device_command_kind kind);
 
 #define DEVICE_NAME_MAX     64   /* of a function or variable */
 #define DEVICE_ARGUMENT_MAX 1024 /* bytes */

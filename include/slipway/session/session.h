@@ -46,9 +46,6 @@ enum hello_flag {
     HELLO_OTA_V3 = 0x80
 };
 
-int device_hello_decode(struct span payload, struct device_hello *out,
-                        const char **why) SW_NODISCARD;
-
 enum describe_kind { DESCRIBE_SYSTEM = 1, DESCRIBE_APPLICATION = 2, DESCRIBE_METRICS = 4 };
 
 enum session_event_kind {

@@ -55,8 +55,6 @@ int store_firmware_insert(struct store *store, const struct firmware *firmware,
                           struct fault *fault) SW_NODISCARD;
 int store_firmware_get(struct store *store, uint16_t product_id, uint16_t version,
                        struct firmware *out, struct fault *fault) SW_NODISCARD;
-int store_firmware_by_image(struct store *store, int64_t image_id, struct firmware *out,
-                            struct fault *fault) SW_NODISCARD;
 int store_firmware_list(struct store *store, uint16_t product_id, struct firmware **items,
                         size_t *count, struct fault *fault) SW_NODISCARD;
 /* Title, description, mandatory, updated_ms. */

@@ -36,7 +36,6 @@ int store_open(struct store **out, const struct store_options *options,
                struct fault *fault) SW_NODISCARD;
 void store_close(struct store *store); /* accepts NULL */
 
-bool store_is_reader(const struct store *store);
 /* The highest migration applied. */
 int store_version(const struct store *store);
 /* A consistent copy of the whole state in a new file. */
