@@ -100,7 +100,6 @@ static int doors_command(void *ctx, const struct device_command *command, device
         out.kind = GATEWAY_COMMAND_DESCRIBE;
         out.argument = span_of(&metrics, 1);
         break;
-        return SW_E_INPUT;
     }
     struct call *call = malloc(sizeof *call);
     if (call == NULL) {
