@@ -2,23 +2,16 @@
  * and a suffix with product data, SHA-256 and CRC-32. The file itself does not say where its prefix
  * begins: some modules have a vector table or boot header in front. So every known place is tried
  * and the most plausible one taken, and only then is the module held to all that it claims. */
-#include "slipway/image/image.h"
+#include "image/internal.h"
 
 #include "slipway/model/ids.h"
 #include "slipway/model/platform.h"
 #include "slipway/util/check.h"
 #include "slipway/util/reader.h"
-#include "slipway/util/writer.h"
 
 #include <zlib.h>
 
-#define PREFIX_BYTES      24
-#define CRC_BYTES         4
-#define SUFFIX_BASE       36 /* reserved, SHA-256, suffix size */
-#define PRODUCT_BYTES     4  /* id and version, before the base */
-#define PRODUCT_EXTENSION 10 /* type, length, filler, id, version */
-#define VECTOR_TABLE      0x200
-#define UNUSED            0xFFFF /* a 16-bit field of erased flash */
+#define VECTOR_TABLE 0x200
 
 #define KNOWN_FLAGS                                                                                \
     (IMAGE_DROP_MODULE_INFO | IMAGE_COMPRESSED | IMAGE_COMBINED | IMAGE_ENCRYPTED |                \
@@ -101,6 +94,7 @@ static int read_suffix(struct span file, struct image_info *info, const char **w
         *why = "the module's suffix is malformed";
         return SW_E_INPUT;
     }
+    info->suffix_bytes = (uint16_t)suffix_len;
     if (suffix_len >= SUFFIX_BASE + PRODUCT_BYTES && version_is_valid(product_version)) {
         info->has_product = true;
         info->product_id = product_id;
@@ -187,20 +181,46 @@ static size_t table_bytes(const struct image_recipe *recipe, bool is_rtl) {
     return has_table && !is_rtl ? VECTOR_TABLE : 0;
 }
 
-static size_t suffix_bytes(bool is_rtl) {
-    return SUFFIX_BASE + (is_rtl ? PRODUCT_EXTENSION : PRODUCT_BYTES);
+/* nRF52840 modules have their product data bare before the base; an END extension stands between
+ * it and any other. */
+static size_t suffix_bytes(const struct image_recipe *recipe, bool is_rtl) {
+    size_t assets = image_assets_bytes(recipe->assets, recipe->asset_count);
+    size_t product = is_rtl ? PRODUCT_EXTENSION : PRODUCT_BYTES;
+    return assets + (assets > 0 && !is_rtl ? EXTENSION_BYTES : 0) + product + SUFFIX_BASE;
 }
 
 size_t image_overhead(const struct image_recipe *recipe) {
     const struct platform *platform = platform_find(recipe->platform_id);
     bool is_rtl = platform != NULL && platform->is_rtl;
-    return table_bytes(recipe, is_rtl) + PREFIX_BYTES + suffix_bytes(is_rtl) + CRC_BYTES;
+    return table_bytes(recipe, is_rtl) + PREFIX_BYTES + suffix_bytes(recipe, is_rtl) + CRC_BYTES;
 }
 
 static void write_dependency(struct writer *w, const struct module_dependency *dependency) {
     writer_u8(w, dependency->function);
     writer_u8(w, dependency->index);
     writer_u16_le(w, dependency->version);
+}
+
+void image_put_prefix(struct writer *w, const struct image_prefix *prefix) {
+    writer_u32_le(w, prefix->start_address);
+    writer_u32_le(w, prefix->end_address);
+    writer_u8(w, 0);
+    writer_u8(w, prefix->flags);
+    writer_u16_le(w, prefix->module_version);
+    writer_u16_le(w, prefix->platform_id);
+    writer_u8(w, prefix->function);
+    writer_u8(w, prefix->index);
+    write_dependency(w, &prefix->dependencies[0]);
+    write_dependency(w, &prefix->dependencies[1]);
+}
+
+void image_finish(struct writer *w, size_t suffix_len) {
+    struct sha256 hash;
+    writer_u16_le(w, 0);
+    sha256_of(writer_span(w), &hash);
+    writer_bytes(w, span_of(hash.b, sizeof hash.b));
+    writer_u16_le(w, (uint16_t)suffix_len);
+    writer_u32(w, crc_of(writer_span(w)));
 }
 
 int image_write_module(const struct image_recipe *recipe, uint8_t *out, size_t cap) {
@@ -215,35 +235,34 @@ int image_write_module(const struct image_recipe *recipe, uint8_t *out, size_t c
     }
     bool is_rtl = platform->is_rtl;
     uint32_t start = usual_start(recipe, is_rtl, file_len);
+    struct image_prefix prefix = {
+        .start_address = start,
+        .end_address = start + (uint32_t)file_len - CRC_BYTES,
+        .function = recipe->function,
+        .index = recipe->index,
+        .module_version = recipe->module_version,
+        .platform_id = recipe->platform_id,
+        .dependencies = {recipe->dependencies[0], recipe->dependencies[1]},
+    };
     struct writer w = writer_of(out, file_len);
     if (table_bytes(recipe, is_rtl) > 0) {
         writer_u32_le(&w, 0x2003F000); /* initial stack pointer: how devices know the table */
         writer_zeroes(&w, VECTOR_TABLE - 4);
     }
-    writer_u32_le(&w, start);
-    writer_u32_le(&w, start + (uint32_t)file_len - CRC_BYTES);
-    writer_u8(&w, 0);
-    writer_u8(&w, 0);
-    writer_u16_le(&w, recipe->module_version);
-    writer_u16_le(&w, recipe->platform_id);
-    writer_u8(&w, recipe->function);
-    writer_u8(&w, recipe->index);
-    write_dependency(&w, &recipe->dependencies[0]);
-    write_dependency(&w, &recipe->dependencies[1]);
+    image_put_prefix(&w, &prefix);
     writer_bytes(&w, recipe->body);
+    image_put_assets(&w, recipe->assets, recipe->asset_count);
     if (is_rtl) {
-        writer_u16_le(&w, 1);
+        writer_u16_le(&w, EXTENSION_PRODUCT);
         writer_u16_le(&w, PRODUCT_EXTENSION);
         writer_u16_le(&w, UNUSED);
+    } else if (recipe->asset_count > 0) {
+        writer_u16_le(&w, EXTENSION_END);
+        writer_u16_le(&w, EXTENSION_BYTES);
     }
     writer_u16_le(&w, recipe->product_version != 0 ? recipe->product_id : UNUSED);
     writer_u16_le(&w, recipe->product_version != 0 ? recipe->product_version : UNUSED);
-    writer_u16_le(&w, 0);
-    struct sha256 hash;
-    sha256_of(writer_span(&w), &hash);
-    writer_bytes(&w, span_of(hash.b, sizeof hash.b));
-    writer_u16_le(&w, (uint16_t)suffix_bytes(is_rtl));
-    writer_u32(&w, crc_of(writer_span(&w)));
+    image_finish(&w, suffix_bytes(recipe, is_rtl));
     SW_CHECK(writer_status(&w) == SW_OK && writer_span(&w).len == file_len);
     return (int)file_len;
 }

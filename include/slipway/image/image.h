@@ -27,6 +27,7 @@ struct image_info {
     bool has_product;         /* the suffix carries a version other than 0 and FFFF */
     uint16_t product_id;      /* platform id on Device OS 4 and later */
     uint16_t product_version; /* 1..65534 when has_product */
+    uint16_t suffix_bytes;    /* extensions and base, up to the CRC */
     struct sha256 hash;       /* from the suffix: the identity that a device reports */
     struct sha256 file_hash;  /* of the whole file: what File-SHA256 of a transfer is */
     uint32_t size;            /* bytes of the file */
@@ -43,6 +44,37 @@ struct image_info {
  * compressed file's own, not the one that a device will report. */
 int image_read_module(struct span file, struct image_info *out, const char **why) SW_NODISCARD;
 
+/* --- assets: files that an application finds in the device's asset store --- */
+
+#define IMAGE_ASSETS_MAX     64 /* of one application */
+#define IMAGE_ASSET_NAME_MAX 127
+
+/* One asset as an application's suffix names it, or as an asset module says what it is. */
+struct image_asset {
+    struct sha256 hash; /* of the asset itself, without any module around it */
+    struct span name;   /* 1..IMAGE_ASSET_NAME_MAX bytes, borrowed from the file; not checked */
+};
+
+/* The assets that a module which image_read_module accepted depends on. SW_OK with their *count,
+ * which may be 0; SW_E_INPUT with *why: the suffix's extensions are malformed, a hash is not a
+ * SHA-256, a name is empty or too long, more than cap. */
+int image_read_assets(struct span file, const struct image_info *info, struct image_asset *out,
+                      size_t cap, size_t *count, const char **why) SW_NODISCARD;
+
+/* What an asset module says about its content: its suffix has one hash and one name. *body is what
+ * lies between prefix and suffix: the asset itself, unless the module is compressed. SW_E_INPUT
+ * with *why: not an asset module, malformed extensions, no hash or no name, or an uncompressed body
+ * that does not have that hash. */
+int image_read_asset(struct span file, const struct image_info *info, struct image_asset *out,
+                     struct span *body, const char **why) SW_NODISCARD;
+
+/* Wraps an asset for its transfer: function 9, DROP_MODULE_INFO, start address 0, hash and name in
+ * the suffix. The file is image_asset_overhead(name_len) longer than the asset. Returns its
+ * length; SW_E_FULL if cap is less; SW_E_RANGE if the name is empty or too long, or the file would
+ * be longer than IMAGE_MODULE_MAX. */
+size_t image_asset_overhead(size_t name_len);
+int image_write_asset(struct span name, struct span asset, uint8_t *out, size_t cap) SW_NODISCARD;
+
 /* What an upload declares, held against what the file says. 0 = not declared. */
 struct image_claim {
     uint16_t version;
@@ -58,7 +90,7 @@ int image_check_claim(const struct image_info *info, const struct image_claim *c
 
 /* Writes a correct module around a body, as a compiler and linker script would: for the demo, the
  * tests and the simulated devices. nRF52840 system parts and bootloaders get a vector table first;
- * RTL872x product data goes into a suffix extension. */
+ * RTL872x product data goes into a suffix extension, and so do the assets of either. */
 struct image_recipe {
     uint16_t platform_id;
     uint8_t function;
@@ -69,6 +101,8 @@ struct image_recipe {
     uint16_t product_version; /* 0 = none: FFFF FFFF is written, as compilers do */
     uint32_t start_address;   /* 0 = the platform's usual one */
     struct span body;
+    const struct image_asset *assets; /* that it depends on */
+    size_t asset_count;
 };
 /* The bytes that go around a body: the file is as long as both. */
 size_t image_overhead(const struct image_recipe *recipe);

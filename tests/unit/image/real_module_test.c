@@ -107,10 +107,78 @@ static void test_only_applications_may_be_uploaded(void **state) {
     }
 }
 
+/* The picture in a module that other tools wrapped, wrapped again: the very same bytes. */
+static void test_an_asset_is_wrapped_as_others_do(void **state) {
+    (void)state;
+    static uint8_t again[1 << 16];
+    size_t len;
+    if (!load("cat.bin", &len)) {
+        skip();
+    }
+    struct image_info info;
+    struct image_asset asset;
+    struct span body;
+    const char *why;
+    struct span file = span_of(bytes, len);
+    assert_int_equal(image_read_module(file, &info, &why), SW_OK);
+    assert_int_equal(image_read_asset(file, &info, &asset, &body, &why), SW_OK);
+    assert_true(span_is_text(asset.name, "cat.jpg"));
+    assert_int_equal(image_write_asset(asset.name, body, again, sizeof again), len);
+    assert_memory_equal(again, bytes, len);
+}
+
+static void test_the_assets_of_a_real_application(void **state) {
+    (void)state;
+    static const char *const names[] = {"btgap.a", "cat.jpg", "km4_image2_all.bin"};
+    size_t len;
+    if (!load("tracker-user-part-extensions.bin", &len)) {
+        skip();
+    }
+    struct image_info info;
+    struct image_asset assets[4];
+    size_t count;
+    const char *why;
+    struct span file = span_of(bytes, len);
+    assert_int_equal(image_read_module(file, &info, &why), SW_OK);
+    assert_int_equal(image_read_assets(file, &info, assets, 4, &count, &why), SW_OK);
+    assert_int_equal(count, 3);
+    for (size_t i = 0; i < count; i++) {
+        assert_true(span_is_text(assets[i].name, names[i]));
+    }
+    assert_int_equal(assets[1].hash.b[0], 0x28);
+    assert_int_equal(assets[1].hash.b[31], 0x6b);
+}
+
+/* Whoever reads assets reads them of every application. */
+static void test_no_other_module_has_assets(void **state) {
+    (void)state;
+    static const char *const others[] = {
+        "040_user-part.bin",        "080_user-part-xenon.bin",
+        "p2-user-part.bin",         "p2-user-part-prefix-extensions.bin",
+        "tracker-tinker@5.3.1.bin", "boron-som-system-part1@1.1.0-rc.1.bin"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        size_t len;
+        struct image_info info;
+        struct image_asset assets[1];
+        size_t count;
+        const char *why;
+        if (!load(others[i], &len)) {
+            continue;
+        }
+        struct span file = span_of(bytes, len);
+        assert_int_equal(image_read_module(file, &info, &why), SW_OK);
+        assert_int_equal(image_read_assets(file, &info, assets, 1, &count, &why), SW_OK);
+        assert_int_equal(count, 0);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_real_modules),
         cmocka_unit_test(test_only_applications_may_be_uploaded),
+        cmocka_unit_test(test_an_asset_is_wrapped_as_others_do),
+        cmocka_unit_test(test_the_assets_of_a_real_application),
+        cmocka_unit_test(test_no_other_module_has_assets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
