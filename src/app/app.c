@@ -254,11 +254,12 @@ int app_execute(struct app *app, app_run_fn *run, void *arg, struct app_error *e
     } else {
         call.job.done = call_done;
         latch_init(&call.latch);
-        call.code = app_submit_job(app, &call.job);
-        if (call.code == SW_OK) {
-            latch_wait(&call.latch);
+        int code = app_submit_job(app, &call.job);
+        if (code == SW_OK) {
+            latch_wait(&call.latch); /* call.code is the writer's until then */
         } else {
             mailbox_destroy(&call.latch.box);
+            call.code = code;
         }
     }
     if (call.code != call.error.code) { /* it was not taken, or the commit failed */
