@@ -21,6 +21,7 @@ static void read_firmware(sqlite3_stmt *q, void *row) {
     f->group_count = col_u32(q, 32);
     f->immediate = f->product_default ? col_bool(q, 30) : col_bool(q, 33);
     f->tested_ms = col_int(q, 34);
+    f->bundle_bytes = col_u32(q, 35);
 }
 
 int store_firmware_insert(struct store *store, const struct firmware *firmware,

@@ -51,7 +51,9 @@ int store_update_insert(struct store *store, struct update *update, struct fault
     bind_int(q, ":num", update->device_num);
     bind_int(q, ":product", update->product_id);
     bind_int(q, ":image", update->image_id);
-    bind_int(q, ":step", update->step_image_id);
+    if (update->step_image_id != 0) {
+        bind_int(q, ":step", update->step_image_id);
+    }
     bind_int(q, ":version", update->version);
     bind_int(q, ":from_version", update->from_version);
     bind_text(q, ":cause", update_cause_name(update->cause));

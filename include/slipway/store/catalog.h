@@ -50,6 +50,22 @@ int store_image_needed(struct store *store, int64_t id, int64_t *count,
 int store_image_forget_one_offs(struct store *store, int64_t before_ms,
                                 struct fault *fault) SW_NODISCARD;
 
+/* Asset bundles: image_id is the application's. */
+int store_bundle_insert(struct store *store, int64_t image_id, struct span bytes,
+                        struct fault *fault) SW_NODISCARD;
+/* The .zip as it was uploaded. *bytes is malloc'ed. NOT_FOUND: the application came alone. */
+int store_bundle_load(struct store *store, int64_t image_id, uint8_t **bytes, size_t *size,
+                      struct fault *fault) SW_NODISCARD;
+/* Makes an image one of its assets; their places say in which order they are sent. It goes with
+ * the application. */
+int store_bundle_add(struct store *store, int64_t image_id, uint32_t place, int64_t asset_id,
+                     struct fault *fault) SW_NODISCARD;
+int store_bundle_assets(struct store *store, int64_t image_id, struct image_record **items,
+                        size_t *count, struct fault *fault) SW_NODISCARD;
+/* The application of a version that came with assets; *image_id 0 = there is none such. */
+int store_bundle_of_version(struct store *store, uint16_t product_id, uint16_t version,
+                            int64_t *image_id, struct fault *fault) SW_NODISCARD;
+
 /* firmware->image.id is the image; uploaded_ms is the time. */
 int store_firmware_insert(struct store *store, const struct firmware *firmware,
                           struct fault *fault) SW_NODISCARD;

@@ -56,7 +56,7 @@ struct image_record {
     uint8_t dependency_count;
     struct module_dependency dependencies[2];
     uint32_t size;
-    struct sha256 module_hash; /* what a device reports when it runs it */
+    struct sha256 module_hash; /* what a device reports when it runs it; of an asset: its own */
     struct sha256 file_hash;
     char name[NAME_BYTES]; /* file name, or Device OS version of a system part */
     int64_t created_ms;
@@ -76,6 +76,7 @@ struct firmware {
     int64_t released_ms;   /* first release ever; 0 = never released */
     uint32_t device_count; /* devices that run it now */
     uint32_t group_count;  /* groups it is released to; names through firmware_groups */
+    uint32_t bundle_bytes; /* of the .zip that it came in with its assets; 0 = it came alone */
     char uploaded_by[USER_NAME_BYTES];
     int64_t uploaded_ms, updated_ms;
     struct image_record image;
@@ -150,7 +151,7 @@ struct update {
     int64_t device_num;
     uint16_t product_id;
     int64_t image_id;      /* what the device shall run in the end; 0 = the file is gone */
-    int64_t step_image_id; /* what is being sent now: a Device OS part first where needed */
+    int64_t step_image_id; /* what is sent now: Device OS parts and assets too; 0 = not chosen */
     uint16_t version;      /* product version of the target; 0 = a one-off file */
     uint16_t from_version;
     enum update_cause cause;

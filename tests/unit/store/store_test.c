@@ -443,6 +443,88 @@ static int cancel_update(struct store_job *job, struct store *store, struct faul
     return store_update_move(store, &move, fault);
 }
 
+struct bundle_probe {
+    struct store_job job;
+    struct image_record application;
+    struct image_record assets[2];
+};
+
+static int make_bundle(struct store_job *job, struct store *store, struct fault *fault) {
+    struct bundle_probe *probe = (struct bundle_probe *)job;
+    probe->application = (struct image_record){
+        .kind = IMAGE_KIND_ONE_OFF, .function = MODULE_USER_PART, .platform_id = 13, .size = 3};
+    int code = store_image_insert(store, &probe->application, span_text("app"), fault);
+    if (code == SW_OK) {
+        code = store_bundle_insert(store, probe->application.id, span_text("a zip"), fault);
+    }
+    for (uint32_t i = 0; code == SW_OK && i < 2; i++) {
+        struct image_record *asset = &probe->assets[i];
+        *asset =
+            (struct image_record){.kind = IMAGE_KIND_ONE_OFF, .function = MODULE_ASSET, .size = 5};
+        code = store_image_insert(store, asset, span_text("asset"), fault);
+        if (code == SW_OK) { /* the second one goes first */
+            code = store_bundle_add(store, probe->application.id, 2 - i, asset->id, fault);
+        }
+    }
+    return code;
+}
+
+static int forget_one_offs(struct store_job *job, struct store *store, struct fault *fault) {
+    (void)job;
+    return store_image_forget_one_offs(store, 100, fault);
+}
+
+static int keep_application(struct store_job *job, struct store *store, struct fault *fault) {
+    struct update_probe *probe = (struct update_probe *)job;
+    struct device_id id = {.b = {1}};
+    int code = store_device_get(store, &id, &probe->device, fault);
+    probe->update.device_num = probe->device.num;
+    return code == SW_OK ? store_update_insert(store, &probe->update, fault) : code;
+}
+
+static void assets_live_as_long_as_their_application(void **state) {
+    (void)state;
+    struct store *store = must_open();
+    struct update_probe update = {.job = {.run = make_device}};
+    struct bundle_probe probe = {.job = {.run = make_bundle}};
+    struct store_job forget = {.run = forget_one_offs};
+    assert_int_equal(store_run(store, &update.job, NULL), SW_OK);
+    assert_int_equal(store_run(store, &probe.job, NULL), SW_OK);
+    update.job.run = keep_application;
+    update.update.image_id = probe.application.id;
+    update.update.step_image_id = 0; /* not chosen yet */
+    assert_int_equal(store_run(store, &update.job, NULL), SW_OK);
+    struct update open;
+    assert_int_equal(store_update_open(store, update.device.num, &open, NULL), SW_OK);
+    assert_int_equal(open.step_image_id, 0);
+
+    /* An open update needs the application, and so its assets. */
+    assert_int_equal(store_run(store, &forget, NULL), SW_OK);
+    struct image_record *assets;
+    size_t count;
+    assert_int_equal(store_bundle_assets(store, probe.application.id, &assets, &count, NULL),
+                     SW_OK);
+    assert_int_equal(count, 2);
+    assert_int_equal(assets[0].id, probe.assets[1].id);
+    assert_int_equal(assets[1].id, probe.assets[0].id);
+    free(assets);
+    uint8_t *zip;
+    size_t len;
+    assert_int_equal(store_bundle_load(store, probe.application.id, &zip, &len, NULL), SW_OK);
+    assert_int_equal(len, 5);
+    free(zip);
+
+    update.job.run = cancel_update;
+    assert_int_equal(store_run(store, &update.job, NULL), SW_OK);
+    assert_int_equal(store_run(store, &forget, NULL), SW_OK);
+    struct image_record gone;
+    assert_int_equal(store_image_get(store, probe.assets[0].id, &gone, NULL), SW_E_NOT_FOUND);
+    assert_int_equal(store_image_get(store, probe.assets[1].id, &gone, NULL), SW_E_NOT_FOUND);
+    assert_int_equal(store_bundle_load(store, probe.application.id, &zip, &len, NULL),
+                     SW_E_NOT_FOUND);
+    store_close(store);
+}
+
 static void device_has_one_open_update(void **state) {
     (void)state;
     struct store *store = must_open();
@@ -514,6 +596,7 @@ int main(void) {
         IN_FOLDER(crash_is_before_or_after_the_commit),
         IN_FOLDER(writer_commits_what_is_submitted),
         IN_FOLDER(full_queue_refuses),
+        IN_FOLDER(assets_live_as_long_as_their_application),
         IN_FOLDER(device_has_one_open_update),
         IN_FOLDER(counters_follow_devices),
         IN_FOLDER(events_are_never_changed),
