@@ -1,6 +1,7 @@
-/* The fast form of the legacy protocol. Its only feedback comes at the end, so the pace is what
+/* The legacy protocol. In its fast form the only feedback comes at the end, so the pace is what
  * keeps a slow device from losing most of it; and as the list of what is missing is short, many
- * rounds may be needed, each of which must get somewhere before the patience runs out. */
+ * rounds may be needed, each of which must get somewhere before the patience runs out. The slow
+ * form is one chunk to a round trip, and in order: a chunk does not say which one it is. */
 #include "slipway/ota/legacy.h"
 
 #include "slipway/util/check.h"
@@ -8,7 +9,9 @@
 #define START_MS   150000
 #define SENDING_MS 3600000 /* bounded by the pace; this is for a device clock of years */
 #define FINISH_MS  150000  /* it resets itself after 300 s without a chunk */
+#define ANSWER_MS  150000
 #define ROUNDS_MAX 2000
+#define TRIES_MAX  8 /* of a chunk that arrives damaged: records are authentic, so it never is */
 #define BURST_US   10000
 #define DISABLED   (-1380)
 
@@ -69,9 +72,19 @@ void ota_legacy_ready(struct ota_legacy *ota, bool is_fast, mono_time now) {
     if (ota->state != OTA_STARTING) {
         return;
     }
-    if (is_fast) {
-        legacy_move(ota, OTA_SENDING, now);
-    } else {
+    ota->is_slow = !is_fast;
+    legacy_move(ota, OTA_SENDING, now);
+}
+
+void ota_legacy_answered(struct ota_legacy *ota, bool is_accepted, mono_time now) {
+    if (ota->state != OTA_SENDING || !ota->is_awaiting) {
+        return;
+    }
+    ota->is_awaiting = false;
+    if (is_accepted) {
+        ota->next_new++;
+        ota->tries = 0;
+    } else if (++ota->tries >= TRIES_MAX) {
         fail(ota, OTA_FAILURE_PROTOCOL, now);
     }
 }
@@ -89,7 +102,8 @@ void ota_legacy_missing(struct ota_legacy *ota, struct span indices, mono_time n
             ota->missing[ota->missing_count++] = index;
         }
     }
-    if (ota->missing_count == 0 || ++ota->rounds > ROUNDS_MAX) {
+    /* What went out in the slow form was accepted one by one: nothing can be missing. */
+    if (ota->missing_count == 0 || ota->is_slow || ++ota->rounds > ROUNDS_MAX) {
         fail(ota, OTA_FAILURE_PROTOCOL, now);
     } else {
         legacy_move(ota, OTA_SENDING, now);
@@ -109,7 +123,7 @@ void ota_legacy_finished(struct ota_legacy *ota, int32_t result, mono_time now) 
 }
 
 void ota_legacy_refused(struct ota_legacy *ota, int32_t device_error, mono_time now) {
-    if (ota->state != OTA_STARTING && ota->state != OTA_FINISHING) {
+    if (states[ota->state].is_final || (ota->state == OTA_SENDING && !ota->is_awaiting)) {
         return;
     }
     ota->device_error = device_error;
@@ -139,14 +153,32 @@ static void send(struct ota_legacy *ota, uint32_t index, mono_time now, struct o
                             ota->params.chunk_bytes * INT64_C(1000000) / ota->params.rate_bytes_s);
 }
 
+static void send_slowly(struct ota_legacy *ota, mono_time now, struct ota_output *out) {
+    send(ota, ota->next_new, now, out);
+    ota->is_awaiting = true;
+    ota->deadline = mono_add_ms(now, ANSWER_MS);
+    ota->chunks_sent += ota->tries == 0;
+    ota->chunks_resent += ota->tries > 0;
+}
+
 /* The next chunk, or UpdateDone when all are sent. */
-static void next_chunk(struct ota_legacy *ota, mono_time now, struct ota_output *out) {
+static void next_chunk(struct ota_legacy *ota, mono_time now, bool may_send,
+                       struct ota_output *out) {
+    bool has_new = ota->next_new < ota->chunk_count;
+    bool has_chunk = has_new || ota->missing_next < ota->missing_count;
+    if (ota->is_awaiting) {
+        return;
+    }
     if (!mono_reached(now, ota->pace)) {
         out->deadline = mono_earlier(ota->pace, ota->deadline);
-    } else if (ota->next_new < ota->chunk_count) {
+    } else if (has_chunk && !may_send) {
+        out->action = OTA_HELD;
+    } else if (has_new && ota->is_slow) {
+        send_slowly(ota, now, out);
+    } else if (has_new) {
         send(ota, ota->next_new++, now, out);
         ota->chunks_sent++;
-    } else if (ota->missing_next < ota->missing_count) {
+    } else if (has_chunk) {
         send(ota, ota->missing[ota->missing_next++], now, out);
         ota->chunks_resent++;
     } else {
@@ -157,7 +189,7 @@ static void next_chunk(struct ota_legacy *ota, mono_time now, struct ota_output 
     }
 }
 
-void ota_legacy_next(struct ota_legacy *ota, mono_time now, struct ota_output *out) {
+void ota_legacy_next(struct ota_legacy *ota, mono_time now, bool may_send, struct ota_output *out) {
     *out = (struct ota_output){.action = OTA_WAIT, .deadline = ota->deadline};
     if (!states[ota->state].is_final && mono_reached(now, ota->deadline)) {
         fail(ota, OTA_FAILURE_TIMEOUT, now);
@@ -167,7 +199,7 @@ void ota_legacy_next(struct ota_legacy *ota, mono_time now, struct ota_output *o
     case OTA_FINISHING:
         return;
     case OTA_SENDING:
-        next_chunk(ota, now, out);
+        next_chunk(ota, now, may_send, out);
         return;
     case OTA_COMMITTED:
     case OTA_FAILED:

@@ -137,12 +137,13 @@ static void pace(struct ota *ota, uint32_t len, mono_time now) {
 }
 
 /* The chunk to send now, if any; else when to look again. */
-static void next_chunk(struct ota *ota, mono_time now, struct ota_output *out) {
+static void next_chunk(struct ota *ota, mono_time now, bool may_send, struct ota_output *out) {
     if (mono_reached(now, ota->c.timer)) {
         window_timeout(ota);
     }
     uint32_t index = window_pick(ota);
-    if (index != 0 && mono_reached(now, ota->c.pace)) {
+    bool is_due = index != 0 && mono_reached(now, ota->c.pace);
+    if (is_due && may_send) {
         uint32_t left = ota->params.file_bytes - ota->offset;
         uint32_t before = (index - 1) * ota->params.chunk_bytes;
         out->action = OTA_SEND_CHUNK;
@@ -155,12 +156,14 @@ static void next_chunk(struct ota *ota, mono_time now, struct ota_output *out) {
         return;
     }
     out->deadline = mono_earlier(ota->c.deadline, ota->c.timer);
-    if (index != 0) {
+    if (is_due) {
+        out->action = OTA_HELD;
+    } else if (index != 0) {
         out->deadline = mono_earlier(out->deadline, ota->c.pace);
     }
 }
 
-void ota_next(struct ota *ota, mono_time now, struct ota_output *out) {
+void ota_next(struct ota *ota, mono_time now, bool may_send, struct ota_output *out) {
     *out = (struct ota_output){.action = OTA_WAIT, .deadline = MONO_NEVER};
     if (ota->state == OTA_SENDING) {
         ota->c.deadline = mono_add_ms(ota->c.progress, SILENCE_MS);
@@ -173,7 +176,7 @@ void ota_next(struct ota *ota, mono_time now, struct ota_output *out) {
         out->deadline = ota->c.deadline;
         return;
     case OTA_SENDING:
-        next_chunk(ota, now, out);
+        next_chunk(ota, now, may_send, out);
         return;
     case OTA_FINISHING:
         out->deadline = ota->c.deadline;

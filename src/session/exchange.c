@@ -166,6 +166,7 @@ static void exchange_lose(struct turn *t, struct exchange *exchange) {
         request_answer(t, exchange, COAP_EMPTY, span_of(NULL, 0));
         break;
     case EXCHANGE_START:
+    case EXCHANGE_CHUNK:
     case EXCHANGE_FINISH:
         exchange_free(exchange);
         update_abort(t, OTA_FAILURE_TIMEOUT);
@@ -241,6 +242,7 @@ static void exchange_response(struct turn *t, struct exchange *exchange,
         request_described(t, exchange, message);
         break;
     case EXCHANGE_START:
+    case EXCHANGE_CHUNK:
     case EXCHANGE_FINISH:
         update_answered(t, exchange, message);
         break;
@@ -270,6 +272,7 @@ static void exchange_empty_ack(struct turn *t, struct exchange *exchange) {
         break;
     case EXCHANGE_CALL:
     case EXCHANGE_DESCRIBE:
+    case EXCHANGE_CHUNK:
     case EXCHANGE_FINISH:
     case EXCHANGE_CANCEL:
         break;

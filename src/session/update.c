@@ -8,7 +8,6 @@
 
 #include <zlib.h>
 
-#define CHUNK_HEADER_MAX  24
 #define MODULE_ASSET      9
 #define COMMIT_MS         120000 /* a device stops repeating its 2.04 before that */
 #define CHUNK_DEFAULT     512
@@ -34,7 +33,9 @@ bool session_progress(const struct session *session, struct session_progress *ou
     }
     const struct transfer *transfer = &work->transfer;
     *out = (struct session_progress){.state = state_of(transfer),
-                                     .bytes_total = params_of(transfer)->file_bytes};
+                                     .bytes_total = params_of(transfer)->file_bytes,
+                                     .granted = transfer->granted,
+                                     .is_starved = transfer->is_starved};
     if (transfer->version == TRANSFER_V3) {
         out->bytes = ota_progress(&transfer->u.v3);
         out->chunks_sent = transfer->u.v3.chunks_sent;
@@ -179,6 +180,8 @@ int session_offer(struct session *session, struct dtls_crypto *crypto,
     }
     transfer->version = is_v3 ? TRANSFER_V3 : TRANSFER_LEGACY;
     transfer->image = offer->image;
+    transfer->granted = offer->is_metered ? 0 : SESSION_UNMETERED;
+    transfer->is_starved = false;
     if (is_v3) {
         write_start(&t, offer, params.chunk_bytes);
     } else {
@@ -220,7 +223,7 @@ static uint16_t next_chunk_id(struct session *session) {
 }
 
 static void send_chunk(struct turn *t, const struct ota_output *next) {
-    uint8_t bytes[CHUNK_HEADER_MAX + OTA_CHUNK_MAX];
+    uint8_t bytes[CHUNK_MESSAGE_MAX];
     struct writer w = writer_of(bytes, sizeof bytes);
     struct coap_writer c =
         coap_begin(&w, COAP_NON, COAP_POST, next_chunk_id(t->session), span_of(NULL, 0));
@@ -232,26 +235,68 @@ static void send_chunk(struct turn *t, const struct ota_output *next) {
     (void)!turn_send(t, writer_span(&w));
 }
 
-/* The device looks for these at fixed places: a token of one byte, the CRC of the chunk, its index;
- * and takes the last chunk at full length only. */
-static void send_legacy_chunk(struct turn *t, const struct ota_output *next) {
-    uint16_t chunk_bytes = t->work->transfer.u.legacy.params.chunk_bytes;
+/* The device looks for these at fixed places: a token of one byte, the CRC of the chunk, in the
+ * fast form its index; and takes the last chunk at full length only. */
+static void put_legacy_chunk(const struct turn *t, struct coap_writer *c,
+                             const struct ota_output *next) {
+    const struct ota_legacy *legacy = &t->work->transfer.u.legacy;
+    uint16_t chunk_bytes = legacy->params.chunk_bytes;
     uint8_t chunk[OTA_CHUNK_MAX] = {0};
     memcpy(chunk, t->work->transfer.image.data + next->at, next->len);
     uint32_t sum = (uint32_t)crc32(0, chunk, chunk_bytes);
     uint8_t crc[CRC_BYTES] = {(uint8_t)(sum >> 24), (uint8_t)(sum >> 16), (uint8_t)(sum >> 8),
                               (uint8_t)sum};
     uint8_t index[2] = {(uint8_t)(next->index >> 8), (uint8_t)next->index};
-    uint8_t bytes[CHUNK_HEADER_MAX + OTA_CHUNK_MAX];
+    put_letter(c, "c");
+    coap_put(c, COAP_URI_QUERY, span_of(crc, sizeof crc));
+    if (!legacy->is_slow) {
+        coap_put(c, COAP_URI_QUERY, span_of(index, sizeof index));
+    }
+    coap_put_payload(c, span_of(chunk, chunk_bytes));
+}
+
+static void send_legacy_chunk(struct turn *t, const struct ota_output *next) {
+    uint8_t bytes[CHUNK_MESSAGE_MAX];
     struct writer w = writer_of(bytes, sizeof bytes);
     struct coap_writer c = coap_begin(&w, COAP_NON, COAP_POST, next_chunk_id(t->session),
                                       span_of(&t->work->transfer.token, 1));
-    put_letter(&c, "c");
-    coap_put(&c, COAP_URI_QUERY, span_of(crc, sizeof crc));
-    coap_put(&c, COAP_URI_QUERY, span_of(index, sizeof index));
-    coap_put_payload(&c, span_of(chunk, chunk_bytes));
+    put_legacy_chunk(t, &c, next);
     SW_CHECK(writer_status(&w) == SW_OK);
     (void)!turn_send(t, writer_span(&w));
+}
+
+/* In the slow form every chunk is a request of its own. */
+static void send_slow_chunk(struct turn *t, const struct ota_output *next) {
+    struct writer w;
+    exchange_free(&t->work->lanes[LANE_UPDATE]);
+    struct coap_writer c = exchange_open(t, LANE_UPDATE, EXCHANGE_CHUNK, true, COAP_POST, &w);
+    put_legacy_chunk(t, &c, next);
+    int status = exchange_queue(t, LANE_UPDATE, &w);
+    SW_CHECK(status == SW_OK);
+    exchange_transmit(t);
+}
+
+static void send_next(struct turn *t, const struct ota_output *next) {
+    struct transfer *transfer = &t->work->transfer;
+    if (transfer->granted != SESSION_UNMETERED) {
+        transfer->granted -= next->len;
+    }
+    if (transfer->version == TRANSFER_V3) {
+        send_chunk(t, next);
+    } else if (transfer->u.legacy.is_slow) {
+        send_slow_chunk(t, next);
+    } else {
+        send_legacy_chunk(t, next);
+    }
+}
+
+void session_grant(struct session *session, uint32_t bytes, mono_time now) {
+    struct work *work = work_of(session);
+    if (work != NULL && work->transfer.version != TRANSFER_NONE) {
+        work->transfer.granted = bytes;
+        work->transfer.is_starved = false;
+        work->deadline = mono_earlier(work->deadline, now);
+    }
 }
 
 static void write_finish(struct turn *t) {
@@ -291,21 +336,20 @@ void update_pump(struct turn *t, mono_time *deadline) {
             return;
         }
         struct ota_output next;
+        bool may_send = transfer->granted >= params_of(transfer)->chunk_bytes;
         if (transfer->version == TRANSFER_V3) {
-            ota_next(&transfer->u.v3, t->now, &next);
+            ota_next(&transfer->u.v3, t->now, may_send, &next);
         } else {
-            ota_legacy_next(&transfer->u.legacy, t->now, &next);
+            ota_legacy_next(&transfer->u.legacy, t->now, may_send, &next);
         }
+        transfer->is_starved = next.action == OTA_HELD;
         switch (next.action) {
         case OTA_WAIT:
+        case OTA_HELD:
             *deadline = next.deadline;
             return;
         case OTA_SEND_CHUNK:
-            if (transfer->version == TRANSFER_V3) {
-                send_chunk(t, &next);
-            } else {
-                send_legacy_chunk(t, &next);
-            }
+            send_next(t, &next);
             break;
         case OTA_SEND_FINISH:
             transfer_event(t, SESSION_TRANSFER_VERIFYING);
@@ -402,6 +446,20 @@ static void start_answered(struct turn *t, struct exchange *exchange,
     transfer_check(t);
 }
 
+/* 4.00: it arrived damaged. */
+static void chunk_answered(struct turn *t, struct exchange *exchange,
+                           const struct coap_message *message) {
+    struct ota_legacy *legacy = &t->work->transfer.u.legacy;
+    exchange_free(exchange);
+    exchange_settle(t, message);
+    if (message->code == COAP_CHANGED || message->code == COAP_BAD_REQUEST) {
+        ota_legacy_answered(legacy, message->code == COAP_CHANGED, t->now);
+    } else {
+        ota_legacy_refused(legacy, payload_number(message->payload, "code"), t->now);
+    }
+    transfer_check(t);
+}
+
 static void finish_answered(struct turn *t, struct exchange *exchange,
                             const struct coap_message *message) {
     struct transfer *transfer = &t->work->transfer;
@@ -432,6 +490,8 @@ void update_answered(struct turn *t, struct exchange *exchange,
         exchange_settle(t, message);
     } else if (exchange->kind == EXCHANGE_START) {
         start_answered(t, exchange, message);
+    } else if (exchange->kind == EXCHANGE_CHUNK) {
+        chunk_answered(t, exchange, message);
     } else {
         finish_answered(t, exchange, message);
     }

@@ -32,6 +32,7 @@ enum exchange_kind {
     EXCHANGE_CALL,     /* function, variable, signal */
     EXCHANGE_DESCRIBE, /* GET /d */
     EXCHANGE_START,    /* UpdateStart, or UpdateBegin of the legacy protocol */
+    EXCHANGE_CHUNK,    /* of the legacy protocol's slow form */
     EXCHANGE_FINISH,   /* UpdateFinish, or UpdateDone */
     EXCHANGE_CANCEL
 };
@@ -86,7 +87,9 @@ enum transfer_version { TRANSFER_NONE, TRANSFER_LEGACY, TRANSFER_V3 };
 
 struct transfer {
     uint8_t version; /* enum transfer_version */
-    uint8_t token;   /* of UpdateFinish; legacy: of the chunks too */
+    uint8_t token;   /* of UpdateFinish; legacy: of the fast form's chunks too */
+    bool is_starved; /* a chunk is due, and `granted` does not cover it */
+    uint32_t granted;
     struct span image;
     mono_time deadline; /* of a commit that nobody confirms */
     union {
@@ -94,6 +97,9 @@ struct transfer {
         struct ota_legacy legacy;
     } u;
 };
+
+#define CHUNK_HEADER_MAX  24
+#define CHUNK_MESSAGE_MAX (CHUNK_HEADER_MAX + OTA_CHUNK_MAX)
 
 enum wish { WISH_NONE, WISH_FALSE, WISH_TRUE };
 
@@ -108,7 +114,7 @@ struct work {
     struct transfer transfer;
     struct gathering gathering;
     struct coap_seen seen;
-    uint8_t update_message[96];
+    uint8_t update_message[CHUNK_MESSAGE_MAX];
     uint8_t tell_message[64];
     uint8_t request_message[DEVICE_MESSAGE_MAX];
     uint8_t describe[DESCRIBE_MAX];

@@ -357,6 +357,7 @@ void device_acknowledged(struct sim_device *device, const struct sim_word *word,
     case WORD_ANSWER_FUNCTION:
     case WORD_ANSWER_VARIABLE:
     case WORD_ANSWER_READY:
+    case WORD_ANSWER_CHUNK:
     case WORD_MISSING:
     case WORD_ANSWER_START:
     case WORD_ANSWER_CANCEL:

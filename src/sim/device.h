@@ -63,6 +63,7 @@ struct sim_device_config {
     uint32_t erase_ms;         /* [50] from UpdateStart to its answer */
     uint16_t function_count;   /* [1] functions that its application has: the Describe grows */
     bool is_legacy;            /* without the version 3 flag: the older, chunked protocol */
+    bool is_slow;              /* legacy: it takes no fast OTA, and answers each chunk */
     bool disables_updates;     /* its application does so at each start */
     bool keeps_old;            /* its bootloader never installs anything */
     uint8_t power_cut_percent; /* of transfers during or after which the power fails once */

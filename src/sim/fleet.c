@@ -153,6 +153,7 @@ static bool add_member(struct fleet *fleet, const struct device_id *id,
         .disables_updates = is_disabled(options, id),
         .keeps_old = options->keeps_old,
         .is_legacy = options->is_legacy,
+        .is_slow = options->is_slow,
         .power_cut_percent = (uint8_t)options->power_cut_percent,
         .link_is_clean = false, /* loopback, too, drops when a buffer is full */
     };

@@ -25,6 +25,7 @@ enum sim_word_kind {
     WORD_ANSWER_FUNCTION,   /* argument: the result */
     WORD_ANSWER_VARIABLE,   /* argument: 0 = unknown, 1 = boots */
     WORD_ANSWER_READY,      /* legacy 2.04 */
+    WORD_ANSWER_CHUNK,      /* legacy, slow: argument 1 = accepted, 0 = damaged */
     WORD_MISSING,           /* legacy GET /c */
     WORD_ANSWER_START,      /* 2.01 */
     WORD_ANSWER_FINISH,     /* 2.04 that awaits the commit */
@@ -76,8 +77,8 @@ void device_update_install(struct sim_device *device);
 mono_time device_update_deadline(const struct sim_device *device);
 bool device_is_updating(const struct sim_device *device);
 
-/* Acknowledges a request with a code (0 = empty) and keeps that for its duplicates. */
-/* `text` lives for ever; NULL = no payload. */
+/* Acknowledges a request with a code (0 = empty) and keeps that for its duplicates. `text` lives
+ * for ever; NULL = no payload. */
 void device_acknowledge(struct sim_device *device, const struct coap_message *request, uint8_t code,
                         const char *text, mono_time now, struct outbox *out);
 

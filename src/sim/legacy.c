@@ -1,6 +1,7 @@
-/* The older, chunked OTA protocol in its fast form, as devices without the version 3 flag speak it:
- * chunks that are not acknowledged, a list of missing ones at the end, and no resuming. The request
- * that ends it is also the commit: the device restarts after its own acknowledgement. */
+/* The older, chunked OTA protocol, as devices without the version 3 flag speak it, without
+ * resuming. Fast: chunks that are not acknowledged, and a list of missing ones at the end. Slow:
+ * each chunk is answered, and the next one follows. The request that ends it is also the commit:
+ * the device restarts after its own acknowledgement. */
 #include "sim/internal.h"
 #include "slipway/image/image.h"
 #include "slipway/util/reader.h"
@@ -44,7 +45,7 @@ void legacy_begin(struct sim_device *device, const struct coap_message *message,
         return;
     }
     struct reader r = reader_of(message->payload);
-    (void)reader_u8(&r); /* flags: fast mode is always taken */
+    (void)reader_u8(&r); /* flags: whether fast mode is taken is the device's choice */
     uint32_t chunk_bytes = reader_u16(&r);
     uint32_t file_bytes = reader_u32(&r);
     if (!device->updates_enabled && !device->updates_forced) {
@@ -75,17 +76,70 @@ void legacy_begin(struct sim_device *device, const struct coap_message *message,
     device_say(device, WORD_ANSWER_READY, 0, message->token.data[0], now, out);
 }
 
+/* Keeps what is damaged, unknown or there already out of the flash; false: damaged. */
+static bool legacy_write(struct sim_device *device, uint32_t index, uint32_t crc,
+                         struct span chunk) {
+    struct sim_legacy *legacy = &device->legacy;
+    if (crc != (uint32_t)crc32_z(0, chunk.data, chunk.len)) {
+        return false;
+    }
+    if (index >= legacy->chunk_count || has_chunk(legacy, index)) {
+        return true;
+    }
+    size_t at = (size_t)index * legacy->chunk_bytes;
+    size_t left = legacy->file_bytes - at;
+    size_t wanted = left < legacy->chunk_bytes ? left : legacy->chunk_bytes;
+    if (chunk.len < wanted || chunk.len > legacy->chunk_bytes) {
+        device_violation(device, "a legacy chunk of an impossible length", (int64_t)chunk.len);
+        return true;
+    }
+    memcpy(device->flash.data + at, chunk.data, wanted);
+    legacy->have[index / 8] = (uint8_t)(legacy->have[index / 8] | 1U << (index % 8));
+    legacy->have_count++;
+    device->news |= SIM_NEWS_PROGRESS;
+    return true;
+}
+
+static uint32_t number_of(struct span bytes) {
+    struct reader r = reader_of(bytes);
+    return bytes.len == 4 ? reader_u32(&r) : reader_u16(&r);
+}
+
+/* Without an index: it is the next one. */
+static void slow_chunk(struct sim_device *device, const struct coap_message *message, mono_time now,
+                       struct outbox *out) {
+    struct sim_legacy *legacy = &device->legacy;
+    if (message->type != COAP_CON || message->option_count != 2 ||
+        message->options[1].value.len != 4) {
+        device_violation(device, "a chunk of the slow form without an answer due, or its CRC",
+                         message->option_count);
+        return;
+    }
+    device_acknowledge(device, message, COAP_EMPTY, NULL, now, out);
+    if (!legacy->is_running) {
+        device->strays++;
+        return;
+    }
+    legacy->silence_at = mono_add_ms(now, SILENCE_MS);
+    bool is_sound = legacy_write(device, legacy->have_count, number_of(message->options[1].value),
+                                 message->payload);
+    device_say(device, WORD_ANSWER_CHUNK, is_sound, message->token.data[0], now, out);
+}
+
 /* The parser looks at the lengths of options, not at their numbers: first the CRC, then the index.
  */
 void legacy_chunk(struct sim_device *device, const struct coap_message *message, mono_time now,
                   struct outbox *out) {
     struct sim_legacy *legacy = &device->legacy;
-    (void)out;
     if (is_unfit(device, message)) {
         return; /* a real one hangs in a loop without the token */
     }
-    if (message->option_count != 3 || message->options[1].value.len != 4 ||
-        message->options[2].value.len != 2) {
+    if (device->config.is_slow) {
+        slow_chunk(device, message, now, out);
+        return;
+    }
+    if (message->type == COAP_CON || message->option_count != 3 ||
+        message->options[1].value.len != 4 || message->options[2].value.len != 2) {
         device_violation(device, "a legacy chunk without its CRC and index", message->option_count);
         return;
     }
@@ -93,27 +147,10 @@ void legacy_chunk(struct sim_device *device, const struct coap_message *message,
         device->strays++;
         return;
     }
-    struct reader crc = reader_of(message->options[1].value);
-    struct reader number = reader_of(message->options[2].value);
-    uint32_t index = reader_u16(&number);
-    uint32_t expected = reader_u32(&crc);
-    size_t at = (size_t)index * legacy->chunk_bytes;
     legacy->silence_at = mono_add_ms(now, SILENCE_MS);
-    if (index >= legacy->chunk_count || has_chunk(legacy, index) ||
-        expected != (uint32_t)crc32_z(0, message->payload.data, message->payload.len)) {
-        return; /* silently: the list at the end tells */
-    }
-    size_t left = legacy->file_bytes - at;
-    size_t wanted = left < legacy->chunk_bytes ? left : legacy->chunk_bytes;
-    if (message->payload.len < wanted || message->payload.len > legacy->chunk_bytes) {
-        device_violation(device, "a legacy chunk of an impossible length",
-                         (int64_t)message->payload.len);
-        return;
-    }
-    memcpy(device->flash.data + at, message->payload.data, wanted);
-    legacy->have[index / 8] = (uint8_t)(legacy->have[index / 8] | 1U << (index % 8));
-    legacy->have_count++;
-    device->news |= SIM_NEWS_PROGRESS;
+    /* One that is damaged is passed over silently: the list at the end tells. */
+    (void)legacy_write(device, number_of(message->options[2].value),
+                       number_of(message->options[1].value), message->payload);
 }
 
 size_t legacy_missing(const struct sim_device *device, uint8_t *out, size_t cap) {

@@ -33,6 +33,7 @@ static const char usage[] =
     "  --start-rate N        devices powered on per second; 0 = all at once [400]\n"
     "  --own-addresses       each from an address of its own in 127.0.0.0/8 (local servers)\n"
     "  --legacy              they speak the older, chunked OTA protocol\n"
+    "  --legacy-slow         the same in its slow form: each chunk is answered\n"
     "  --keep-old            their bootloader never installs anything\n"
     "  --seed N              decides ids, keys and chance [1]\n"
     "  --control PATH|-      lines: enable|disable|reboot|wake|cut ID|all, status, quit\n"
@@ -106,6 +107,7 @@ enum option_key {
     KEY_FUNCTIONS,
     KEY_KEEP_OLD,
     KEY_LEGACY,
+    KEY_LEGACY_SLOW,
     KEY_START_RATE,
     KEY_OWN_ADDRESSES,
     KEY_SEED,
@@ -138,6 +140,7 @@ static const struct option names[] = {
     {"start-rate", required_argument, NULL, KEY_START_RATE},
     {"own-addresses", no_argument, NULL, KEY_OWN_ADDRESSES},
     {"legacy", no_argument, NULL, KEY_LEGACY},
+    {"legacy-slow", no_argument, NULL, KEY_LEGACY_SLOW},
     {"keep-old", no_argument, NULL, KEY_KEEP_OLD},
     {"seed", required_argument, NULL, KEY_SEED},
     {"control", required_argument, NULL, KEY_CONTROL},
@@ -200,6 +203,10 @@ static bool take(struct options *out, int key, const char *text, bool *asked) {
         return true;
     case KEY_LEGACY:
         out->is_legacy = true;
+        return true;
+    case KEY_LEGACY_SLOW:
+        out->is_legacy = true;
+        out->is_slow = true;
         return true;
     case KEY_KEEP_OLD:
         out->keeps_old = true;

@@ -23,7 +23,7 @@ struct options {
     long enable_after_s; /* 0 = never */
     long start_rate;     /* devices powered on per second; 0 = all at once */
     long seed;
-    bool is_legacy, is_json, prints_ids, prints_keys, keeps_old, has_own_addresses;
+    bool is_legacy, is_slow, is_json, prints_ids, prints_keys, keeps_old, has_own_addresses;
     size_t disabled_count;
     struct device_id disabled[OPTION_IDS_MAX];
 };

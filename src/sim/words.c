@@ -225,7 +225,10 @@ static void write_word(const struct sim_device *device, struct writer *out,
         break;
     case WORD_ANSWER_READY:
         w = begin_answer(out, COAP_CHANGED, word);
-        coap_put_payload(&w, span_of("\1", 1));
+        coap_put_payload(&w, span_of(device->config.is_slow ? "\0" : "\1", 1));
+        break;
+    case WORD_ANSWER_CHUNK:
+        (void)begin_answer(out, word->argument != 0 ? COAP_CHANGED : COAP_BAD_REQUEST, word);
         break;
     case WORD_MISSING:
         w = coap_begin(out, COAP_CON, COAP_GET, word->id, span_of(NULL, 0));

@@ -81,6 +81,7 @@ struct ota {
 enum ota_action {
     OTA_WAIT,        /* nothing now; call again at .deadline or after an input */
     OTA_SEND_CHUNK,  /* .index (1-based), .at and .len: bytes of the file */
+    OTA_HELD,        /* a chunk is due and may not go: call again when it may, or at .deadline */
     OTA_SEND_FINISH, /* send UpdateFinish (once; the session's CoAP layer retransmits) */
     OTA_ENDED        /* COMMITTED or FAILED */
 };
@@ -106,8 +107,9 @@ void ota_acked(struct ota *ota, uint32_t cumulative, struct span bitmap, mono_ti
 void ota_finished(struct ota *ota, mono_time now);
 /* RST for a chunk, or the session's CoAP layer gave up. */
 void ota_aborted(struct ota *ota, enum ota_failure failure, mono_time now);
-/* What to do now. Call until OTA_WAIT or OTA_ENDED; a returned chunk counts as sent. */
-void ota_next(struct ota *ota, mono_time now, struct ota_output *out);
+/* What to do now. Call until OTA_WAIT, OTA_HELD or OTA_ENDED; a returned chunk counts as sent.
+ * may_send: whether a chunk may go out, should one be due. */
+void ota_next(struct ota *ota, mono_time now, bool may_send, struct ota_output *out);
 /* Bytes of the file that the device has for certain. */
 uint32_t ota_progress(const struct ota *ota);
 

@@ -200,6 +200,7 @@ struct session_offer {
     uint16_t chunk_bytes;     /* 0 = the device's own wish, else 512 */
     uint16_t outstanding_max; /* 0 = default */
     uint32_t rate_bytes_s;    /* 0 = no pacing; less than OTA_RATE_MIN counts as that */
+    bool is_metered;          /* chunks go out only as session_grant lets them */
     bool discard;             /* Discard-Data */
     bool is_asset;            /* Module-Function 9 */
 };
@@ -214,8 +215,14 @@ struct session_progress {
     enum ota_state state;
     uint32_t bytes, bytes_total; /* with the device for certain; of the whole file */
     uint64_t chunks_sent, chunks_resent;
+    uint32_t granted; /* bytes of chunks that may still go out; SESSION_UNMETERED = any */
+    bool is_starved;  /* a chunk is due, and too little is granted for it */
 };
 bool session_progress(const struct session *session, struct session_progress *out);
+/* What may go out of the running transfer from now on, in place of what was left: a whole chunk
+ * needs as many bytes. Then call session_tick. Nothing happens without a transfer. */
+#define SESSION_UNMETERED UINT32_MAX
+void session_grant(struct session *session, uint32_t bytes, mono_time now);
 
 /* Events to the device, exactly as it understands them. */
 int session_tell_pending(struct session *session, struct dtls_crypto *crypto, bool pending,

@@ -532,6 +532,58 @@ static void test_the_older_protocol(void **state) {
     assert_int_equal(scene->device.violations, 1);
 }
 
+static void send_slow_chunk(struct scene *scene, struct span image, uint32_t index, bool is_sound) {
+    uint8_t chunk[512] = {0}, crc[4];
+    size_t at = (size_t)index * sizeof chunk;
+    memcpy(chunk, image.data + at,
+           image.len - at < sizeof chunk ? image.len - at : sizeof chunk); /* padded */
+    uint32_t sum = (uint32_t)crc32_z(0, chunk, sizeof chunk) + !is_sound;
+    for (size_t i = 0; i < 4; i++) {
+        crc[i] = (uint8_t)(sum >> (24 - 8 * i));
+    }
+    scene_listen(scene);
+    scene_send(scene, &(struct scene_message){.type = COAP_CON,
+                                              .code = COAP_POST,
+                                              .path = "c",
+                                              .token_len = 1,
+                                              .crc = span_of(crc, 4),
+                                              .payload = span_of(chunk, sizeof chunk)});
+    assert_int_equal(scene->heard_count, 2); /* acknowledged, then answered */
+    assert_non_null(scene_find(scene, '\0', NULL, is_sound ? COAP_CHANGED : COAP_BAD_REQUEST));
+}
+
+static void test_the_older_protocol_chunk_by_chunk(void **state) {
+    struct scene *scene = *state;
+    struct sim_device_config wishes = plain;
+    uint8_t image[IMAGE_BYTES];
+    wishes.is_legacy = true;
+    wishes.is_slow = true;
+    scene_open(scene, &wishes);
+    scene_connect(scene);
+    size_t len = scene_image(scene, 9, image);
+    uint8_t begin[12] = {1, 2, 0, 0, 0, (uint8_t)(len >> 8), (uint8_t)len};
+    scene_listen(scene);
+    scene_send(scene, &(struct scene_message){.type = COAP_CON,
+                                              .code = COAP_POST,
+                                              .path = "u",
+                                              .token_len = 1,
+                                              .payload = span_of(begin, sizeof begin)});
+    const struct heard *ready = scene_find(scene, '\0', NULL, COAP_CHANGED);
+    assert_non_null(ready);
+    assert_int_equal(ready->bytes[ready->payload_at], 0);
+    for (uint32_t i = 0; i < (len + 511) / 512; i++) {
+        if (i == 2) {
+            send_slow_chunk(scene, span_of(image, len), i, false);
+        }
+        send_slow_chunk(scene, span_of(image, len), i, true);
+    }
+    scene_send(scene, &(struct scene_message){
+                          .type = COAP_CON, .code = COAP_PUT, .path = "u", .token_len = 1});
+    scene_run(scene, 3000);
+    assert_int_equal(scene->device.firmware.product_version, 9);
+    assert_int_equal(scene->device.violations, 0);
+}
+
 static void test_the_server_can_ask_for_a_new_session(void **state) {
     struct scene *scene = *state;
     scene_open(scene, &plain);
@@ -567,6 +619,7 @@ int main(void) {
         SCENE_TEST(test_chunks_that_cannot_be),
         SCENE_TEST(test_a_repeated_request_is_acknowledged_and_not_done_twice),
         SCENE_TEST(test_the_older_protocol),
+        SCENE_TEST(test_the_older_protocol_chunk_by_chunk),
         SCENE_TEST(test_the_server_can_ask_for_a_new_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

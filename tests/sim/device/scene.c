@@ -94,7 +94,9 @@ uint16_t scene_send(struct scene *scene, const struct scene_message *m) {
     }
     if (m->crc.len > 0) {
         coap_put(&w, COAP_URI_QUERY, m->crc);
-        coap_put(&w, COAP_URI_QUERY, m->index);
+        if (m->index.len > 0) {
+            coap_put(&w, COAP_URI_QUERY, m->index);
+        }
     }
     if (m->chunk_index != 0) {
         coap_put_uint(&w, COAP_CHUNK_INDEX, m->chunk_index);

@@ -140,6 +140,7 @@ static void open_device(struct world *world, unsigned i) {
         config.id = world->devices[0].sim.config.id;
     }
     config.is_legacy = world->profile.has_legacy && i % 3 == 1;
+    config.is_slow = config.is_legacy && i % 2 == 0;
     config.keeps_old = world->profile.has_liar && i + 1 == world->profile.devices;
     sim_device_init(&d->sim, &config);
 }

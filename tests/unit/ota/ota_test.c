@@ -166,6 +166,23 @@ static void pacing_holds_the_rate(void **state) {
     assert_true(world.now.us > 9800000 && world.now.us < 10500000);
 }
 
+static void a_held_chunk_is_not_sent(void **state) {
+    (void)state;
+    struct ota ota;
+    struct ota_output out;
+    const struct ota_params params = {.file_bytes = 5000, .chunk_bytes = 512};
+    assert_int_equal(ota_begin(&ota, &params, (mono_time){0}), SW_OK);
+    ota_accepted(&ota, 256, 0, (mono_time){0});
+    for (unsigned n = 0; n < 5; n++) {
+        ota_next(&ota, (mono_time){1}, false, &out);
+        assert_int_equal(out.action, OTA_HELD);
+        assert_true(out.deadline.us < MONO_NEVER.us); /* its patience still ends */
+        assert_int_equal(ota.chunks_sent, n);
+        ota_next(&ota, (mono_time){1}, true, &out);
+        assert_int_equal(out.action, OTA_SEND_CHUNK);
+    }
+}
+
 static void a_full_queue_is_backed_off_from(void **state) {
     (void)state;
     /* 8 KB/s: 32 chunks of 512 bytes are 2.3 s of queue. Nothing may be repeated for long. */
@@ -205,7 +222,7 @@ static struct ota begun(uint32_t bytes, uint32_t chunks_sent) {
     ota_accepted(&ota, 256, 0, (mono_time){0});
     for (uint32_t i = 0; i < chunks_sent; i++) {
         struct ota_output out;
-        ota_next(&ota, (mono_time){0}, &out);
+        ota_next(&ota, (mono_time){0}, true, &out);
         assert_int_equal(out.action, OTA_SEND_CHUNK);
     }
     return ota;
@@ -256,7 +273,7 @@ static void three_later_arrivals_mean_lost_and_two_do_not(void **state) {
     assert_int_equal(ota.c.lost, 0);
     ota_acked(&ota, 0, span_of("\x0e\0\0\0", 4), (mono_time){1000}); /* 4 as well */
     assert_int_equal(ota.c.lost, 1);
-    ota_next(&ota, (mono_time){1000}, &out);
+    ota_next(&ota, (mono_time){1000}, true, &out);
     assert_int_equal(out.action, OTA_SEND_CHUNK);
     assert_int_equal(out.index, 1);
     assert_int_equal(ota.chunks_resent, 1);
@@ -265,7 +282,7 @@ static void three_later_arrivals_mean_lost_and_two_do_not(void **state) {
     assert_int_equal(ota.c.lost, 0);
     /* Nor is one arrival after its repetition: the counting begins anew. */
     do {
-        ota_next(&ota, (mono_time){1100}, &out);
+        ota_next(&ota, (mono_time){1100}, true, &out);
     } while (out.action == OTA_SEND_CHUNK);
     assert_true(ota.next_new > 9);
     ota_acked(&ota, 0, span_of("\x0e\x01\0\0", 4), (mono_time){1200}); /* 9 */
@@ -279,7 +296,7 @@ static void losses_halve_the_window_once_per_window(void **state) {
     ota.c.ssthresh = 32;
     for (uint32_t i = 8; i < 32; i++) {
         struct ota_output out;
-        ota_next(&ota, (mono_time){0}, &out);
+        ota_next(&ota, (mono_time){0}, true, &out);
         assert_int_equal(out.action, OTA_SEND_CHUNK);
     }
     /* 1 to 8 are lost, 9 to 32 arrive two by two. */
@@ -328,13 +345,13 @@ static void a_result_before_update_finish_is_not_believed(void **state) {
     ota_acked(&ota, 1, span_of(NULL, 0), (mono_time){1});
     ota_finished(&ota, (mono_time){1});
     assert_int_equal(ota.state, OTA_FINISHING);
-    ota_next(&ota, (mono_time){1}, &out);
+    ota_next(&ota, (mono_time){1}, true, &out);
     assert_int_equal(out.action, OTA_SEND_FINISH);
-    ota_next(&ota, (mono_time){1}, &out);
+    ota_next(&ota, (mono_time){1}, true, &out);
     assert_int_equal(out.action, OTA_WAIT); /* once */
     ota_finished(&ota, (mono_time){1});
     assert_int_equal(ota.state, OTA_COMMITTED);
-    ota_next(&ota, (mono_time){1}, &out);
+    ota_next(&ota, (mono_time){1}, true, &out);
     assert_int_equal(out.action, OTA_ENDED);
 }
 
@@ -364,6 +381,7 @@ int main(void) {
         cmocka_unit_test(silence_ends_the_transfer_well_before_the_device_does),
         cmocka_unit_test(never_more_outstanding_than_allowed),
         cmocka_unit_test(pacing_holds_the_rate),
+        cmocka_unit_test(a_held_chunk_is_not_sent),
         cmocka_unit_test(a_full_queue_is_backed_off_from),
         cmocka_unit_test(distant_lossy_device),
         cmocka_unit_test(nonsense_is_never_believed),

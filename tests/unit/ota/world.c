@@ -72,12 +72,15 @@ static mono_time pump(struct world *w) {
     for (unsigned steps = 0;; steps++) {
         struct ota_output out;
         assert_true(steps < 2 * OTA_WINDOW_MAX);
-        ota_next(&w->ota, w->now, &out);
+        ota_next(&w->ota, w->now, true, &out);
         check(&w->ota);
         switch (out.action) {
         case OTA_WAIT:
             assert_true(out.deadline.us > w->now.us); /* a timer step moves its deadline */
             return out.deadline;
+        case OTA_HELD:
+            fail(); /* nothing holds it */
+            break;
         case OTA_SEND_CHUNK:
             w->flight_max = w->ota.c.flight > w->flight_max ? w->ota.c.flight : w->flight_max;
             put(w, &(struct packet){.index = out.index, .from = out.at, .len = out.len}, &w->up);

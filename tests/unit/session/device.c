@@ -158,6 +158,29 @@ static uint32_t number_at(const uint8_t *at, size_t len) {
     return value;
 }
 
+/* No index: each is the next one. It is acknowledged, then answered. */
+static void on_slow_chunk(struct device *d, struct answers *a, const struct peer_reply *r) {
+    const uint8_t *b = r->bytes;
+    assert_int_equal(r->message.type, COAP_CON);
+    assert_int_equal(b[7], 0x44); /* CRC, four bytes */
+    assert_int_equal(b[12], 0xff);
+    assert_int_equal(r->len - 13, d->chunk_bytes);
+    assert_int_equal(number_at(b + 8, 4), crc32(0, b + 13, (unsigned)(r->len - 13)));
+    assert_true(d->slow_next < d->count);
+    d->chunks++;
+    if (rng_below(&d->rng, 100) < d->loss) {
+        return;
+    }
+    acknowledge(a, r->message.id);
+    bool is_damaged = d->legacy_forgets > 0;
+    d->legacy_forgets -= is_damaged;
+    if (!is_damaged) {
+        memcpy(d->image + d->slow_next * d->chunk_bytes, b + 13, d->chunk_bytes);
+        d->has[d->slow_next++] = true;
+    }
+    (void)respond(d, a, is_damaged ? COAP_BAD_REQUEST : COAP_CHANGED, b[4], NULL);
+}
+
 static void on_legacy(struct device *d, struct answers *a, const struct peer_reply *r) {
     const struct coap_message *m = &r->message;
     const uint8_t *b = r->bytes;
@@ -173,8 +196,11 @@ static void on_legacy(struct device *d, struct answers *a, const struct peer_rep
         acknowledge(a, m->id);
         struct writer w = begin(a);
         struct coap_writer c = coap_begin(&w, COAP_CON, COAP_CHANGED, ++d->id, span_of(&b[4], 1));
-        coap_put_payload(&c, span_of("\x01", 1));
+        coap_put_payload(&c, span_of(d->is_slow ? "\0" : "\x01", 1));
         end(a, &w);
+        d->slow_next = 0;
+    } else if (m->code == COAP_POST && b[6] == 'c' && d->is_slow) {
+        on_slow_chunk(d, a, r);
     } else if (m->code == COAP_POST && b[6] == 'c') {
         assert_int_equal(m->type, COAP_NON);
         assert_int_equal(b[7], 0x44);  /* CRC, four bytes */

@@ -21,7 +21,9 @@ struct device {
     uint16_t commit_id;
     const char *start_error; /* JSON of a refusal of UpdateStart, NULL = accept */
     const char *finish_error;
-    unsigned legacy_forgets; /* chunks that it loses at first */
+    unsigned legacy_forgets; /* chunks that it loses at first, or, slow, finds damaged */
+    bool is_slow;            /* legacy: takes no fast OTA */
+    uint32_t slow_next;      /* the chunk that it expects */
 };
 
 /* Answers everything in p->replies, and what the server sends to that, until both are silent.

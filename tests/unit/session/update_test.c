@@ -469,17 +469,110 @@ static void legacy_is_paced(void **state) {
     assert_int_equal(d->chunks, 79);
 }
 
-static void legacy_slow_mode_is_not_spoken(void **state) {
+static void legacy_slow_mode_is_chunk_by_chunk(void **state) {
+    (void)state;
+    d->is_slow = true;
+    uint32_t ticket = sent_until_commit(20075);
+    assert_memory_equal(d->image, image, 20075);
+    assert_int_equal(d->chunks, 40);
+    assert_int_equal(d->finishes, 1);
+    peer_confirm(p, ticket);
+    assert_int_equal(peer_event(p, SESSION_EVENT_TRANSFER)->u.transfer.step,
+                     SESSION_TRANSFER_COMMITTED);
+}
+
+static void legacy_slow_mode_repeats_what_is_damaged(void **state) {
+    (void)state;
+    d->is_slow = true;
+    d->legacy_forgets = 3;
+    peer_confirm(p, sent_until_commit(5000));
+    assert_memory_equal(d->image, image, 5000);
+    assert_int_equal(d->chunks, 10 + 3);
+}
+
+static void legacy_slow_mode_over_a_lossy_link(void **state) {
+    (void)state;
+    d->is_slow = true;
+    d->loss = 20; /* of chunks: each is repeated until it is acknowledged */
+    peer_confirm(p, sent_until_commit(30000));
+    assert_memory_equal(d->image, image, 30000);
+    assert_true(d->chunks > 59);
+}
+
+static void legacy_slow_chunks_are_written_as_the_device_reads_them(void **state) {
     (void)state;
     p->session.coap_id = 0x1001;
     p->session.coap_token = 0x10;
-    assert_int_equal(offer(5000), SW_OK);
-    assert_reply(p, "4102100111b175ff010200000013880000000000");
+    assert_int_equal(offer(600), SW_OK);
+    assert_reply(p, "4102100111b175ff010200000002580000000000");
     peer_say(p, "60001001");
-    peer_say(p, "4144000b11ff00");
-    assert_reply(p, "6000000b");
-    assert_int_equal(peer_event(p, SESSION_EVENT_TRANSFER)->u.transfer.failure,
-                     OTA_FAILURE_PROTOCOL);
+    peer_say(p, "4144000b11ff00"); /* no fast OTA */
+    assert_int_equal(p->reply_count, 2);
+    assert_int_equal(p->replies[0].message.type, COAP_ACK);
+    const struct peer_reply *chunk = &p->replies[1];
+    static const uint8_t head[] = {0x41, 2, 0x10, 2, 0x12, 0xb1, 'c', 0x44};
+    assert_memory_equal(chunk->bytes, head, sizeof head);
+    assert_int_equal(chunk->len, 13 + 512);
+    peer_say(p, "60001002");
+    assert_silence(p); /* its answer is yet to come */
+    peer_say(p, "4144000c12");
+    assert_reply(p, "6000000c");
+    peer_tick_at(p, mono_add_ms(p->now, 100)); /* paced like any other */
+    assert_int_equal(p->reply_count, 1);
+    assert_int_equal(p->replies[0].message.token.data[0], 0x13);
+    peer_say(p, "4144000c12"); /* repeated: the acknowledgement was lost */
+    assert_reply(p, "6000000c");
+    peer_say(p, "61a3100313ff7b22636f6465223a2d3231397d"); /* flash error, {"code":-219} */
+    const struct session_event *event = peer_event(p, SESSION_EVENT_TRANSFER);
+    assert_int_equal(event->u.transfer.failure, OTA_FAILURE_REFUSED);
+    assert_int_equal(event->u.transfer.device_error, -219);
+}
+
+static void legacy_slow_mode_ends_when_a_chunk_is_never_answered(void **state) {
+    (void)state;
+    d->is_slow = true;
+    d->loss = 100;
+    assert_int_equal(offer(5000), SW_OK);
+    device_answer(d, p, &happened);
+    run_s(300);
+    assert_int_equal(failed()->u.transfer.failure, OTA_FAILURE_TIMEOUT);
+    assert_int_equal(d->chunks, 4); /* transmissions of the first */
+}
+
+/* --- a shared budget --- */
+
+static void a_metered_transfer_sends_what_is_granted(void **state) {
+    (void)state;
+    struct session_offer wanted = {.image = span_of(image, 20000), .is_metered = true};
+    struct session_progress progress;
+    assert_int_equal(session_offer(&p->session, p->crypto, &wanted, p->now, &p->out), SW_OK);
+    peer_collect(p);
+    device_answer(d, p, &happened);
+    assert_int_equal(d->chunks, 0);
+    for (unsigned chunks = 0; chunks < 40; chunks += 2) {
+        assert_true(session_progress(&p->session, &progress));
+        assert_true(progress.is_starved);
+        session_grant(&p->session, progress.granted + 2 * 512, p->now);
+        assert_true(session_deadline(&p->session).us <= p->now.us);
+        peer_tick_at(p, p->now);
+        device_answer(d, p, &happened);
+        assert_int_equal(d->chunks, chunks + 2 < 40 ? chunks + 2 : 40);
+    }
+    run_s(10);
+    assert_memory_equal(d->image, image, 20000);
+    assert_non_null(device_event(&happened, SESSION_TRANSFER_COMMIT));
+}
+
+static void a_grant_without_bounds_unmeters(void **state) {
+    (void)state;
+    struct session_offer wanted = {.image = span_of(image, 20000), .is_metered = true};
+    session_grant(&p->session, 512, p->now); /* no transfer: nothing to grant for */
+    assert_int_equal(session_offer(&p->session, p->crypto, &wanted, p->now, &p->out), SW_OK);
+    peer_collect(p);
+    session_grant(&p->session, SESSION_UNMETERED, p->now);
+    device_answer(d, p, &happened);
+    run_s(10);
+    assert_int_equal(d->chunks, 40);
 }
 
 int main(void) {
@@ -511,7 +604,13 @@ int main(void) {
         LEGACY(legacy_update),
         LEGACY(legacy_sends_what_is_missing),
         LEGACY(legacy_is_paced),
-        LEGACY(legacy_slow_mode_is_not_spoken),
+        LEGACY(legacy_slow_mode_is_chunk_by_chunk),
+        LEGACY(legacy_slow_mode_repeats_what_is_damaged),
+        LEGACY(legacy_slow_mode_over_a_lossy_link),
+        LEGACY(legacy_slow_chunks_are_written_as_the_device_reads_them),
+        LEGACY(legacy_slow_mode_ends_when_a_chunk_is_never_answered),
+        KNOWN(a_metered_transfer_sends_what_is_granted),
+        KNOWN(a_grant_without_bounds_unmeters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
