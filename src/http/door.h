@@ -53,6 +53,7 @@ void request_requeue(struct request *rq);
 /* Gives it back to its connection. Any thread. */
 void request_resume(struct request *rq);
 
+/* NULL, and the log says why: one could not be opened. */
 struct store *reader_acquire(struct http_server *server);
 void reader_release(struct http_server *server, struct store *reader);
 

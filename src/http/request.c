@@ -160,10 +160,14 @@ void request_free(struct request *rq) {
 
 static void request_admit(struct request *rq, const json_t *fields) {
     struct admit admit = {.rq = rq, .token = admit_token(rq, fields)};
-    struct store *reader = reader_acquire(rq->server);
+    struct store *own = rq->reader == NULL ? reader_acquire(rq->server) : NULL;
+    struct store *reader = own != NULL ? own : rq->reader;
     struct app_error error = {0};
-    int rc = app_read(rq->server->app, reader, admit_run, &admit, &error);
-    reader_release(rq->server, reader);
+    int rc =
+        reader == NULL ? SW_E_BUSY : app_read(rq->server->app, reader, admit_run, &admit, &error);
+    if (own != NULL) {
+        reader_release(rq->server, own);
+    }
     if (rc != SW_OK) {
         reply_app_error(&rq->reply, rc, &error);
     }
@@ -327,7 +331,9 @@ static int request_run_read(struct app_tx *tx, void *arg) {
 void request_run(struct request *rq) {
     struct http_server *server = rq->server;
     rq->reader = reader_acquire(server);
-    if (rq->call != NULL) {
+    if (rq->reader == NULL) {
+        reply_app_error(&rq->reply, SW_E_BUSY, NULL);
+    } else if (rq->call != NULL) {
         struct device_call *call = rq->call;
         rq->call = NULL;
         rq->after(rq, device_call_answer(call));
@@ -349,8 +355,10 @@ void request_run(struct request *rq) {
     if (!rq->has_command) {
         once_end(rq);
     }
-    reader_release(server, rq->reader);
-    rq->reader = NULL;
+    if (rq->reader != NULL) {
+        reader_release(server, rq->reader);
+        rq->reader = NULL;
+    }
 }
 
 /* On a worker: whoever passes the request on, to the hub or back to its connection, may not look at

@@ -43,13 +43,26 @@ static void config_fill(struct http_config *config) {
 
 /* --- readers --- */
 
+/* Opened when it is first needed: each knows the whole schema, which costs more memory than most
+ * servers ever need of them at once. */
+static int reader_open(struct http_server *server, struct reader_slot *slot, struct fault *fault) {
+    return slot->reader != NULL ? SW_OK : app_reader_open(server->app, &slot->reader, fault);
+}
+
 struct store *reader_acquire(struct http_server *server) {
     static _Thread_local size_t hint; /* the same thread keeps its warm cache */
     for (size_t i = 0;; i++) {
         size_t at = (hint + i) % server->reader_count;
-        if (!atomic_flag_test_and_set(&server->readers[at].is_taken)) {
+        struct reader_slot *slot = &server->readers[at];
+        if (!atomic_flag_test_and_set(&slot->is_taken)) {
+            struct fault fault = {.code = SW_OK};
             hint = at;
-            return server->readers[at].reader;
+            if (reader_open(server, slot, &fault) != SW_OK) {
+                log_fault(LOG_BROKEN, "store_unreadable", &fault);
+                atomic_flag_clear(&slot->is_taken);
+                return NULL;
+            }
+            return slot->reader;
         }
     }
 }
@@ -64,16 +77,11 @@ void reader_release(struct http_server *server, struct store *reader) {
 }
 
 static int readers_open(struct http_server *server, struct fault *fault) {
-    size_t wanted = server->config.threads + server->config.workers;
-    for (size_t i = 0; i < wanted; i++) {
-        int rc = app_reader_open(server->app, &server->readers[i].reader, fault);
-        if (rc != SW_OK) {
-            return rc;
-        }
+    server->reader_count = server->config.threads + server->config.workers;
+    for (size_t i = 0; i < server->reader_count; i++) {
         atomic_flag_clear(&server->readers[i].is_taken);
-        server->reader_count++;
     }
-    return SW_OK;
+    return reader_open(server, &server->readers[0], fault);
 }
 
 /* --- workers --- */
@@ -346,7 +354,9 @@ void http_server_stop(struct http_server *server) {
         hub_stop(&server->hub);
     }
     for (size_t i = 0; i < server->reader_count; i++) {
-        app_reader_close(server->app, server->readers[i].reader);
+        if (server->readers[i].reader != NULL) {
+            app_reader_close(server->app, server->readers[i].reader);
+        }
     }
     watch_close(&server->watch);
     limits_close(&server->requests);
