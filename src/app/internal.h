@@ -44,6 +44,15 @@ int app_take_text(struct app_tx *tx, const struct app_text_rule *rule, const cha
 /* The same for a name of a group, in the words of "groups". */
 int app_check_group_name(struct app_tx *tx, const char *field, const char *name) SW_NODISCARD;
 
+/* All scope words, ended by NULL. */
+const char *const *app_scopes(void);
+/* Scope words as they are kept: known ones only, joined by spaces. */
+int app_take_scopes(struct app_tx *tx, const char *const *scopes, size_t count, char *out,
+                    size_t cap) SW_NODISCARD;
+/* A readable name that is never the same twice: what is plain of the text, joint, digits, end. */
+void app_unique_name(const struct app_tx *tx, const char *text, char joint, const char *end,
+                     char out[USER_NAME_BYTES]);
+
 /* NOT_FOUND in the words of the REST dialect. */
 int app_no_product(struct app_tx *tx);
 int app_no_firmware(struct app_tx *tx);

@@ -3,6 +3,7 @@
 #include "slipway/app/token.h"
 
 #include "slipway/crypto/secret.h"
+#include "slipway/store/client.h"
 #include "slipway/store/journal.h"
 #include "slipway/util/hex.h"
 
@@ -129,13 +130,28 @@ int app_token_create(struct app_tx *tx, const struct app_token_new *request,
     return code;
 }
 
-int app_token_refresh(struct app_tx *tx, const char *text, size_t len, int64_t lifetime_s,
-                      struct app_token_made *out) {
+/* What a client of its own was given is for nobody else; the public pairs share theirs. */
+static int is_for_client(struct app_tx *tx, const struct token *token, const char *client,
+                         bool *out) {
+    struct client owner;
+    int code = store_client_by_uid(tx->store, token->client, &owner, tx->fault);
+    bool is_owned = code == SW_OK;
+    *out = client != NULL ? strcmp(client, token->client) == 0 : !is_owned;
+    return code == SW_E_NOT_FOUND ? SW_OK : code;
+}
+
+int app_token_refresh(struct app_tx *tx, const char *text, size_t len, const char *client,
+                      int64_t lifetime_s, struct app_token_made *out) {
     struct store_token row;
     int code = find(tx, text, len, &row);
     bool is_void =
         code == SW_OK && (row.token.kind != TOKEN_REFRESH || row.token.expires_ms <= tx->now.ms);
-    if (code == SW_E_NOT_FOUND || is_void) {
+    bool is_its = true;
+    if (code == SW_OK) {
+        code = is_for_client(tx, &row.token, client, &is_its);
+    }
+    is_void = is_void || !is_its;
+    if (code == SW_E_NOT_FOUND || (code == SW_OK && is_void)) {
         return app_fail(tx, SW_E_AUTH, "invalid_grant", "refresh_token",
                         "Refresh token is invalid");
     }

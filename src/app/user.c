@@ -1,5 +1,6 @@
 #include "slipway/app/token.h"
 #include "slipway/crypto/secret.h"
+#include "slipway/store/client.h"
 #include "slipway/store/journal.h"
 #include "slipway/util/hex.h"
 
@@ -62,6 +63,10 @@ static const char *const scopes[] = {"clients:create",
                                      "teams.users:remove",
                                      "teams.users:update",
                                      NULL};
+
+const char *const *app_scopes(void) {
+    return scopes;
+}
 
 int app_password_hash(const struct app *app, struct span password, struct app_password *out) {
     app_entropy(app, out->salt, sizeof out->salt);
@@ -164,20 +169,20 @@ int app_login_record(struct app_tx *tx, int64_t user_id, bool success) {
 
 /* --- API users --- */
 
-static int take_scopes(struct app_tx *tx, const struct app_api_user_new *request, char *out,
-                       size_t cap) {
+int app_take_scopes(struct app_tx *tx, const char *const *words, size_t count, char *out,
+                    size_t cap) {
     size_t at = 0;
     out[0] = '\0';
-    for (size_t i = 0; i < request->scope_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         bool is_known = false;
         for (size_t k = 0; scopes[k] != NULL && !is_known; k++) {
-            is_known = strcmp(scopes[k], request->scopes[i]) == 0;
+            is_known = strcmp(scopes[k], words[i]) == 0;
         }
         if (!is_known) {
             return app_fail(tx, SW_E_RANGE, "invalid_request", "scopes",
-                            "scopes: %.64s is not a scope", request->scopes[i]);
+                            "scopes: %.64s is not a scope", words[i]);
         }
-        int len = snprintf(out + at, cap - at, "%s%s", i > 0 ? " " : "", request->scopes[i]);
+        int len = snprintf(out + at, cap - at, "%s%s", i > 0 ? " " : "", words[i]);
         if ((size_t)len >= cap - at) {
             return app_fail(tx, SW_E_RANGE, "invalid_request", "scopes", "scopes: too many");
         }
@@ -186,11 +191,11 @@ static int take_scopes(struct app_tx *tx, const struct app_api_user_new *request
     return SW_OK;
 }
 
-/* "ci+g7lvvcczos@api.slipway": readable, and never the same twice. */
-static void name_api_user(const struct app_tx *tx, struct user *user) {
+void app_unique_name(const struct app_tx *tx, const char *text, char joint, const char *end,
+                     char out[USER_NAME_BYTES]) {
     char part[33];
     size_t at = 0;
-    for (const char *p = user->friendly_name; *p != '\0' && at < sizeof part - 1; p++) {
+    for (const char *p = text; *p != '\0' && at < sizeof part - 1; p++) {
         char c = (char)(*p >= 'A' && *p <= 'Z' ? *p - 'A' + 'a' : *p);
         bool is_plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
         part[at++] = (char)(is_plain ? c : '-');
@@ -200,7 +205,7 @@ static void name_api_user(const struct app_tx *tx, struct user *user) {
     char digits[2 * sizeof random + 1];
     app_entropy(tx->app, random, sizeof random);
     hex_encode(span_of(random, sizeof random), digits, sizeof digits);
-    (void)snprintf(user->name, sizeof user->name, "%s+%s@api.slipway", part, digits);
+    (void)snprintf(out, USER_NAME_BYTES, "%s%c%s%s", part, joint, digits, end);
 }
 
 static int give_token(struct app_tx *tx, int64_t user_id, char token[TOKEN_DIGITS + 1]) {
@@ -221,20 +226,31 @@ int app_api_user_create(struct app_tx *tx, const struct app_api_user_new *reques
     int code = app_take_text(tx, &friendly_rule, request->friendly_name, row.user.friendly_name,
                              sizeof row.user.friendly_name);
     if (code == SW_OK) {
-        code = take_scopes(tx, request, row.user.scopes, sizeof row.user.scopes);
+        code = app_take_scopes(tx, request->scopes, request->scope_count, row.user.scopes,
+                               sizeof row.user.scopes);
     }
     if (code == SW_OK) {
-        name_api_user(tx, &row.user);
+        app_unique_name(tx, row.user.friendly_name, '+', "@api.slipway", row.user.name);
         code = store_user_insert(tx->store, &row, tx->fault);
     }
     *out = row.user;
     return code == SW_OK ? give_token(tx, row.user.id, token) : code;
 }
 
+/* The user behind an OAuth client is no member of a team. */
+static int find_member(struct app_tx *tx, const char *name, struct store_user *out) {
+    struct client client;
+    int code = store_client_by_uid(tx->store, name, &client, tx->fault);
+    if (code != SW_E_NOT_FOUND) {
+        return code == SW_OK ? SW_E_NOT_FOUND : code;
+    }
+    return store_user_by_name(tx->store, name, out, tx->fault);
+}
+
 int app_api_user_edit(struct app_tx *tx, const char *name, const struct app_api_user_new *request,
                       struct user *out, char token[TOKEN_DIGITS + 1]) {
     struct store_user row;
-    int code = store_user_by_name(tx->store, name, &row, tx->fault);
+    int code = find_member(tx, name, &row);
     bool is_ours = code == SW_OK && row.user.is_api &&
                    (request->product_id == 0 || row.user.product_id == request->product_id);
     if (code == SW_E_NOT_FOUND || (code == SW_OK && !is_ours)) {
@@ -245,7 +261,8 @@ int app_api_user_edit(struct app_tx *tx, const char *name, const struct app_api_
                              sizeof row.user.friendly_name);
     }
     if (code == SW_OK && request->scopes != NULL) {
-        code = take_scopes(tx, request, row.user.scopes, sizeof row.user.scopes);
+        code = app_take_scopes(tx, request->scopes, request->scope_count, row.user.scopes,
+                               sizeof row.user.scopes);
     }
     if (code == SW_OK) {
         code = store_user_edit(tx->store, &row.user, tx->fault);
@@ -259,7 +276,7 @@ int app_api_user_edit(struct app_tx *tx, const char *name, const struct app_api_
 
 int app_user_remove(struct app_tx *tx, uint16_t product_id, const char *name) {
     struct store_user row;
-    int code = store_user_by_name(tx->store, name, &row, tx->fault);
+    int code = find_member(tx, name, &row);
     bool is_ours =
         code == SW_OK && (!row.user.is_api || product_id == 0 || row.user.product_id == product_id);
     if (code == SW_E_NOT_FOUND || (code == SW_OK && !is_ours)) {

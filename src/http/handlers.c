@@ -46,6 +46,18 @@ bool handler_group_names(struct fields *fields, const char *field, const json_t 
     return true;
 }
 
+bool handler_may_grant(struct request *rq, struct fields *fields, const json_t *scopes) {
+    size_t count = json_array_size(scopes);
+    for (size_t i = 0; i < count; i++) {
+        const char *scope = json_string_value(json_array_get(scopes, i));
+        if (rq->identity.user.is_api && !app_identity_may(&rq->identity, scope)) {
+            fields_fail(fields, "scopes", "%s is not yours to give", scope);
+            return false;
+        }
+    }
+    return true;
+}
+
 enum { TAG_BYTES = 48 };
 
 static void tag_of(char out[TAG_BYTES], int64_t id, int64_t updated_ms) {

@@ -56,6 +56,10 @@
     X(team_edit)                                                                                   \
     X(team_token)                                                                                  \
     X(team_remove)                                                                                 \
+    X(clients_list)                                                                                \
+    X(clients_create)                                                                              \
+    X(clients_edit)                                                                                \
+    X(clients_remove)                                                                              \
     X(events_all)                                                                                  \
     X(events_product)                                                                              \
     X(events_device)                                                                               \
@@ -91,6 +95,8 @@ json_t *handler_firmware_page(struct app_tx *tx, const struct firmware *firmware
 const char **handler_texts(const json_t *list);
 /* Names in a form that app calls take; false with a 400 reply if one is no group name. */
 bool handler_group_names(struct fields *fields, const char *field, const json_t *list);
+/* An API user hands on no scope that it does not have: false with a 400 reply for those. */
+bool handler_may_grant(struct request *rq, struct fields *fields, const json_t *scopes);
 /* "If-Match" against an object's tag: false with the 412 reply if it was changed meanwhile. */
 bool handler_unchanged(struct request *rq, int64_t id, int64_t updated_ms);
 /* Puts the ETag of an object on the reply. It changes with what operators change, so that their

@@ -75,6 +75,10 @@ const struct route routes[] = {
     POST("/v1/products/:product/team/:username", team_edit, "teams.users:update", ROUTE_SECRET),
     PUT("/v1/products/:product/team/:username/token", team_token, "teams.users:update", ROUTE_SECRET),
     DELETE("/v1/products/:product/team/:username", team_remove, "teams.users:remove", 0),
+    GET("/v1/products/:product/clients", clients_list, "clients:list", 0),
+    POST("/v1/products/:product/clients", clients_create, "clients:create", ROUTE_SECRET),
+    PUT("/v1/products/:product/clients/:client", clients_edit, "clients:update", 0),
+    DELETE("/v1/products/:product/clients/:client", clients_remove, "clients:remove", 0),
 
     GET("/v1/products/:product/diagnostics/:device/last", vitals_last, "devices.diagnostics:get", 0),
     POST("/v1/products/:product/diagnostics/:device/update", vitals_update, "devices.diagnostics:update", 0),
@@ -109,6 +113,10 @@ const struct route routes[] = {
     GET("/v1/events", events_all, "events:get", ROUTE_STREAM),
     GET("/v1/events/:prefix", events_all, "events:get", ROUTE_STREAM),
 
+    GET("/v1/clients", clients_list, "clients:list", 0),
+    POST("/v1/clients", clients_create, "clients:create", ROUTE_SECRET),
+    PUT("/v1/clients/:client", clients_edit, "clients:update", 0),
+    DELETE("/v1/clients/:client", clients_remove, "clients:remove", 0),
     GET("/v1/diagnostics/:device/last", vitals_last, "devices.diagnostics:get", 0),
     POST("/v1/diagnostics/:device/update", vitals_update, "devices.diagnostics:update", 0),
     GET("/v1/integrations", hooks_list, "integrations:list", 0),

@@ -1,5 +1,6 @@
 /* OAuth tokens. The pairs of client id and secret that existing clients carry are public knowledge:
- * they say which program asks and prove nothing, so a client alone gets no token. */
+ * they say which program asks and prove nothing, so such a client alone gets no token. One that was
+ * made here has a secret that proves who it is. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -8,6 +9,7 @@
 #include "http/door.h"
 #include "http/handlers.h"
 #include "http/pages.h"
+#include "slipway/app/client.h"
 #include "slipway/crypto/secret.h"
 #include "slipway/sys/clock.h"
 #include "slipway/util/check.h"
@@ -29,6 +31,7 @@ static bool client_is_known(const char *id, const char *secret) {
 struct grant {
     struct request *rq;
     const char *client_id, *client_secret;
+    bool is_public;                    /* one of the pairs that everybody knows */
     char *basic_user, *basic_password; /* libmicrohttpd's */
     int64_t lifetime_s;
     const char *name; /* of the user */
@@ -99,7 +102,9 @@ static void grant_password(struct request *rq, struct grant *grant, struct field
 
 static int run_refresh(struct app_tx *tx, void *arg) {
     struct grant *grant = arg;
-    return app_token_refresh(tx, grant->text, strlen(grant->text), grant->lifetime_s, &grant->made);
+    return app_token_refresh(tx, grant->text, strlen(grant->text),
+                             grant->is_public ? NULL : grant->client_id, grant->lifetime_s,
+                             &grant->made);
 }
 
 static void grant_refresh(struct request *rq, struct grant *grant, struct fields *fields) {
@@ -118,28 +123,43 @@ static void grant_refresh(struct request *rq, struct grant *grant, struct fields
     }
 }
 
-static int run_verify(struct app_tx *tx, void *arg) {
+static int run_client(struct app_tx *tx, void *arg) {
     struct grant *grant = arg;
-    return app_token_verify(tx, grant->text, strlen(grant->text), &grant->identity);
+    int rc = app_client_verify(tx, grant->client_id, grant->client_secret, &grant->login.user);
+    if (rc != SW_E_AUTH) {
+        return rc;
+    }
+    const char *secret = grant->client_secret;
+    rc = app_token_verify(tx, secret, strlen(secret), &grant->identity);
+    bool is_api_user = rc == SW_OK && grant->identity.user.is_api &&
+                       strcmp(grant->identity.user.name, grant->client_id) == 0;
+    grant->login.user = grant->identity.user;
+    return rc == SW_E_NOT_FOUND || (rc == SW_OK && !is_api_user) ? SW_E_AUTH : rc;
 }
 
-/* An API user's name and token are a client's id and secret; they buy a token that expires. */
+/* Whether the client is who it says: fills in whom it acts for. An API user's name and token count
+ * as a client's id and secret too. false with the reply of OAuth. */
+static bool client_is_proven(struct request *rq, struct grant *grant) {
+    struct app_error error = {0};
+    int rc = app_read(rq->server->app, rq->reader, run_client, grant, &error);
+    if (rc == SW_E_AUTH) {
+        reply_oauth_error(&rq->reply, 400, "invalid_client", "Client credentials are invalid");
+    } else if (rc != SW_OK) {
+        reply_app_error(&rq->reply, rc, &error);
+    }
+    return rc == SW_OK;
+}
+
+/* A token that expires, for the client itself. */
 static void grant_client(struct request *rq, struct grant *grant, struct fields *fields) {
-    fields_known(fields, "scope");
+    const char *scope = fields_text(fields, "scope", FIELD_OPTIONAL, 0, 256);
     if (!fields_end(fields)) {
         return;
     }
-    grant->text = grant->client_secret;
-    struct app_error error = {0};
-    int rc = app_read(rq->server->app, rq->reader, run_verify, grant, &error);
-    if (rc != SW_OK || !grant->identity.user.is_api ||
-        strcmp(grant->identity.user.name, grant->client_id) != 0) {
-        reply_oauth_error(&rq->reply, 400, "invalid_client",
-                          "Client credentials are those of an API user: its name and its token");
-        return;
-    }
-    grant->login.user = grant->identity.user;
-    if (request_write(rq, run_token_create, grant)) {
+    if (scope != NULL && scope[0] != '\0') {
+        reply_oauth_error(&rq->reply, 400, "invalid_scope",
+                          "There are no customers here: a client's token has the client's scopes");
+    } else if (client_is_proven(rq, grant) && request_write(rq, run_token_create, grant)) {
         reply_token(rq, grant);
     }
 }
@@ -180,15 +200,20 @@ static void grant_run(struct request *rq, struct grant *grant) {
         return;
     }
     bool has_client = grant->client_id != NULL && grant->client_secret != NULL;
-    bool is_client = strcmp(type, "client_credentials") == 0;
-    if (!has_client || (!is_client && !client_is_known(grant->client_id, grant->client_secret))) {
+    grant->is_public = has_client && client_is_known(grant->client_id, grant->client_secret);
+    if (!has_client) {
         reply_oauth_error(&rq->reply, 400, "invalid_client", "Client credentials are invalid");
-    } else if (is_client) {
+    } else if (strcmp(type, "client_credentials") == 0) {
         grant_client(rq, grant, &fields);
-    } else if (strcmp(type, "password") == 0) {
-        grant_password(rq, grant, &fields);
+    } else if (!grant->is_public && !client_is_proven(rq, grant)) {
+        return;
     } else if (strcmp(type, "refresh_token") == 0) {
         grant_refresh(rq, grant, &fields);
+    } else if (strcmp(type, "password") == 0 && !grant->is_public) {
+        reply_oauth_error(&rq->reply, 400, "unauthorized_client",
+                          "This client acts for itself: grant_type=client_credentials");
+    } else if (strcmp(type, "password") == 0) {
+        grant_password(rq, grant, &fields);
     } else {
         reply_oauth_error(&rq->reply, 400, "unsupported_grant_type",
                           "Grant types are password, client_credentials and refresh_token");

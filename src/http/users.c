@@ -83,19 +83,6 @@ static int run_member(struct app_tx *tx, void *arg) {
                                            member->token);
 }
 
-/* An API user that may manage its team hands on no scope that it does not have. */
-static bool may_grant(struct request *rq, struct fields *fields, const json_t *scopes) {
-    size_t count = json_array_size(scopes);
-    for (size_t i = 0; i < count; i++) {
-        const char *scope = json_string_value(json_array_get(scopes, i));
-        if (rq->identity.user.is_api && !app_identity_may(&rq->identity, scope)) {
-            fields_fail(fields, "scopes", "%s is not yours to give", scope);
-            return false;
-        }
-    }
-    return true;
-}
-
 static void save_member(struct request *rq, struct member *member, struct fields *fields) {
     enum { SCOPES_MAX = 100 };
     member->request.product_id = rq->product.id;
@@ -106,7 +93,7 @@ static void save_member(struct request *rq, struct member *member, struct fields
     const char **scopes = handler_texts(member->scopes);
     member->request.scopes = scopes;
     member->request.scope_count = json_array_size(member->scopes);
-    if (may_grant(rq, fields, member->scopes) && fields_end(fields) &&
+    if (handler_may_grant(rq, fields, member->scopes) && fields_end(fields) &&
         request_write(rq, run_member, member)) {
         json_t *page = page_member(&member->user);
         (void)json_object_set_new(page, "tokens", json_pack("[{s:s}]", "token", member->token));

@@ -32,9 +32,11 @@ struct app_token_made {
 };
 int app_token_create(struct app_tx *tx, const struct app_token_new *request,
                      struct app_token_made *out) SW_NODISCARD;
-/* Trades a refresh token for a new pair; the old pair is gone. SW_E_AUTH. */
-int app_token_refresh(struct app_tx *tx, const char *text, size_t len, int64_t lifetime_s,
-                      struct app_token_made *out) SW_NODISCARD;
+/* Trades a refresh token for a new pair; the old pair is gone. client: the id of the OAuth client
+ * that asks, which can only trade its own; NULL for programs without one, which cannot trade those.
+ * SW_E_AUTH. */
+int app_token_refresh(struct app_tx *tx, const char *text, size_t len, const char *client,
+                      int64_t lifetime_s, struct app_token_made *out) SW_NODISCARD;
 int app_token_revoke(struct app_tx *tx, const char *text, size_t len) SW_NODISCARD;
 int app_token_revoke_all(struct app_tx *tx, int64_t user_id) SW_NODISCARD;
 struct token_list {

@@ -228,4 +228,17 @@ struct token {
     int64_t created_ms;
 };
 
+/* A program that asks for tokens in its own name. */
+struct client {
+    int64_t id;
+    char uid[65];        /* its name towards others, and that of its user */
+    int64_t user_id;     /* who acts for it */
+    uint16_t product_id; /* 0 = of the whole server */
+    char name[NAME_BYTES];
+    bool is_web; /* else installed */
+    char redirect_uri[1025];
+    struct sha256 secret; /* hash of the bytes */
+    int64_t created_ms;
+};
+
 #endif

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
-import { adminToken, password, rejection, startServer } from './harness.mjs';
+import { Particle, adminToken, password, rejection, startServer } from './harness.mjs';
 
 const hex40 = /^[0-9a-f]{40}$/;
 let server;
@@ -205,8 +205,7 @@ describe('a product team', () => {
 });
 
 describe('an OAuth client', () => {
-    it('is made, listed and removed, for a product', async (t) => {
-        if (!(await server.offers('/v1/products/{product}/clients'))) return t.skip('no OAuth clients are offered');
+    it('is made, listed, used, renamed and removed, for a product', async () => {
         const product = (await server.createProduct('Clients')).id;
         const made = await api.createOAuthClient({ product, name: 'kiosk', type: 'installed' });
         assert.equal(made.body.ok, true);
@@ -218,7 +217,14 @@ describe('an OAuth client', () => {
         const [listed] = body.clients.filter((one) => one.id === client.id);
         assert.equal(listed.name, 'kiosk');
         assert.equal(listed.secret, undefined, 'the secret is shown once');
+        const own = new Particle({ baseUrl: server.url, clientId: client.id, clientSecret: client.secret });
+        const { body: { access_token: token } } = await own.loginAsClientOwner({});
+        assert.match(token, hex40);
+        assert.deepEqual((await server.api(token).listDevices({ product })).body.devices, []);
+        const renamed = await api.updateOAuthClient({ product, clientId: client.id, name: 'booth' });
+        assert.equal(renamed.body.client.name, 'booth');
         assert.equal((await api.deleteOAuthClient({ product, clientId: client.id })).statusCode, 204);
+        assert.equal((await rejection(server.api(token).listDevices({ product }))).statusCode, 401);
         assert.deepEqual((await api.listOAuthClients({ product })).body.clients, []);
     });
 });

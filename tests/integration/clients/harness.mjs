@@ -126,12 +126,6 @@ class Server {
         };
     }
 
-    // Whether the server describes a path: what it does not offer is skipped, not failed.
-    async offers(path) {
-        this.described ??= (await this.request('GET', '/v1/openapi.json')).body.paths;
-        return path in this.described;
-    }
-
     async createProduct(name, fields = {}) {
         const reply = await this.request('POST', '/v1/products', {
             json: { product: { name, platform_id: BORON, ...fields } },

@@ -53,7 +53,7 @@ static int run_revoke(struct app_tx *tx, void *arg) {
 
 static int run_refresh(struct app_tx *tx, void *arg) {
     struct account *a = (struct account *)arg;
-    return app_token_refresh(tx, a->token, strlen(a->token), 60, &a->made);
+    return app_token_refresh(tx, a->token, strlen(a->token), NULL, 60, &a->made);
 }
 
 static int verify(struct account *a, const char *token) {
