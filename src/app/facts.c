@@ -14,26 +14,30 @@
 int facts_read(struct app_tx *tx, const struct device *device, struct facts *out) {
     *out = (struct facts){.groups = NULL};
     struct product product;
-    struct store_group_release *releases = NULL;
+    const struct store_group_set *set = NULL;
     size_t count = 0;
     int code = store_product_get(tx->store, device->product_id, &product, tx->fault);
     if (code == SW_OK) {
-        code = store_member_releases(tx->store, device->num, &releases, &count, tx->fault);
+        code = store_group_set_get(tx->store, device->group_set, &set, tx->fault);
     }
-    if (code == SW_OK && count > 0) {
-        out->groups = calloc(count, sizeof *out->groups);
-        out->names = calloc(count, sizeof *out->names);
+    if (code == SW_OK && set->count > 0) {
+        out->groups = calloc(set->count, sizeof *out->groups);
+        out->names = calloc(set->count, sizeof *out->names);
         if (out->groups == NULL || out->names == NULL) {
             code = fault_set(tx->fault, SW_E_MEMORY, "out of memory for a decision");
         }
-        for (size_t i = 0; code == SW_OK && i < count; i++) {
-            memcpy(out->names[i], releases[i].group, sizeof out->names[i]);
-            out->groups[i] = (struct rule_group_release){.group = out->names[i],
-                                                         .version = releases[i].version,
-                                                         .immediate = releases[i].immediate};
+        for (size_t i = 0; code == SW_OK && i < set->count; i++) {
+            const struct store_set_group *group = &set->groups[i];
+            if (group->version == 0) {
+                continue;
+            }
+            memcpy(out->names[count], group->name, sizeof out->names[count]);
+            out->groups[count] = (struct rule_group_release){.group = out->names[count],
+                                                             .version = group->version,
+                                                             .immediate = group->immediate};
+            count++;
         }
     }
-    free(releases);
     if (code != SW_OK) {
         facts_free(out);
         return code;

@@ -35,7 +35,19 @@ int app_device_find(struct app_tx *tx, const char *id_or_name, struct device *ou
 }
 
 int app_device_group_names(struct app_tx *tx, const struct device *device, struct name_list *out) {
-    return store_member_groups(tx->store, device->num, &out->items, &out->count, tx->fault);
+    const struct store_group_set *set;
+    *out = (struct name_list){.count = 0};
+    int code = store_group_set_get(tx->store, device->group_set, &set, tx->fault);
+    if (code == SW_OK && set->count > 0) {
+        out->items = calloc(set->count, sizeof *out->items);
+        if (out->items == NULL) {
+            return fault_set(tx->fault, SW_E_MEMORY, "out of memory for a device's groups");
+        }
+        for (; out->count < set->count; out->count++) {
+            memcpy(out->items[out->count], set->groups[out->count].name, sizeof out->items[0]);
+        }
+    }
+    return code;
 }
 
 int app_device_labelled(struct app_tx *tx, const char *label, struct device *out) {
@@ -126,17 +138,13 @@ int app_device_list(struct app_tx *tx, const struct app_device_query *query,
         code = find_groups(tx, query, &groups, &filter);
         filter.groups = groups;
     }
-    bool has_text =
-        filter.id_part != NULL || filter.name_part != NULL || filter.serial_part != NULL;
-    bool is_plain = !has_text && filter.groups == NULL;
-    if (code == SW_OK && is_plain && query->product_id != 0) {
+    if (code == SW_OK && query->product_id != 0) {
         struct product product;
         code = store_product_get(tx->store, query->product_id, &product, tx->fault);
-        out->total = product.device_count;
+        filter.product_devices = product.device_count;
         code = code == SW_E_NOT_FOUND ? app_no_product(tx) : code;
-    } else if (code == SW_OK && !has_text && filter.groups != NULL && filter.group_count <= 1) {
-        out->total = filter.group_devices;
-    } else if (code == SW_OK) {
+    }
+    if (code == SW_OK) {
         code = store_device_count(tx->store, &filter, &out->total, tx->fault);
     }
     if (code == SW_OK) {
@@ -166,44 +174,118 @@ static int need_group(struct app_tx *tx, uint16_t product_id, const char *name, 
     return code;
 }
 
-static int set_groups(struct app_tx *tx, const struct device *device,
-                      const struct app_device_edit *edit) {
-    int code = store_member_clear(tx->store, device->num, tx->fault);
-    for (size_t i = 0; code == SW_OK && i < edit->group_count; i++) {
+static int need_groups(struct app_tx *tx, uint16_t product_id, const char *const *names,
+                       size_t count, int64_t **ids) {
+    *ids = calloc(count > 0 ? count : 1, sizeof **ids);
+    if (*ids == NULL) {
+        return fault_set(tx->fault, SW_E_MEMORY, "out of memory for groups");
+    }
+    int code = SW_OK;
+    for (size_t i = 0; code == SW_OK && i < count; i++) {
         struct group group;
-        code = need_group(tx, device->product_id, edit->groups[i], &group);
-        if (code == SW_OK) {
-            code = store_member_add(tx->store, device->num, group.id, tx->fault);
-        }
+        code = need_group(tx, product_id, names[i], &group);
+        (*ids)[i] = group.id;
     }
     return code;
 }
 
+static int set_groups(struct app_tx *tx, const struct device *device,
+                      const struct app_device_edit *edit, int64_t *set_id) {
+    int64_t *ids = NULL;
+    int code = need_groups(tx, device->product_id, edit->groups, edit->group_count, &ids);
+    if (code == SW_OK) {
+        code = store_group_set_need(tx->store, ids, edit->group_count, set_id, tx->fault);
+    }
+    if (code == SW_OK) {
+        code = store_device_save_set(tx->store, device->num, *set_id, tx->fault);
+    }
+    free(ids);
+    return code;
+}
+
+/* Adding and removing for many devices. Those that were in the same groups before are in the same
+ * groups afterwards, and often come one after the other. */
+struct regroup {
+    const struct app_batch_groups *batch;
+    int64_t *add, *remove;
+    bool has_last;
+    int64_t last_from, last_to;
+};
+
+static bool is_among(const int64_t *ids, size_t count, int64_t id) {
+    for (size_t i = 0; i < count; i++) {
+        if (ids[i] == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The set after the change, for devices that were in this one: what is both added and
+ * removed is not in it. */
+static int regroup_set(struct app_tx *tx, struct regroup *regroup, int64_t from, int64_t *to) {
+    const struct app_batch_groups *batch = regroup->batch;
+    const struct store_group_set *set;
+    int code = store_group_set_get(tx->store, from, &set, tx->fault);
+    if (code != SW_OK) {
+        return code;
+    }
+    int64_t *ids = calloc(set->count + batch->add_count + 1, sizeof *ids);
+    if (ids == NULL) {
+        return fault_set(tx->fault, SW_E_MEMORY, "out of memory for groups");
+    }
+    size_t count = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        if (!is_among(regroup->remove, batch->remove_count, set->groups[i].id)) {
+            ids[count++] = set->groups[i].id;
+        }
+    }
+    for (size_t i = 0; i < batch->add_count; i++) {
+        if (!is_among(regroup->remove, batch->remove_count, regroup->add[i])) {
+            ids[count++] = regroup->add[i];
+        }
+    }
+    code = store_group_set_need(tx->store, ids, count, to, tx->fault);
+    free(ids);
+    return code;
+}
+
+static int regroup_device(struct app_tx *tx, struct regroup *regroup, const struct device *device) {
+    int code = SW_OK;
+    if (!regroup->has_last || regroup->last_from != device->group_set) {
+        code = regroup_set(tx, regroup, device->group_set, &regroup->last_to);
+        regroup->last_from = device->group_set;
+        regroup->has_last = code == SW_OK;
+    }
+    if (code == SW_OK && regroup->last_to != device->group_set) {
+        code = store_device_save_set(tx->store, device->num, regroup->last_to, tx->fault);
+    }
+    return code == SW_OK ? plan_notice(tx, device) : code;
+}
+
 int app_device_batch_groups(struct app_tx *tx, uint16_t product_id,
                             const struct app_batch_groups *batch) {
-    int code = SW_OK;
+    struct regroup regroup = {.batch = batch};
+    int code = need_groups(tx, product_id, batch->add, batch->add_count, &regroup.add);
+    regroup.remove = calloc(batch->remove_count + 1, sizeof *regroup.remove);
+    if (code == SW_OK && regroup.remove == NULL) {
+        code = fault_set(tx->fault, SW_E_MEMORY, "out of memory for groups");
+    }
+    for (size_t k = 0; code == SW_OK && k < batch->remove_count; k++) {
+        struct group group;
+        code = store_group_get(tx->store, product_id, batch->remove[k], &group, tx->fault);
+        regroup.remove[k] = group.id;
+        code = code == SW_E_NOT_FOUND ? app_no_group(tx, batch->remove[k]) : code;
+    }
     for (size_t i = 0; code == SW_OK && i < batch->device_count; i++) {
         struct device device;
         code = app_device_get(tx, product_id, &batch->devices[i], &device);
-        for (size_t k = 0; code == SW_OK && k < batch->add_count; k++) {
-            struct group group;
-            code = need_group(tx, product_id, batch->add[k], &group);
-            if (code == SW_OK) {
-                code = store_member_add(tx->store, device.num, group.id, tx->fault);
-            }
-        }
-        for (size_t k = 0; code == SW_OK && k < batch->remove_count; k++) {
-            struct group group;
-            code = store_group_get(tx->store, product_id, batch->remove[k], &group, tx->fault);
-            if (code == SW_OK) {
-                code = store_member_remove(tx->store, device.num, group.id, tx->fault);
-            }
-            code = code == SW_E_NOT_FOUND ? app_no_group(tx, batch->remove[k]) : code;
-        }
         if (code == SW_OK) {
-            code = plan_notice(tx, &device);
+            code = regroup_device(tx, &regroup, &device);
         }
     }
+    free(regroup.add);
+    free(regroup.remove);
     return code;
 }
 
@@ -299,7 +381,7 @@ int app_device_edit(struct app_tx *tx, uint16_t product_id, const struct device_
     out->updated_ms = tx->now.ms;
     code = store_device_save_wishes(tx->store, out, tx->now.ms, tx->fault);
     if (code == SW_OK && edit->has_groups) {
-        code = set_groups(tx, out, edit);
+        code = set_groups(tx, out, edit, &out->group_set);
     }
     /* An operator's act gives a device that failed a new chance. */
     bool steers = edit->lock != APP_KEEP || edit->has_development || edit->has_groups;

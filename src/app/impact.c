@@ -1,5 +1,5 @@
-/* What a release would do, counted device by device: the same rule as for one device, applied to
- * the targets as they would be. */
+/* What a release would do: the same rule as for one device, applied to the targets as they would
+ * be, once for each kind of device that the census counts. */
 #include "slipway/app/release.h"
 
 #include "slipway/rules/decision.h"
@@ -17,9 +17,9 @@ struct survey {
     const struct group *groups; /* with the versions as they would be */
     size_t group_count;
     uint16_t default_version;
-    /* the device whose rows are coming in */
-    struct store_fleet_row device;
-    bool has_device;
+    /* the kind of device whose lines are coming in */
+    struct store_census_line kind;
+    bool has_kind;
     struct rule_group_release releases[GROUPS_OF_DEVICE_MAX];
     size_t release_count;
     uint32_t *counts; /* by running version, 65536 of them */
@@ -27,38 +27,44 @@ struct survey {
 };
 
 static void judge(struct survey *survey) {
-    if (!survey->has_device) {
+    if (!survey->has_kind) {
         return;
     }
-    struct rule_facts facts = {.is_quarantined = survey->device.is_denied,
-                               .is_development = survey->device.development,
-                               .locked_version = survey->device.locked_version,
+    struct rule_facts facts = {.is_quarantined = survey->kind.is_denied,
+                               .is_development = survey->kind.development,
+                               .locked_version = survey->kind.locked_version,
                                .groups = survey->releases,
                                .group_count = survey->release_count,
                                .default_version = survey->default_version,
-                               .running_version = survey->device.running_version};
+                               .running_version = survey->kind.running_version};
     enum rule rule;
     uint16_t target = decide_version(&facts, &rule);
     if (target != 0 && target != facts.running_version) {
-        survey->counts[facts.running_version]++;
-        survey->total++;
+        survey->counts[facts.running_version] += survey->kind.device_count;
+        survey->total += survey->kind.device_count;
     }
 }
 
-static void take_row(void *arg, const struct store_fleet_row *row) {
+static bool is_same_kind(const struct store_census_line *a, const struct store_census_line *b) {
+    return a->running_version == b->running_version && a->locked_version == b->locked_version &&
+           a->development == b->development && a->is_denied == b->is_denied &&
+           a->set_id == b->set_id;
+}
+
+static void take_line(void *arg, const struct store_census_line *line) {
     struct survey *survey = (struct survey *)arg;
-    if (!survey->has_device || survey->device.num != row->num) {
+    if (!survey->has_kind || !is_same_kind(&survey->kind, line)) {
         judge(survey);
-        survey->device = *row;
-        survey->has_device = true;
+        survey->kind = *line;
+        survey->has_kind = true;
         survey->release_count = 0;
     }
-    if (row->group_id == 0) {
+    if (line->group_id == 0) {
         return;
     }
     for (size_t i = 0; i < survey->group_count; i++) {
         const struct group *group = &survey->groups[i];
-        if (group->id == row->group_id && group->version != 0 &&
+        if (group->id == line->group_id && group->version != 0 &&
             survey->release_count < GROUPS_OF_DEVICE_MAX) {
             survey->releases[survey->release_count++] =
                 (struct rule_group_release){.group = group->name, .version = group->version};
@@ -152,7 +158,7 @@ int app_impact(struct app_tx *tx, const struct app_release *request, struct app_
     if (code == SW_OK) {
         survey->groups = groups;
         survey->group_count = count;
-        code = store_fleet_each(tx->store, product.id, take_row, survey, tx->fault);
+        code = store_census_each(tx->store, product.id, take_line, survey, tx->fault);
     }
     if (code == SW_OK) {
         judge(survey);

@@ -59,26 +59,24 @@ int app_decision(struct app_tx *tx, const struct device_id *id, struct app_decis
 
 int app_released_version(struct app_tx *tx, const struct device *device, uint16_t default_version,
                          uint16_t *version) {
-    struct store_group_release *releases = NULL;
-    size_t count = 0;
-    int code = store_member_releases(tx->store, device->num, &releases, &count, tx->fault);
+    const struct store_group_set *set;
+    int code = store_group_set_get(tx->store, device->group_set, &set, tx->fault);
     struct rule_group_release *groups = NULL;
-    if (code == SW_OK && count > 0 && (groups = calloc(count, sizeof *groups)) == NULL) {
+    if (code == SW_OK && set->count > 0 && (groups = calloc(set->count, sizeof *groups)) == NULL) {
         code = fault_set(tx->fault, SW_E_MEMORY, "out of memory for a decision");
     }
     if (code == SW_OK) {
-        for (size_t i = 0; i < count; i++) {
-            groups[i] = (struct rule_group_release){.group = releases[i].group,
-                                                    .version = releases[i].version};
+        for (size_t i = 0; i < set->count; i++) {
+            groups[i] = (struct rule_group_release){.group = set->groups[i].name,
+                                                    .version = set->groups[i].version};
         }
         /* What releases alone give: the rules without what is above them. */
         struct rule_facts facts = {
-            .groups = groups, .group_count = count, .default_version = default_version};
+            .groups = groups, .group_count = set->count, .default_version = default_version};
         enum rule rule;
         *version = decide_version(&facts, &rule);
     }
     free(groups);
-    free(releases);
     return code;
 }
 

@@ -43,25 +43,27 @@ static int not_valid(struct app_tx *tx) {
 }
 
 int app_token_verify(struct app_tx *tx, const char *text, size_t len, struct app_identity *out) {
+    struct sha256 hash;
     struct store_token row;
-    int code = find(tx, text, len, &row);
-    if (code == SW_E_NOT_FOUND || (code == SW_OK && row.token.kind != TOKEN_ACCESS)) {
+    struct user user;
+    int code = hash_of(text, len, &hash) ? SW_OK : SW_E_NOT_FOUND;
+    if (code == SW_OK) {
+        code = store_token_owner(tx->store, &hash, &row, &user, tx->fault);
+    }
+    bool is_void = code == SW_OK && (row.token.kind != TOKEN_ACCESS ||
+                                     !crypto_equal(hash.b, row.hash.b, sizeof hash.b));
+    if (code == SW_E_NOT_FOUND || is_void) {
         return not_valid(tx);
     }
     if (code == SW_OK && row.token.expires_ms != 0 && row.token.expires_ms <= tx->now.ms) {
         return app_fail(tx, SW_E_AUTH, "invalid_token", NULL,
                         "The access token provided has expired.");
     }
-    struct store_user user;
     if (code == SW_OK) {
-        code = store_user_get(tx->store, row.token.user_id, &user, tx->fault);
-    }
-    if (code == SW_OK) {
-        out->user = user.user;
+        out->user = user;
         out->token = row.token;
-        crypto_wipe(&user, sizeof user);
     }
-    return code == SW_E_NOT_FOUND ? not_valid(tx) : code;
+    return code;
 }
 
 bool app_identity_may(const struct app_identity *identity, const char *scope) {

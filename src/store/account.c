@@ -1,7 +1,9 @@
+#include "slipway/crypto/secret.h"
 #include "slipway/store/journal.h"
 
-#include "store/internal.h"
+#include "store/cache.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static void read_user(sqlite3_stmt *q, void *row) {
@@ -131,6 +133,41 @@ int store_token_by_hash(struct store *store, const struct sha256 *hash, struct s
     sqlite3_stmt *q = stmt(store, STMT_TOKEN_BY_HASH, fault);
     bind_blob(q, ":hash", hash->b, sizeof hash->b);
     return stmt_one(store, q, read_token, out, fault);
+}
+
+static int find_owner(struct store *store, const struct sha256 *hash, struct store_token *token,
+                      struct user *user, struct fault *fault) {
+    struct store_user row;
+    int code = store_token_by_hash(store, hash, token, fault);
+    if (code == SW_OK) {
+        code = store_user_get(store, token->token.user_id, &row, fault);
+    }
+    if (code == SW_OK) {
+        *user = row.user;
+        crypto_wipe(&row, sizeof row);
+    }
+    return code;
+}
+
+int store_token_owner(struct store *store, const struct sha256 *hash, struct store_token *token,
+                      struct user *user, struct fault *fault) {
+    struct cache *cache = cache_of(store);
+    if (cache == NULL) {
+        return find_owner(store, hash, token, user, fault);
+    }
+    struct cache_owner **slot = &cache->owners[hash->b[0] % CACHE_OWNERS];
+    if (*slot == NULL || !crypto_equal((*slot)->token.hash.b, hash->b, sizeof hash->b)) {
+        int code = find_owner(store, hash, token, user, fault);
+        bool is_kept = code == SW_OK && (*slot != NULL || (*slot = malloc(sizeof **slot)) != NULL);
+        if (is_kept) {
+            (*slot)->token = *token;
+            (*slot)->user = *user;
+        }
+        return code;
+    }
+    *token = (*slot)->token;
+    *user = (*slot)->user;
+    return SW_OK;
 }
 
 int store_token_list(struct store *store, int64_t user_id, struct store_token **items,

@@ -44,6 +44,7 @@ static void read_device(sqlite3_stmt *q, void *row) {
     d->updated_ms = col_int(q, 32);
     int64_t pending = col_int(q, 33);
     d->pending_told = (int8_t)(pending < 0 ? -1 : pending > 0 ? 1 : 0);
+    d->group_set = col_int(q, 34);
 }
 
 int store_device_insert(struct store *store, const struct device_id *id, uint16_t product_id,
@@ -195,11 +196,20 @@ static enum stmt_name page_stmt(const struct store_device_filter *filter) {
     return filter->ascending ? STMT_DEVICE_PAGE_SEEN_UP : STMT_DEVICE_PAGE_SEEN_DOWN;
 }
 
-/* So many rows are sorted faster than the whole product is walked in order. */
-#define FEW_DEVICES 10000
+/* A page of a group is found in one of two ways: through the product in the order that is asked
+ * for, testing each entry of the index, or through the members, which are then sorted. A member's
+ * row costs as much as so many entries. */
+#define MEMBER_COST 10
 
 static bool has_few(const struct store_device_filter *filter) {
-    return filter->groups != NULL && filter->group_devices <= FEW_DEVICES;
+    if (filter->groups == NULL) {
+        return false;
+    }
+    double members = (double)filter->group_devices;
+    double wanted = (double)filter->skip + (double)filter->max;
+    double walked = wanted < members ? wanted / members * (double)filter->product_devices
+                                     : (double)filter->product_devices;
+    return members * MEMBER_COST <= walked;
 }
 
 static const char *order_word(enum store_device_order order) {
@@ -256,93 +266,33 @@ int store_device_list(struct store *store, const struct store_device_filter *fil
 
 int store_device_count(struct store *store, const struct store_device_filter *filter,
                        uint64_t *count, struct fault *fault) {
-    *count = 0;
+    bool has_text =
+        filter->id_part != NULL || filter->name_part != NULL || filter->serial_part != NULL;
+    *count = filter->product_devices;
+    if (filter->product_id != 0 && !has_text && filter->groups == NULL) {
+        return SW_OK;
+    }
+    *count = filter->group_devices;
+    if (filter->product_id != 0 && !has_text && filter->group_count <= 1) {
+        return SW_OK;
+    }
     int64_t found = 0;
-    int code = SW_OK;
+    char *groups = NULL;
+    if (filter->groups != NULL && (groups = group_array(filter)) == NULL) {
+        return fault_set(fault, SW_E_MEMORY, "out of memory for a device list");
+    }
+    sqlite3_stmt *q = NULL;
     if (filter->product_id == 0) {
-        code = stmt_int(store, stmt(store, STMT_DEVICE_TOTAL, fault), 0, &found, fault);
+        q = stmt(store, STMT_DEVICE_TOTAL, fault);
+    } else if (has_text) {
+        q = stmt(store, STMT_DEVICE_COUNT, fault);
+        bind_filter(q, filter, groups);
     } else {
-        char *groups = NULL;
-        if (filter->groups != NULL && (groups = group_array(filter)) == NULL) {
-            return fault_set(fault, SW_E_MEMORY, "out of memory for a device list");
-        }
-        bool is_only_groups = groups != NULL && filter->id_part == NULL &&
-                              filter->name_part == NULL && filter->serial_part == NULL;
-        sqlite3_stmt *q =
-            stmt(store, is_only_groups ? STMT_DEVICE_COUNT_GROUPS : STMT_DEVICE_COUNT, fault);
-        if (is_only_groups) {
-            bind_text(q, ":groups", groups); /* groups are of one product */
-        } else {
-            bind_filter(q, filter, groups);
-        }
-        code = stmt_int(store, q, 0, &found, fault);
-        free(groups);
+        q = stmt(store, STMT_DEVICE_COUNT_GROUPS, fault);
+        bind_text(q, ":groups", groups); /* groups are of one product */
     }
+    int code = stmt_int(store, q, 0, &found, fault);
+    free(groups);
     *count = (uint64_t)found;
-    return code;
-}
-
-int store_fleet_each(struct store *store, uint16_t product_id, store_fleet_fn *each, void *arg,
-                     struct fault *fault) {
-    sqlite3_stmt *q = stmt(store, STMT_DEVICE_FLEET, fault);
-    bind_int(q, ":product", product_id);
-    int code;
-    while ((code = stmt_next(store, q, fault)) == 1) {
-        struct store_fleet_row row = {.num = col_int(q, 0),
-                                      .running_version = col_u16(q, 1),
-                                      .locked_version = col_u16(q, 2),
-                                      .development = col_bool(q, 3),
-                                      .is_denied = col_bool(q, 4),
-                                      .group_id = col_int(q, 5)};
-        each(arg, &row);
-    }
-    return code;
-}
-
-int store_member_add(struct store *store, int64_t num, int64_t group_id, struct fault *fault) {
-    sqlite3_stmt *q = stmt(store, STMT_MEMBER_ADD, fault);
-    bind_int(q, ":num", num);
-    bind_int(q, ":group", group_id);
-    int code = stmt_run(store, q, fault);
-    return code < 0 ? code : SW_OK;
-}
-
-int store_member_remove(struct store *store, int64_t num, int64_t group_id, struct fault *fault) {
-    sqlite3_stmt *q = stmt(store, STMT_MEMBER_REMOVE, fault);
-    bind_int(q, ":num", num);
-    bind_int(q, ":group", group_id);
-    int code = stmt_run(store, q, fault);
-    return code < 0 ? code : SW_OK;
-}
-
-int store_member_clear(struct store *store, int64_t num, struct fault *fault) {
-    sqlite3_stmt *q = stmt(store, STMT_MEMBER_CLEAR, fault);
-    bind_int(q, ":num", num);
-    int code = stmt_run(store, q, fault);
-    return code < 0 ? code : SW_OK;
-}
-
-int store_member_groups(struct store *store, int64_t num, char (**names)[GROUP_NAME_BYTES],
-                        size_t *count, struct fault *fault) {
-    sqlite3_stmt *q = stmt(store, STMT_MEMBER_GROUPS, fault);
-    bind_int(q, ":num", num);
-    int code = SW_OK;
-    *names = stmt_all(store, q, read_group_name, sizeof **names, count, &code, fault);
-    return code;
-}
-
-static void read_group_release(sqlite3_stmt *q, void *row) {
-    struct store_group_release *r = (struct store_group_release *)row;
-    col_text(q, 0, r->group, sizeof r->group);
-    r->version = col_u16(q, 1);
-    r->immediate = col_bool(q, 2);
-}
-
-int store_member_releases(struct store *store, int64_t num, struct store_group_release **items,
-                          size_t *count, struct fault *fault) {
-    sqlite3_stmt *q = stmt(store, STMT_MEMBER_RELEASES, fault);
-    bind_int(q, ":num", num);
-    int code = SW_OK;
-    *items = stmt_all(store, q, read_group_release, sizeof **items, count, &code, fault);
     return code;
 }

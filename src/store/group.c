@@ -59,6 +59,10 @@ int store_group_update(struct store *store, const struct group *group, struct fa
 }
 
 int store_group_delete(struct store *store, int64_t id, struct fault *fault) {
+    int code = store_group_empty(store, id, fault);
+    if (code != SW_OK) {
+        return code;
+    }
     sqlite3_stmt *q = stmt(store, STMT_GROUP_DELETE, fault);
     bind_int(q, ":id", id);
     return stmt_run_one(store, q, fault);

@@ -6,6 +6,9 @@
 
 #include <sqlite3.h>
 
+struct cache;
+struct store_group_set;
+
 enum stmt_name {
 #define STMT(name, access, sql) STMT_##name,
 #include "store/stmts.def"
@@ -17,8 +20,11 @@ struct store {
     sqlite3 *db;
     sqlite3_stmt *stmts[STMT_COUNT]; /* prepared at their first use */
     bool is_reader;
+    bool has_view;
     int version;
     struct store_hooks hooks;
+    struct cache *cache;         /* a reader's; NULL before its first use */
+    struct store_group_set *set; /* a writer's: what store_group_set_get gave last */
 };
 
 /* The statement's text and whether it only reads, for tests. */
@@ -74,6 +80,8 @@ int col_alloc(sqlite3_stmt *q, int column, uint8_t **bytes, size_t *len,
               struct fault *fault) SW_NODISCARD;
 /* A name of a group, as a row of its own. */
 void read_group_name(sqlite3_stmt *q, void *row);
+/* Takes all its devices out of a group. */
+int store_group_empty(struct store *store, int64_t group_id, struct fault *fault) SW_NODISCARD;
 /* The fields of an image, first in the row. */
 void store_read_image(sqlite3_stmt *q, void *row);
 

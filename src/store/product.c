@@ -1,6 +1,9 @@
-#include "store/internal.h"
+#include "store/cache.h"
 
 #include "slipway/store/catalog.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 static void read_product(sqlite3_stmt *q, void *row) {
     struct product *p = (struct product *)row;
@@ -31,17 +34,50 @@ int store_product_insert(struct store *store, const struct product *product, str
     return stmt_run_one(store, q, fault);
 }
 
+static struct product **cache_slot(struct cache *cache, uint16_t id) {
+    return &cache->products[id % CACHE_PRODUCTS];
+}
+
+static void keep(struct store *store, const struct product *product) {
+    struct cache *cache = cache_of(store);
+    struct product **slot = cache != NULL ? cache_slot(cache, product->id) : NULL;
+    if (slot != NULL && (*slot != NULL || (*slot = malloc(sizeof **slot)) != NULL)) {
+        **slot = *product;
+    }
+}
+
 int store_product_get(struct store *store, uint16_t id, struct product *out, struct fault *fault) {
+    struct cache *cache = cache_of(store);
+    const struct product *kept = cache != NULL ? *cache_slot(cache, id) : NULL;
+    if (kept != NULL && kept->id == id) {
+        *out = *kept;
+        return SW_OK;
+    }
     sqlite3_stmt *q = stmt(store, STMT_PRODUCT_GET, fault);
     bind_int(q, ":id", id);
-    return stmt_one(store, q, read_product, out, fault);
+    int code = stmt_one(store, q, read_product, out, fault);
+    if (code == SW_OK) {
+        keep(store, out);
+    }
+    return code;
 }
 
 int store_product_by_slug(struct store *store, const char *slug, struct product *out,
                           struct fault *fault) {
+    const struct cache *cache = cache_of(store);
+    for (size_t i = 0; cache != NULL && i < CACHE_PRODUCTS; i++) {
+        if (cache->products[i] != NULL && strcmp(cache->products[i]->slug, slug) == 0) {
+            *out = *cache->products[i];
+            return SW_OK;
+        }
+    }
     sqlite3_stmt *q = stmt(store, STMT_PRODUCT_BY_SLUG, fault);
     bind_text(q, ":slug", slug);
-    return stmt_one(store, q, read_product, out, fault);
+    int code = stmt_one(store, q, read_product, out, fault);
+    if (code == SW_OK) {
+        keep(store, out);
+    }
+    return code;
 }
 
 int store_product_list(struct store *store, struct product **items, size_t *count,

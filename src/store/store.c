@@ -5,6 +5,7 @@
 
 #include "slipway/util/check.h"
 
+#include "store/cache.h"
 #include "store/internal.h"
 #include "store/migrate.h"
 
@@ -119,6 +120,8 @@ void store_close(struct store *store) {
     }
     /* Everything prepared is finalized, so nothing can hold it open. */
     SW_CHECK(sqlite3_close(store->db) == SQLITE_OK);
+    cache_free(store->cache);
+    free(store->set);
     free(store);
 }
 
@@ -149,10 +152,15 @@ int store_view_begin(struct store *store, struct fault *fault) {
                    ? SW_OK
                    : store_failed(store, "cannot begin to read", fault);
     stmt_end(q);
+    store->has_view = code == SW_OK;
     return code;
 }
 
 void store_view_end(struct store *store) {
+    store->has_view = false;
+    if (store->cache != NULL) {
+        store->cache->is_checked = false;
+    }
     if (store->is_reader) {
         sqlite3_stmt *q = stmt(store, STMT_VIEW_END, NULL);
         if (q != NULL) {

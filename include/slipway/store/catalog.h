@@ -98,6 +98,7 @@ int store_group_list(struct store *store, uint16_t product_id, const char *part,
                      struct group **items, size_t *count, struct fault *fault) SW_NODISCARD;
 int store_group_update(struct store *store, const struct group *group,
                        struct fault *fault) SW_NODISCARD;
+/* Its devices are taken out of it. */
 int store_group_delete(struct store *store, int64_t id, struct fault *fault) SW_NODISCARD;
 
 /* Targets: version 0 takes the release away. */

@@ -39,7 +39,8 @@ struct store_device_filter {
     const char *id_part, *name_part, *serial_part; /* lower case (hex: upper-case id is folded) */
     const int64_t *groups; /* NULL = any; with group_count 0 nothing matches */
     size_t group_count;
-    uint64_t group_devices; /* members of these groups, added up; decides how they are found */
+    uint64_t group_devices;   /* members of these groups, added up, */
+    uint64_t product_devices; /* and of the product: they decide how a page is found */
     enum store_device_order order;
     bool ascending;
     const struct device_id *after; /* BY_ID ascending only */
@@ -49,33 +50,38 @@ int store_device_list(struct store *store, const struct store_device_filter *fil
                       struct device **items, size_t *count, struct fault *fault) SW_NODISCARD;
 int store_device_count(struct store *store, const struct store_device_filter *filter,
                        uint64_t *count, struct fault *fault) SW_NODISCARD;
-/* Every device of a product with each of its groups: once for each group, or once with group 0.
- * A device's calls come one after the other. */
-struct store_fleet_row {
-    int64_t num, group_id;
+/* The devices of a product by what the rules ask of them. One line for each group that those
+ * devices are in, or one with group 0; a kind's lines come one after the other. */
+struct store_census_line {
+    uint32_t device_count;
     uint16_t running_version, locked_version;
     bool development, is_denied;
+    int64_t set_id, group_id;
 };
-typedef void store_fleet_fn(void *arg, const struct store_fleet_row *row);
-int store_fleet_each(struct store *store, uint16_t product_id, store_fleet_fn *each, void *arg,
-                     struct fault *fault) SW_NODISCARD;
+typedef void store_census_fn(void *arg, const struct store_census_line *line);
+int store_census_each(struct store *store, uint16_t product_id, store_census_fn *each, void *arg,
+                      struct fault *fault) SW_NODISCARD;
 
-int store_member_add(struct store *store, int64_t num, int64_t group_id,
-                     struct fault *fault) SW_NODISCARD;
-/* SW_OK also when it was none. */
-int store_member_remove(struct store *store, int64_t num, int64_t group_id,
-                        struct fault *fault) SW_NODISCARD;
-int store_member_clear(struct store *store, int64_t num, struct fault *fault) SW_NODISCARD;
-int store_member_groups(struct store *store, int64_t num, char (**names)[GROUP_NAME_BYTES],
-                        size_t *count, struct fault *fault) SW_NODISCARD;
-/* The releases of the groups that a device is in. */
-struct store_group_release {
-    char group[GROUP_NAME_BYTES];
-    uint16_t version;
+/* Sets of groups: each distinct one is kept once, and devices name it. The empty one is 0. */
+struct store_set_group {
+    int64_t id;
+    char name[GROUP_NAME_BYTES];
+    uint16_t version; /* released to it; 0 = none */
     bool immediate;
 };
-int store_member_releases(struct store *store, int64_t num, struct store_group_release **items,
-                          size_t *count, struct fault *fault) SW_NODISCARD;
+struct store_group_set {
+    int64_t id;
+    size_t count;
+    struct store_set_group groups[]; /* by name */
+};
+/* *out is the store's, until the next call for this store or the end of the view. */
+int store_group_set_get(struct store *store, int64_t id, const struct store_group_set **out,
+                        struct fault *fault) SW_NODISCARD;
+/* The set of these groups, in any order and with repetitions; made if it is new. */
+int store_group_set_need(struct store *store, const int64_t *groups, size_t count, int64_t *id,
+                         struct fault *fault) SW_NODISCARD;
+int store_device_save_set(struct store *store, int64_t num, int64_t set_id,
+                          struct fault *fault) SW_NODISCARD;
 
 int store_key_get(struct store *store, const struct device_id *id, struct p256_point *out,
                   struct fault *fault) SW_NODISCARD;

@@ -103,6 +103,7 @@ struct device {
     char notes[DESCRIPTION_BYTES];
     bool development;
     uint16_t locked_version;
+    int64_t group_set;   /* the groups that it is in, see store/fleet.h; 0 = in none */
     bool updates_forced; /* the operator's wish */
 
     /* As the device told, last time. */

@@ -560,11 +560,12 @@ static void counters_follow_devices(void **state) {
     assert_int_equal(count_of(store, "SELECT device_count FROM product"), 1);
     probe.device.running_version = 7;
     assert_int_equal(store_device_save_told(store, &probe.device, NULL), SW_OK);
-    assert_int_equal(count_of(store, "SELECT device_count FROM running WHERE version = 7"), 1);
-    assert_int_equal(count_of(store, "SELECT device_count FROM running WHERE version = 0"), 0);
+    assert_int_equal(count_of(store, "SELECT device_count FROM census WHERE running_version = 7"),
+                     1);
+    assert_int_equal(count_of(store, "SELECT count(*) FROM census WHERE running_version = 0"), 0);
     assert_int_equal(store_device_delete(store, probe.device.num, NULL), SW_OK);
     assert_int_equal(count_of(store, "SELECT device_count FROM product"), 0);
-    assert_int_equal(count_of(store, "SELECT sum(device_count) FROM running"), 0);
+    assert_int_equal(count_of(store, "SELECT count(*) FROM census"), 0);
     store_close(store);
 }
 
