@@ -33,6 +33,9 @@ static void config_default(struct gateway_config *config) {
             *defaults[n].value = defaults[n].fallback;
         }
     }
+    if (config->rate_total_bytes_s > 0 && config->rate_total_bytes_s < OTA_RATE_MIN) {
+        config->rate_total_bytes_s = OTA_RATE_MIN;
+    }
 }
 
 static bool allowance_take(struct allowance *allowance, mono_time now) {
@@ -73,6 +76,7 @@ struct gateway *gateway_new(const struct gateway_config *config, const struct ga
     gw->cookie_due = now;
     gw->expire_due = now;
     gw->silence_due = now;
+    gw->pace.filled = now;
     const struct dtls_endpoint_config endpoint = {.is_server = true, .key = config->key};
     gw->endpoint = dtls_endpoint_new(&endpoint);
     if (gw->endpoint == NULL) {
@@ -95,6 +99,7 @@ void gateway_free(struct gateway *gw) {
     pool_close(&gw->desks);
     images_close(&gw->images);
     plan_close(gw);
+    line_close(&gw->pace.line);
     dtls_endpoint_free(gw->endpoint);
     crypto_free(gw, sizeof *gw);
 }
@@ -113,6 +118,7 @@ void gateway_configure(struct gateway *gw, const struct gateway_config *config) 
     gw->images.bytes_max = fresh.image_bytes_max;
     gw->probes.per_s = fresh.probes_per_s;
     crypto_wipe(&fresh, sizeof fresh);
+    pace_configure(gw);
 }
 
 void gateway_start(struct gateway *gw, mono_time now, wall_time wall) {
@@ -209,6 +215,7 @@ void gateway_tick(struct gateway *gw, mono_time now, wall_time wall) {
         }
         seat_tick(gw, seat, moment);
     }
+    pace_pump(gw, moment);
     if (mono_reached(now, gw->silence_due)) {
         seat_silence(gw, moment);
     }
@@ -226,6 +233,7 @@ mono_time gateway_deadline(const struct gateway *gw) {
     mono_time deadline = mono_earlier(gw->cookie_due, gw->expire_due);
     deadline = mono_earlier(deadline, heap_deadline(&gw->table.heap));
     deadline = mono_earlier(deadline, heap_deadline(&gw->halves.heap));
+    deadline = mono_earlier(deadline, pace_deadline(gw));
     return mono_earlier(deadline, seat_silence_due(gw));
 }
 

@@ -40,6 +40,13 @@ struct lane {
     struct line line;
 };
 
+/* What transfers may send together, when that is limited. */
+struct pace {
+    struct line line; /* seats with a chunk due and nothing granted */
+    int64_t credit;   /* millionths of a byte; below 0: granted in advance */
+    mono_time filled;
+};
+
 struct gateway {
     struct gateway_config config; /* every 0 replaced by its default */
     struct gateway_ports ports;
@@ -58,6 +65,7 @@ struct gateway {
     uint32_t looks;     /* JOB_PLAN among them */
     uint32_t calls;     /* of these, of devices whose turn for a transfer slot has come */
     uint32_t transfers; /* slots taken */
+    struct pace pace;
     struct allowance probes;
     mono_time cookie_due, expire_due;
     mono_time silence_due; /* not before, though a device is silent: the store is busy */
@@ -143,6 +151,18 @@ void transfer_pump(struct gateway *gw, struct seat *seat, struct moment now);
 mono_time transfer_deadline(const struct desk *desk);
 /* The session goes away: the update is due again at the device's next word. */
 void transfer_drop(struct gateway *gw, struct seat *seat, struct moment now);
+
+/* pace.c: what transfers may send together */
+bool pace_is_metered(const struct gateway *gw);
+/* Slots: so many that each one's share is no less than what keeps a transfer alive. */
+uint32_t pace_transfers_max(const struct gateway *gw);
+/* Puts a seat in line that has a chunk due and nothing granted. When to call it again, at the
+ * latest: MONO_NEVER but without memory. */
+mono_time pace_wait(struct gateway *gw, struct seat *seat, mono_time now);
+/* Grants what there is, first come first served. */
+void pace_pump(struct gateway *gw, struct moment now);
+mono_time pace_deadline(const struct gateway *gw);
+void pace_configure(struct gateway *gw); /* after the rate changed */
 
 /* keep.c: sessions at rest */
 void keep_reserve(struct gateway *gw, struct seat *seat, struct moment now);

@@ -110,8 +110,8 @@ void plan_looked(struct gateway *gw, struct seat *seat) {
 /* Seats whose turn for a transfer slot has come look at their update again: it may have changed
  * while they waited, and waiting costs no memory that way. */
 static void plan_lanes(struct gateway *gw, struct moment now) {
-    uint32_t room =
-        gw->config.transfers_max > gw->transfers ? gw->config.transfers_max - gw->transfers : 0;
+    uint32_t max = pace_transfers_max(gw);
+    uint32_t room = max > gw->transfers ? max - gw->transfers : 0;
     room = room > gw->calls ? room - gw->calls : 0;
     for (unsigned empty = 0; room > 0 && empty < LANES_MAX && gw->looks < LOOKS_MAX;) {
         struct lane *lane = &gw->lanes[gw->lane_next++ % LANES_MAX];

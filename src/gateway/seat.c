@@ -166,6 +166,7 @@ static void seat_timer(struct gateway *gw, struct seat *seat, struct moment now)
         deadline = mono_earlier(deadline, mono_add_ms(now.mono, IDLE_LOOK_MS));
         deadline = mono_earlier(deadline, transfer_deadline(desk));
         deadline = mono_earlier(deadline, command_deadline(desk));
+        deadline = mono_earlier(deadline, pace_wait(gw, seat, now.mono));
         deadline = mono_earlier(deadline, keep_is_knocking(seat) ? desk->knock_due : MONO_NEVER);
     }
     if (!seat->session.is_known) {

@@ -56,7 +56,7 @@ void transfer_start(struct gateway *gw, struct seat *seat, const struct app_offe
     }
     bool must_load = false;
     struct image_slot *image =
-        gw->transfers < gw->config.transfers_max
+        gw->transfers < pace_transfers_max(gw)
             ? images_use(&gw->images, offer->image_id, offer->size, &must_load)
             : NULL;
     if (image == NULL) {
@@ -93,15 +93,11 @@ static void transfer_offer(struct gateway *gw, struct seat *seat, struct moment 
         seat->retry = mono_earlier(seat->retry, mono_add_ms(now.mono, IMAGE_MS));
         return;
     }
-    uint32_t share = gw->config.rate_total_bytes_s / gw->config.transfers_max;
-    uint32_t rate = gw->config.rate_device_bytes_s;
-    if (gw->config.rate_total_bytes_s > 0 && (rate == 0 || share < rate)) {
-        rate = share == 0 ? 1 : share;
-    }
     struct session_offer offer = {.image = span_of(image->bytes, image->size),
                                   .file_hash = transfer->offer.file_hash,
                                   .chunk_bytes = transfer->offer.chunk_bytes,
-                                  .rate_bytes_s = rate,
+                                  .rate_bytes_s = gw->config.rate_device_bytes_s,
+                                  .is_metered = pace_is_metered(gw),
                                   .discard = transfer->offer.discard,
                                   .is_asset = transfer->offer.is_asset};
     int status = session_offer(&seat->session, gw->crypto, &offer, now.mono, &gw->out);

@@ -65,7 +65,7 @@ struct gateway_config {
     uint32_t jobs_max;             /* store jobs in flight [4,096] */
     uint32_t transfers_max;        /* transfers at once [256] */
     uint32_t image_bytes_max;      /* bytes of firmware held in memory [67,108,864] */
-    uint32_t rate_total_bytes_s;   /* of all transfers together [0 = no limit] */
+    uint32_t rate_total_bytes_s;   /* of all transfers together, in equal shares [0 = no limit] */
     uint32_t rate_device_bytes_s;  /* of one transfer [0 = no limit] */
     uint32_t idle_days;            /* silence after which a session is forgotten [30] */
     uint32_t probes_per_s;         /* reachability probes echoed, in total [1,000] */
