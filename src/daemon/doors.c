@@ -78,7 +78,7 @@ static int doors_command(void *ctx, const struct device_command *command, device
                          void *arg) {
     static const uint8_t metrics = 4, on = 1, off = 0;
     struct loop *loop = ctx;
-    struct gateway_command out = {.device = command->device};
+    struct gateway_command out = {.device = command->device, .wait_ms = command->timeout_ms};
     switch (command->kind) {
     case DEVICE_COMMAND_PING:
         out.kind = GATEWAY_COMMAND_PING;

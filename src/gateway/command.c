@@ -2,7 +2,7 @@
  * silence or by the session's end. */
 #include "gateway/gateway.h"
 
-#define COMMAND_MS 60000 /* at most; callers give up earlier */
+#define COMMAND_MS 60000
 
 static void command_reply(struct gateway *gw, uint64_t id, int status, uint8_t code,
                           struct span payload) {
@@ -84,11 +84,12 @@ int gateway_command(struct gateway *gw, const struct gateway_command *command, m
         status = status == SW_E_BUSY ? SW_E_FULL : status; /* nothing was sent */
     }
     if (status == SW_OK) {
-        *free_one = (struct request){.is_used = true,
-                                     .kind = (uint8_t)command->kind,
-                                     .id = command->id,
-                                     .request = number,
-                                     .deadline = mono_add_ms(now, COMMAND_MS)};
+        *free_one = (struct request){
+            .is_used = true,
+            .kind = (uint8_t)command->kind,
+            .id = command->id,
+            .request = number,
+            .deadline = mono_add_ms(now, command->wait_ms > 0 ? command->wait_ms : COMMAND_MS)};
     } else {
         command_reply(gw, command->id, status, 0, span_of(NULL, 0));
     }
@@ -125,10 +126,12 @@ void command_unreachable(struct gateway *gw, struct seat *seat) {
     }
 }
 
-void command_tick(struct gateway *gw, struct desk *desk, mono_time now) {
-    for (size_t n = 0; n < REQUESTS_MAX; n++) {
-        if (desk->requests[n].is_used && mono_reached(now, desk->requests[n].deadline)) {
-            command_end(gw, &desk->requests[n], SW_E_BUSY, 0, span_of(NULL, 0));
+void command_tick(struct gateway *gw, struct seat *seat, mono_time now) {
+    for (size_t n = 0; seat->desk != NULL && n < REQUESTS_MAX; n++) {
+        struct request *request = &seat->desk->requests[n];
+        if (request->is_used && mono_reached(now, request->deadline)) {
+            session_abandon(&seat->session, request->request, now);
+            command_end(gw, request, SW_E_BUSY, 0, span_of(NULL, 0));
         }
     }
 }

@@ -188,7 +188,7 @@ void keep_let_go(struct gateway *gw, struct seat *seat, struct moment now);
 void command_answer(struct gateway *gw, struct seat *seat, const struct session_event *event);
 void command_heard(struct gateway *gw, struct seat *seat);
 void command_unreachable(struct gateway *gw, struct seat *seat);
-void command_tick(struct gateway *gw, struct desk *desk, mono_time now);
+void command_tick(struct gateway *gw, struct seat *seat, mono_time now);
 mono_time command_deadline(const struct desk *desk);
 void command_drop(struct gateway *gw, struct desk *desk);
 

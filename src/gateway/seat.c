@@ -321,9 +321,7 @@ void seat_tick(struct gateway *gw, struct seat *seat, struct moment now) {
         seat->is_settling = false;
         plan_due(gw, seat, UPDATE_CAUSE_RULES);
     }
-    if (seat->desk != NULL) {
-        command_tick(gw, seat->desk, now.mono);
-    }
+    command_tick(gw, seat, now.mono);
     session_out_clear(&gw->out);
     session_tick(&seat->session, gw->crypto, now.mono, &gw->out);
     (void)seat_settle(gw, seat, now);

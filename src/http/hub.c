@@ -113,6 +113,7 @@ static void hub_sweep_calls(struct hub *hub, mono_time now) {
         }
         if (atomic_load(&call->state) == CALL_WAITING) {
             if (atomic_exchange(&call->is_put_off, false)) {
+                call->rq->command.timeout_ms = mono_since_us(now, call->deadline) / 1000 + 1;
                 call_send(call);
             }
             link = &call->next;

@@ -225,6 +225,20 @@ int session_request(struct session *session, struct dtls_crypto *crypto,
     return SW_OK;
 }
 
+void session_abandon(struct session *session, uint32_t request, mono_time now) {
+    struct work *work = work_of(session);
+    struct exchange *exchange = work == NULL ? NULL : &work->lanes[LANE_REQUEST];
+    if (exchange == NULL || exchange->state == EXCHANGE_FREE || request == 0 ||
+        exchange->request != request) {
+        return;
+    }
+    if (exchange->kind == EXCHANGE_DESCRIBE && work->gathering.is_requested) {
+        gathering_close(&work->gathering);
+    }
+    exchange_free(exchange);
+    work->deadline = mono_earlier(work->deadline, now);
+}
+
 /* --- answers --- */
 
 void request_answer(struct turn *t, struct exchange *exchange, uint8_t code, struct span payload) {

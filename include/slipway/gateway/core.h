@@ -120,6 +120,7 @@ struct gateway_command {
     enum gateway_command_kind kind;
     struct device_id device;
     struct span name, argument; /* borrowed for the call */
+    int64_t wait_ms;            /* an answer after this is of no use; 0 = 60,000 */
 };
 /* SW_OK: ports.reply will tell the outcome, perhaps before this returns. SW_E_FULL: too many. */
 int gateway_command(struct gateway *gw, const struct gateway_command *command, mono_time now,

@@ -243,6 +243,9 @@ int session_request(struct session *session, struct dtls_crypto *crypto,
                     enum session_request_kind kind, struct span name, struct span argument,
                     mono_time now, struct session_out *out, uint32_t *request) SW_NODISCARD;
 
+/* Nobody waits for the answer any more: no ANSWER will be told, and another request may be made. */
+void session_abandon(struct session *session, uint32_t request, mono_time now);
+
 /* --- sequence numbers and storage --- */
 /* Whether the session should be saved now, and with which limits: encode it with *want in the same
  * turn, write that durably, then call session_reserved. False while such a save is under way, and

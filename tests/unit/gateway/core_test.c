@@ -406,6 +406,37 @@ static void a_ping_is_answered_by_the_device_or_by_time(void **state) {
     peer_close(&client);
 }
 
+static int call(struct peer *client, enum gateway_command_kind kind, const char *name,
+                int64_t wait_ms) {
+    static uint64_t id = 100;
+    const struct gateway_command command = {.id = ++id,
+                                            .kind = kind,
+                                            .device = client->id,
+                                            .name = span_text(name),
+                                            .wait_ms = wait_ms};
+    return gateway_command(rig.gw, &command, rig.now, (wall_time){0});
+}
+
+static void a_caller_that_gives_up_frees_the_lane(void **state) {
+    (void)state;
+    struct peer client;
+    peer_open(&client, &rig, 1);
+    peer_connect(&client, &rig);
+    peer_hello(&client, &rig, 1, &client.id);
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    assert_int_equal(call(&client, GATEWAY_COMMAND_FUNCTION, "unknown", 10000), SW_OK);
+    rig_pass(&rig, 5000);
+    assert_int_equal(rig.replies, 0);
+    assert_int_equal(call(&client, GATEWAY_COMMAND_VARIABLE, "v", 10000), SW_OK);
+    assert_int_equal(rig.reply.status, SW_E_FULL);
+    rig_pass(&rig, 5001);
+    assert_int_equal(rig.replies, 2);
+    assert_int_equal(rig.reply.status, SW_E_BUSY);
+    assert_int_equal(call(&client, GATEWAY_COMMAND_VARIABLE, "v", 10000), SW_OK);
+    assert_int_equal(rig.replies, 2); /* it was sent */
+    peer_close(&client);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -426,6 +457,7 @@ int main(void) {
         TEST(noise_is_dropped_and_counted),
         TEST(a_command_to_nobody_is_answered_at_once),
         TEST(a_ping_is_answered_by_the_device_or_by_time),
+        TEST(a_caller_that_gives_up_frees_the_lane),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

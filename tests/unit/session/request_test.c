@@ -256,6 +256,24 @@ static void no_answer_in_time(void **state) {
     assert_true(peer_has_event(p, SESSION_EVENT_UNREACHABLE));
 }
 
+static void an_abandoned_request_makes_room_for_the_next(void **state) {
+    (void)state;
+    uint32_t number, next;
+    assert_int_equal(request(SESSION_REQUEST_FUNCTION, "nope", span_of(NULL, 0), &number), SW_OK);
+    peer_say(p, "60002001");
+    assert_int_equal(request(SESSION_REQUEST_VARIABLE, "a", span_of(NULL, 0), &next), SW_E_BUSY);
+    session_abandon(&p->session, number + 1, p->now); /* another's */
+    assert_int_equal(request(SESSION_REQUEST_VARIABLE, "a", span_of(NULL, 0), &next), SW_E_BUSY);
+    session_abandon(&p->session, number, p->now);
+    assert_int_equal(request(SESSION_REQUEST_VARIABLE, "a", span_of(NULL, 0), &next), SW_OK);
+    peer_say(p, "4144001131ff00000001"); /* the first one's answer after all: only acknowledged */
+    assert_reply(p, "60000011");
+    assert_false(peer_has_event(p, SESSION_EVENT_ANSWER));
+    peer_say(p, "60002002");
+    peer_say(p, "4145001232ff616263");
+    assert_answer(next, COAP_CONTENT, "abc");
+}
+
 static void a_reboot_ends_what_was_asked(void **state) {
     (void)state;
     uint32_t number;
@@ -368,6 +386,7 @@ int main(void) {
         KNOWN(an_answer_that_overtakes_its_acknowledgement),
         KNOWN(errors_are_answers_too),
         KNOWN(no_answer_in_time),
+        KNOWN(an_abandoned_request_makes_room_for_the_next),
         KNOWN(a_reboot_ends_what_was_asked),
         KNOWN(at_most_two_requests_are_unacknowledged),
         KNOWN(describe_on_request_is_acknowledged_when_kept),
