@@ -3,7 +3,6 @@
  * that cannot be used must not be repeated for ever. */
 #include "slipway/app/device.h"
 
-#include "slipway/crypto/secret.h"
 #include "slipway/store/catalog.h"
 #include "slipway/store/fleet.h"
 #include "slipway/store/update.h"
@@ -67,9 +66,11 @@ static int quarantine(struct app_tx *tx, const struct app_hello *hello, uint16_t
                              .version = hello->product_version,
                              .system_version = hello->system_version,
                              .is_wrong_key = is_wrong_key,
-                             .key = hello->key,
                              .first_ms = tx->now.ms,
                              .last_ms = tx->now.ms};
+    if (hello->proof.kind == APP_PROOF_RAW_KEY) { /* else there is none to approve */
+        row.key = hello->proof.u.key;
+    }
     memcpy(row.address, hello->address, sizeof row.address);
     plan->verdict = is_wrong_key ? APP_VERDICT_WRONG_KEY : APP_VERDICT_QUARANTINED;
     plan->product_id = product_id;
@@ -97,28 +98,6 @@ static int quarantine(struct app_tx *tx, const struct app_hello *hello, uint16_t
                           is_wrong_key ? "wrong_key" : "unknown", NULL);
     }
     return code;
-}
-
-/* Whether the key is the device's own; binds it at the first use where that is the policy. */
-static int check_key(struct app_tx *tx, const struct device_id *id, const struct p256_point *key,
-                     bool *is_own, bool *is_unbound) {
-    struct p256_point bound;
-    *is_unbound = false;
-    int code = store_key_get(tx->store, id, &bound, tx->fault);
-    if (code == SW_OK) {
-        *is_own = crypto_equal(bound.b, key->b, sizeof bound.b);
-        return SW_OK;
-    }
-    *is_own = false;
-    if (code != SW_E_NOT_FOUND) {
-        return code;
-    }
-    if (tx->app->options.key_policy == APP_KEY_STRICT) {
-        *is_unbound = true;
-        return SW_OK;
-    }
-    *is_own = true;
-    return store_key_set(tx->store, id, key, true, tx->now.ms, tx->fault);
 }
 
 static void take_hello(const struct app_hello *hello, int64_t now_ms, struct device *device) {
@@ -167,6 +146,12 @@ static int greet(struct app_tx *tx, const struct app_hello *hello, struct device
     return code == SW_OK ? plan_device(tx, device, UPDATE_CAUSE_RULES, plan) : code;
 }
 
+/* A PSK or certificate names its device; who has it may not speak for another one. */
+static bool names_another(const struct app_hello *hello) {
+    return hello->proof.kind != APP_PROOF_RAW_KEY &&
+           !device_id_equal(&hello->proof.u.named.device, &hello->id);
+}
+
 int app_device_hello(struct app_tx *tx, const struct app_hello *hello, struct app_plan *plan) {
     struct device device;
     int code = find_device(tx, &hello->id, &device, plan);
@@ -179,8 +164,9 @@ int app_device_hello(struct app_tx *tx, const struct app_hello *hello, struct ap
             int asked = store_quarantine_get(tx->store, &hello->id, &old, tx->fault);
             welcome = asked == SW_E_NOT_FOUND || (asked == SW_OK && !old.is_denied);
         }
-        if (code != SW_OK || !welcome) {
-            return code == SW_OK ? quarantine(tx, hello, product_id, false, plan) : code;
+        bool is_wrong = names_another(hello);
+        if (code != SW_OK || !welcome || is_wrong) {
+            return code == SW_OK ? quarantine(tx, hello, product_id, is_wrong, plan) : code;
         }
         code = store_device_insert(tx->store, &hello->id, product_id, hello->platform_id,
                                    tx->now.ms, tx->fault);
@@ -188,13 +174,12 @@ int app_device_hello(struct app_tx *tx, const struct app_hello *hello, struct ap
             code = store_device_get(tx->store, &hello->id, &device, tx->fault);
         }
     }
-    bool is_own = false;
-    bool is_unbound = false;
+    enum app_proof_verdict verdict = APP_PROOF_OTHER;
     if (code == SW_OK) {
-        code = check_key(tx, &hello->id, &hello->key, &is_own, &is_unbound);
+        code = app_proof_check(tx, &hello->id, &hello->proof, &verdict);
     }
-    if (code == SW_OK && !is_own) {
-        return quarantine(tx, hello, device.product_id, !is_unbound, plan);
+    if (code == SW_OK && verdict != APP_PROOF_OWN) {
+        return quarantine(tx, hello, device.product_id, verdict == APP_PROOF_OTHER, plan);
     }
     return code == SW_OK ? greet(tx, hello, &device, plan) : code;
 }
@@ -282,21 +267,20 @@ int app_device_describe(struct app_tx *tx, const struct device_id *id, unsigned 
 
 /* --- the rest --- */
 
-int app_device_resumed(struct app_tx *tx, const struct device_id *id, const struct p256_point *key,
+int app_device_resumed(struct app_tx *tx, const struct device_id *id, const struct app_proof *proof,
                        const char *address, struct app_plan *plan) {
     struct device device;
     int code = find_device(tx, id, &device, plan);
     if (code != SW_OK) {
         return code;
     }
-    if (key != NULL) {
-        struct p256_point bound;
-        code = store_key_get(tx->store, id, &bound, tx->fault);
-        if (code == SW_E_NOT_FOUND ||
-            (code == SW_OK && !crypto_equal(bound.b, key->b, sizeof bound.b))) {
-            plan->verdict = APP_VERDICT_WRONG_KEY;
-            return SW_OK;
-        }
+    enum app_proof_verdict verdict = APP_PROOF_OWN;
+    if (proof != NULL) {
+        code = app_proof_check_again(tx, id, proof, &verdict);
+    }
+    if (code == SW_OK && verdict != APP_PROOF_OWN) {
+        plan->verdict = APP_VERDICT_WRONG_KEY;
+        return SW_OK;
     }
     if (code != SW_OK) {
         return code;

@@ -408,6 +408,9 @@ int app_device_remove(struct app_tx *tx, uint16_t product_id, const struct devic
         code = code == SW_E_NOT_FOUND ? SW_OK : code;
     }
     if (code == SW_OK) {
+        code = store_proof_delete_all(tx->store, id, tx->fault);
+    }
+    if (code == SW_OK) {
         code = store_session_delete_device(tx->store, id, tx->fault);
     }
     return code == SW_OK ? app_tell_device(tx, APP_NOTICE_FORGET, id, product_id) : code;

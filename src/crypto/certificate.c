@@ -1,5 +1,6 @@
 #include "slipway/crypto/certificate.h"
 
+#include "slipway/crypto/key.h"
 #include "slipway/crypto/secret.h"
 #include "slipway/util/reader.h"
 #include "slipway/util/writer.h"
@@ -90,6 +91,28 @@ int certificate_list_from_pem(struct span pem, uint8_t *out, size_t cap) {
         return SW_E_INPUT;
     }
     return writer_status(&w) == SW_OK ? (int)w.at : SW_E_FULL;
+}
+
+struct ownership {
+    const struct crypto_key *key;
+    unsigned seen;
+    bool is_own;
+};
+
+static bool compare_key(X509 *certificate, void *context) {
+    struct ownership *ownership = context;
+    const ASN1_BIT_STRING *bits = X509_get0_pubkey_bitstr(certificate);
+    if (ownership->seen++ == 0) {
+        ownership->is_own =
+            bits != NULL && bits->length == P256_POINT_BYTES &&
+            memcmp(bits->data, crypto_key_point(ownership->key)->b, P256_POINT_BYTES) == 0;
+    }
+    return true;
+}
+
+bool certificate_is_of_key(struct span pem, const struct crypto_key *key) {
+    struct ownership ownership = {.key = key};
+    return each_certificate(pem, compare_key, &ownership) > 0 && ownership.is_own;
 }
 
 void crypto_certified_free(struct crypto_certified *certified) {

@@ -15,7 +15,6 @@
 #include <string.h>
 
 #define ADMIN_NAME   "admin"
-#define PEM_MAX      65536
 #define DAY_MS       86400000
 #define LOCKED_BYTES 32
 #define QUEUE_MAX    16384 /* store jobs: the gateway's and the requests' */
@@ -43,20 +42,27 @@ static void log_setup_from(const struct config *config) {
 
 static struct gateway_config gateway_settings(const struct daemon *daemon) {
     const struct config *config = &daemon->config;
-    struct gateway_config out = {.key = daemon->key,
-                                 .sessions_max = (uint32_t)config->sessions_max,
-                                 .active_max = (uint32_t)config->sessions_active,
-                                 .half_open_max = (uint32_t)config->dtls_handshakes,
-                                 .half_open_source_max =
-                                     (uint32_t)config->dtls_handshakes_per_address,
-                                 .transfers_max = (uint32_t)config->updates_transfers,
-                                 .image_bytes_max = (uint32_t)config->updates_memory,
-                                 .rate_total_bytes_s = (uint32_t)config->updates_rate,
-                                 .rate_device_bytes_s = (uint32_t)config->updates_rate_per_device,
-                                 .idle_days = (uint32_t)config->sessions_idle,
-                                 .probes_per_s = (uint32_t)config->dtls_probes,
-                                 .offline_after_s = (uint32_t)config->sessions_offline,
-                                 .offline_cellular_s = (uint32_t)config->sessions_offline_cellular};
+    const struct credentials *credentials = &daemon->credentials;
+    struct gateway_config out = {
+        .key = daemon->key,
+        .certificates =
+            credentials->chain == NULL ? span_of(NULL, 0) : span_text(credentials->chain),
+        .certificate_key = credentials->key,
+        .trust = credentials->trust,
+        .accepts_psk = config->dtls_psk,
+        .resumptions = (uint32_t)config->dtls_resumptions,
+        .sessions_max = (uint32_t)config->sessions_max,
+        .active_max = (uint32_t)config->sessions_active,
+        .half_open_max = (uint32_t)config->dtls_handshakes,
+        .half_open_source_max = (uint32_t)config->dtls_handshakes_per_address,
+        .transfers_max = (uint32_t)config->updates_transfers,
+        .image_bytes_max = (uint32_t)config->updates_memory,
+        .rate_total_bytes_s = (uint32_t)config->updates_rate,
+        .rate_device_bytes_s = (uint32_t)config->updates_rate_per_device,
+        .idle_days = (uint32_t)config->sessions_idle,
+        .probes_per_s = (uint32_t)config->dtls_probes,
+        .offline_after_s = (uint32_t)config->sessions_offline,
+        .offline_cellular_s = (uint32_t)config->sessions_offline_cellular};
     memcpy(out.seal_key, daemon->session_key, sizeof out.seal_key);
     return out;
 }
@@ -97,6 +103,7 @@ static int open_store(struct daemon *daemon, struct fault *fault) {
         .synchronous_normal = strcmp(config->store_synchronous, "normal") == 0,
         .key_policy =
             strcmp(config->devices_keys, "strict") == 0 ? APP_KEY_STRICT : APP_KEY_FIRST_USE,
+        .seal_key = daemon->session_key,
         .attempts_max = (uint32_t)config->updates_attempts,
         .retry_ms = config->updates_retry * 1000,
         .reboot_timeout_ms = config->updates_reboot * 1000,
@@ -212,21 +219,6 @@ static int open_hooks(struct daemon *daemon, struct fault *fault) {
     return status;
 }
 
-static int read_pem(const char *path, char **out, struct fault *fault) {
-    if (path[0] == '\0') {
-        return SW_OK;
-    }
-    FILE *file = fopen(path, "re");
-    char *text = calloc(1, PEM_MAX);
-    size_t len = file != NULL && text != NULL ? fread(text, 1, PEM_MAX - 1, file) : 0;
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    *out = text;
-    return len > 0 ? SW_OK
-                   : fault_set(fault, SW_E_IO, "%s cannot be read: %s", path, strerror(errno));
-}
-
 static const char *text_or_null(const char *text) {
     return text[0] == '\0' ? NULL : text;
 }
@@ -239,8 +231,8 @@ static int open_rest(struct daemon *daemon, struct fault *fault) {
     int status = host_port_parse(config->http_listen, daemon->http_host, &port, fault);
     status = status != SW_OK
                  ? status
-                 : read_pem(config->http_tls_certificate, &daemon->tls_certificate, fault);
-    status = status != SW_OK ? status : read_pem(config->http_tls_key, &daemon->tls_key, fault);
+                 : pem_read(config->http_tls_certificate, &daemon->tls_certificate, fault);
+    status = status != SW_OK ? status : pem_read(config->http_tls_key, &daemon->tls_key, fault);
     if (status != SW_OK) {
         return status;
     }
@@ -278,6 +270,9 @@ int daemon_open(struct daemon *daemon, struct fault *fault) {
     status = status != SW_OK ? status : folder_server_key(&daemon->folder, &daemon->key, fault);
     status =
         status != SW_OK ? status : folder_session_key(&daemon->folder, daemon->session_key, fault);
+    status = status != SW_OK
+                 ? status
+                 : credentials_open(&daemon->credentials, &daemon->config, daemon->key, fault);
     status = status != SW_OK ? status : open_administrator(daemon, fault);
     status = status != SW_OK ? status : open_hooks(daemon, fault);
     status = status != SW_OK ? status : open_devices(daemon, fault);
@@ -328,11 +323,9 @@ void daemon_close(struct daemon *daemon) {
     loop_free(daemon->loop);
     crypto_key_free(daemon->key);
     crypto_wipe(daemon->session_key, sizeof daemon->session_key);
-    if (daemon->tls_key != NULL) {
-        crypto_wipe(daemon->tls_key, PEM_MAX);
-    }
-    free(daemon->tls_key);
-    free(daemon->tls_certificate);
+    credentials_close(&daemon->credentials);
+    pem_free(daemon->tls_key);
+    pem_free(daemon->tls_certificate);
     folder_close(&daemon->folder);
     life_move(daemon, LIFE_CLOSED);
 }

@@ -2,6 +2,7 @@
 #ifndef SLIPWAY_DAEMON_DAEMON_H
 #define SLIPWAY_DAEMON_DAEMON_H
 
+#include "credentials.h"
 #include "folder.h"
 #include "options.h"
 
@@ -20,6 +21,7 @@ struct daemon {
     struct folder folder;
     struct crypto_key *key;
     uint8_t session_key[SEAL_KEY_BYTES];
+    struct credentials credentials;
     struct app *app;
     _Atomic(struct loop *)
         loop; /* NULL until it is open, as is the next: the writer thread looks */

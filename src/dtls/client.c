@@ -313,7 +313,7 @@ static int write_certificate_verify(struct turn *t) {
     struct sha256 digest;
     sha256_final(&state, &digest);
     struct writer w = machine_message(t, MESSAGE_CERTIFICATE_VERIFY);
-    int status = signature_write(t->endpoint->config.key, &digest, &w);
+    int status = signature_write(endpoint_key(t->endpoint, t->m->client_raw), &digest, &w);
     return status == SW_OK ? machine_message_end(t, &w) : status;
 }
 

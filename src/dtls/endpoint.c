@@ -30,6 +30,7 @@ struct dtls_endpoint *dtls_endpoint_new(const struct dtls_endpoint_config *confi
     endpoint->crypto = dtls_crypto_new();
     bool ready = endpoint->crypto != NULL;
     if (config->certificates.len > 0) {
+        SW_CHECK(config->key != NULL || config->certificate_key != NULL);
         int len = certificate_list_from_pem(config->certificates, endpoint->chain, CHAIN_BYTES);
         endpoint->chain_len = len > 0 ? (size_t)len : 0;
         endpoint->config.certificates = span_of(NULL, 0);
@@ -135,9 +136,9 @@ static bool is_device_os(const struct dtls_endpoint *endpoint, const struct clie
 static bool can_certify(const struct dtls_endpoint *endpoint, const struct client_hello *hello,
                         struct choice *out) {
     /* Raw keys only by their extensions (RFC 7250): without them both sides mean X.509. */
-    out->server_raw = hello->has_server_type && hello->server_raw;
+    out->server_raw = hello->has_server_type && hello->server_raw && endpoint->config.key != NULL;
     out->client_raw = hello->has_client_type && hello->client_raw;
-    return endpoint->config.key != NULL && hello->has_p256 && hello->has_ecdsa_sha256 &&
+    return hello->has_p256 && hello->has_ecdsa_sha256 &&
            (out->server_raw || (hello->server_x509 && endpoint->chain_len > 0)) &&
            (out->client_raw || (hello->client_x509 && endpoint->config.trust != NULL));
 }
@@ -157,6 +158,11 @@ static bool can_speak(const struct dtls_endpoint *endpoint, const struct client_
         return endpoint->config.accepts_psk;
     }
     return false;
+}
+
+const struct crypto_key *endpoint_key(const struct dtls_endpoint *endpoint, bool is_raw) {
+    const struct dtls_endpoint_config *config = &endpoint->config;
+    return is_raw || config->certificate_key == NULL ? config->key : config->certificate_key;
 }
 
 int endpoint_choose(const struct dtls_endpoint *endpoint, const struct client_hello *hello,

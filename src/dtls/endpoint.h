@@ -50,6 +50,9 @@ struct choice {
     struct span cid;             /* of records to the client */
 };
 
+/* The private key behind our own raw key or certificate. */
+const struct crypto_key *endpoint_key(const struct dtls_endpoint *endpoint, bool is_raw);
+
 /* SW_OK, or SW_E_DENIED with the alert that says so. */
 int endpoint_choose(const struct dtls_endpoint *endpoint, const struct client_hello *hello,
                     struct choice *out, uint8_t *alert, const char **why) SW_NODISCARD;

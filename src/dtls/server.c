@@ -86,7 +86,7 @@ static int write_key_exchange(struct turn *t) {
         }
         struct sha256 digest;
         keys_exchange_digest(m, span_of(w.data + start, w.at - start), &digest);
-        int status = signature_write(t->endpoint->config.key, &digest, &w);
+        int status = signature_write(endpoint_key(t->endpoint, m->server_raw), &digest, &w);
         if (status != SW_OK) {
             return status;
         }
@@ -196,6 +196,7 @@ int server_begin(struct turn *t, const struct client_hello *hello,
         }
     }
     m->client_raw = choice.client_raw;
+    m->server_raw = choice.server_raw;
     const struct resumption *from =
         choice.is_device_os ? NULL : resumption_find(t->endpoint, hello, t->now);
     if (from != NULL) {
@@ -203,7 +204,8 @@ int server_begin(struct turn *t, const struct client_hello *hello,
         m->suite = choice.suite;
         return begin_resumed(t, hello, &choice, from);
     }
-    if (t->endpoint->resumption != NULL && !choice.is_device_os) {
+    if (t->endpoint->resumption != NULL && !choice.is_device_os &&
+        choice.suite->exchange == KX_ECDHE_ECDSA) {
         struct sha256 id;
         keys_private(m, "session id", &id);
         m->session_id_len = SESSION_ID_MAX;

@@ -24,6 +24,7 @@ static void config_default(struct gateway_config *config) {
                     {&config->jobs_max, 4096},
                     {&config->transfers_max, 256},
                     {&config->image_bytes_max, 67108864},
+                    {&config->resumptions, 1024},
                     {&config->idle_days, 30},
                     {&config->probes_per_s, 1000},
                     {&config->offline_after_s, 75},
@@ -77,8 +78,15 @@ struct gateway *gateway_new(const struct gateway_config *config, const struct ga
     gw->expire_due = now;
     gw->silence_due = now;
     gw->pace.filled = now;
-    const struct dtls_endpoint_config endpoint = {.is_server = true, .key = config->key};
+    const struct dtls_endpoint_config endpoint = {.is_server = true,
+                                                  .key = config->key,
+                                                  .certificates = config->certificates,
+                                                  .certificate_key = config->certificate_key,
+                                                  .trust = config->trust,
+                                                  .accepts_psk = config->accepts_psk,
+                                                  .resumption_slots = gw->config.resumptions};
     gw->endpoint = dtls_endpoint_new(&endpoint);
+    gw->config.certificates = span_of(NULL, 0);
     if (gw->endpoint == NULL) {
         gateway_free(gw);
         return NULL;
@@ -108,6 +116,10 @@ void gateway_configure(struct gateway *gw, const struct gateway_config *config) 
     struct gateway_config fresh = *config;
     config_default(&fresh);
     fresh.key = gw->config.key;
+    fresh.certificates = span_of(NULL, 0);
+    fresh.certificate_key = gw->config.certificate_key;
+    fresh.trust = gw->config.trust;
+    fresh.accepts_psk = gw->config.accepts_psk;
     memcpy(fresh.seal_key, gw->config.seal_key, sizeof fresh.seal_key);
     /* Pools have their size from the start. */
     fresh.sessions_max = gw->config.sessions_max;

@@ -93,6 +93,7 @@ static void done_report(struct gateway *gw, struct seat *seat, struct gateway_jo
     case JOB_CANDIDATES:
     case JOB_INTERRUPTED:
     case JOB_IMAGE:
+    case JOB_PSK:
         break;
     }
     plan_follow(gw, seat, &job->plan, now);
@@ -137,6 +138,7 @@ static void done_of_seat(struct gateway *gw, struct seat *seat, struct gateway_j
     case JOB_CANDIDATES:
     case JOB_INTERRUPTED:
     case JOB_IMAGE:
+    case JOB_PSK:
         break;
     }
     if (seat_settle(gw, seat, now) && job->kind == JOB_SAVE) {
@@ -179,6 +181,9 @@ void job_finish(struct gateway *gw, struct gateway_job *job, int code, struct mo
         break;
     case JOB_IMAGE:
         transfer_image(gw, job, code, now);
+        break;
+    case JOB_PSK:
+        hello_psk(gw, job, code, now);
         break;
     case JOB_SAVE:
     case JOB_HELLO:

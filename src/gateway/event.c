@@ -29,7 +29,7 @@ static void event_hello(struct gateway *gw, struct seat *seat, const struct sess
     seat->session.is_trusted = false;
     if (job != NULL) {
         job->u.hello = (struct app_hello){.id = hello->device,
-                                          .key = seat->key,
+                                          .proof = seat->proof,
                                           .product_id = hello->product_id,
                                           .product_version = hello->product_version,
                                           .flags = hello->flags,
@@ -48,7 +48,7 @@ static void event_resumed(struct gateway *gw, struct seat *seat, const struct se
     struct gateway_job *job = job_new(JOB_RESUMED, 0);
     gw->counters.sessions_resumed++;
     if (job != NULL) {
-        job->u.resumed.key = seat->key;
+        job->u.resumed.proof = seat->proof;
         address_text(&seat->session.peer, job->u.resumed.address);
     }
     report(gw, seat, event, job, &seat->session.device, now);

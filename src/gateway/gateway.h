@@ -7,7 +7,8 @@
 #include "gateway/jobs.h"
 #include "gateway/line.h"
 
-#define KEEP_FORM         1    /* of a session at rest */
+#define KEEP_FORM         2    /* of a session at rest */
+#define KEEP_FORM_KEYS    1    /* the first one, which knew raw keys only */
 #define SETTLE_MS         3000 /* after a Hello, for the device to tell whether it may be disturbed */
 #define GATEWAY_BOX_BYTES (OUTBOX_ITEMS_MAX * SESSION_DATAGRAM_MAX)
 
@@ -82,11 +83,13 @@ void hello_datagram(struct gateway *gw, gateway_path path, const struct address 
 void hello_continue(struct gateway *gw, struct half *half, struct span bytes, struct moment now);
 void hello_tick(struct gateway *gw, struct moment now);
 void hello_done(struct gateway *gw, const struct seat *seat);
+/* The key of a PSK client was looked up. */
+void hello_psk(struct gateway *gw, const struct gateway_job *job, int code, struct moment now);
 void hello_rotate(struct gateway *gw);
 
 /* seat.c: one session's life */
 struct seat *seat_open(struct gateway *gw, const struct session *session,
-                       const struct p256_point *key, gateway_path path, struct moment now);
+                       const struct app_proof *proof, gateway_path path, struct moment now);
 void seat_datagram(struct gateway *gw, struct seat *seat, gateway_path path,
                    const struct address *from, struct span bytes, struct moment now);
 void seat_tick(struct gateway *gw, struct seat *seat, struct moment now);

@@ -91,6 +91,7 @@ struct half *half_add(struct half_table *table, const struct address *peer, gate
     half->path = path;
     half->number = number;
     half->heap_at = HEAP_OUT;
+    half->serial = ++table->serial;
     memcpy(half->cid, cid, DTLS_CID_BYTES);
     uint32_t address_hash = hash_address(&table->hash, peer);
     if (index_add(&table->by_address, address_hash, number) != SW_OK) {

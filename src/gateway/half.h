@@ -8,6 +8,7 @@
 #include "gateway/index.h"
 #include "gateway/pool.h"
 
+#include "slipway/app/proof.h"
 #include "slipway/dtls/handshake.h"
 #include "slipway/gateway/core.h"
 
@@ -20,8 +21,10 @@ struct half {
     struct address peer;
     gateway_path path;
     bool is_established;
+    struct app_proof psk; /* kind 0 until the key was found */
     uint8_t cid[DTLS_CID_BYTES];
     uint32_t number, heap_at;
+    uint32_t serial; /* differs from that of whoever had the place before */
     uint32_t newer, older;
 };
 
@@ -30,6 +33,7 @@ struct half_table {
     struct index by_address, by_cid;
     struct heap heap;
     uint32_t newest, oldest;
+    uint32_t serial;
     uint32_t source_max;
     struct hash_key hash;
     uint16_t sources[HALF_SOURCES];

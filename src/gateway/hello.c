@@ -3,7 +3,14 @@
  * stays for a while after that, to repeat our last flight for a peer that missed it. */
 #include "gateway/gateway.h"
 
+#include "slipway/util/check.h"
+
+#include <string.h>
+
 #define COOKIE_ROTATE_MS 300000
+#define ALERT_REFUSED    "\x02\x31" /* fatal access_denied: known, and refused (RFC 5246 7.2.2) */
+
+_Static_assert(APP_PSK_MAX <= DTLS_PSK_MAX, "every PSK of the store can be spoken");
 
 static void hello_send(struct gateway *gw, gateway_path path, const struct address *peer) {
     if (gw->out.box.count > 0) {
@@ -20,6 +27,42 @@ void hello_rotate(struct gateway *gw) {
     crypto_wipe(secret, sizeof secret);
 }
 
+/* What the handshake proved, in the terms of the store. SW_E_INPUT: a certificate that tells no
+ * device. */
+static int hello_proof(const struct half *half, struct app_proof *out) {
+    struct dtls_identity identity;
+    dtls_handshake_identity(&half->hs, &identity);
+    *out = (struct app_proof){.kind = 0};
+    switch (identity.proof) {
+    case DTLS_PROOF_NONE:
+        break;
+    case DTLS_PROOF_RAW_KEY:
+        out->kind = APP_PROOF_RAW_KEY;
+        out->u.key = *dtls_handshake_peer(&half->hs);
+        return SW_OK;
+    case DTLS_PROOF_PSK:
+        *out = half->psk;
+        return out->kind == APP_PROOF_PSK ? SW_OK : SW_E_INPUT;
+    case DTLS_PROOF_CERTIFICATE:
+        out->kind = APP_PROOF_CERTIFICATE;
+        return app_proof_device(identity.name, &out->u.named.device);
+    }
+    return SW_E_INPUT;
+}
+
+/* A good certificate of somebody who is no device. */
+static void hello_refuse(struct gateway *gw, const struct half *half, struct dtls_session *dtls) {
+    uint8_t record[64];
+    struct writer w = writer_of(record, sizeof record);
+    uint8_t *room = outbox_begin(&gw->out.box, sizeof record);
+    if (room != NULL &&
+        dtls_seal(gw->crypto, dtls, DTLS_ALERT, span_of(ALERT_REFUSED, 2), &w) == SW_OK) {
+        memcpy(room, record, w.at);
+        outbox_commit(&gw->out.box, w.at);
+        hello_send(gw, half->path, &half->peer);
+    }
+}
+
 /* The handshake's own output first: what the device says next is an answer to it. */
 static void hello_established(struct gateway *gw, struct half *half, struct span rest,
                               struct moment now) {
@@ -27,15 +70,21 @@ static void hello_established(struct gateway *gw, struct half *half, struct span
     struct session session;
     struct address peer = half->peer;
     gateway_path path = half->path;
-    const struct p256_point *key = dtls_handshake_peer(&half->hs);
-    if (key == NULL) {
+    struct app_proof proof;
+    dtls_handshake_session(&half->hs, &dtls);
+    if (hello_proof(half, &proof) != SW_OK) {
+        hello_refuse(gw, half, &dtls);
+        crypto_wipe(&dtls, sizeof dtls);
         gw->counters.handshakes_failed++;
         half_remove(&gw->halves, half);
         return;
     }
-    dtls_handshake_session(&half->hs, &dtls);
+    if (dtls.cid_in_len == 0) {
+        /* Its records name no session; its row in the store is named by what they would have. */
+        memcpy(dtls.cid_in, half->cid, sizeof dtls.cid_in);
+    }
     session_init(&session, &dtls, &peer, now.mono);
-    struct seat *seat = seat_open(gw, &session, key, path, now);
+    struct seat *seat = seat_open(gw, &session, &proof, path, now);
     crypto_wipe(&dtls, sizeof dtls);
     crypto_wipe(&session, sizeof session);
     if (seat == NULL) {
@@ -49,6 +98,28 @@ static void hello_established(struct gateway *gw, struct half *half, struct span
     if (rest.len > 0) {
         seat_datagram(gw, seat, path, &peer, rest, now);
     }
+}
+
+/* The store is asked by a reader; until it answers the handshake waits, ten seconds at most. */
+static void hello_ask(struct gateway *gw, struct half *half, struct span identity,
+                      struct moment now) {
+    struct gateway_job *job = job_new(JOB_PSK, 0);
+    if (job != NULL) {
+        SW_CHECK(identity.len <= sizeof job->u.psk.identity);
+        job->u.psk.half = half->number;
+        job->u.psk.serial = half->serial;
+        job->u.psk.identity_len = (uint8_t)identity.len;
+        if (identity.len > 0) {
+            memcpy(job->u.psk.identity, identity.data, identity.len);
+        }
+    }
+    if (job_submit_read(gw, job, now) != SW_OK) {
+        gw->counters.dropped_busy++;
+        gw->counters.handshakes_failed++;
+        half_remove(&gw->halves, half);
+        return;
+    }
+    half_deadline(&gw->halves, half, dtls_handshake_deadline(&half->hs));
 }
 
 static void half_step(struct gateway *gw, struct half *half, const struct dtls_step *step,
@@ -67,7 +138,9 @@ static void half_step(struct gateway *gw, struct half *half, const struct dtls_s
                                                         : span_of(NULL, 0),
                           now);
         break;
-    case DTLS_EVENT_NEED_PSK: /* not offered by this endpoint */
+    case DTLS_EVENT_NEED_PSK:
+        hello_ask(gw, half, step->psk_identity, now);
+        break;
     case DTLS_EVENT_FAILED:
         if (!half->is_established) {
             gw->counters.handshakes_failed++;
@@ -79,8 +152,27 @@ static void half_step(struct gateway *gw, struct half *half, const struct dtls_s
 
 void hello_continue(struct gateway *gw, struct half *half, struct span bytes, struct moment now) {
     struct dtls_step step = {0};
+    dtls_endpoint_tell_time(gw->endpoint, now.wall);
     dtls_handshake_input(&half->hs, gw->endpoint, bytes, now.mono, &gw->out.box, &step);
     half_step(gw, half, &step, bytes, now);
+}
+
+void hello_psk(struct gateway *gw, const struct gateway_job *job, int code, struct moment now) {
+    struct half *half = half_at(&gw->halves, job->u.psk.half);
+    const struct app_psk *found = &job->u.psk.found;
+    struct dtls_step step = {0};
+    gw->counters.jobs_failed += code != SW_OK;
+    if (half == NULL || half->serial != job->u.psk.serial) {
+        return; /* it gave way, or began anew */
+    }
+    if (code == SW_OK && found->len > 0) {
+        half->psk = (struct app_proof){.kind = APP_PROOF_PSK, .u.named.device = found->device};
+        memcpy(half->psk.u.named.stamp, found->stamp, sizeof found->stamp);
+    }
+    session_out_clear(&gw->out);
+    dtls_handshake_psk(&half->hs, gw->endpoint, span_of(found->key, code == SW_OK ? found->len : 0),
+                       now.mono, &gw->out.box, &step);
+    half_step(gw, half, &step, span_of(NULL, 0), now);
 }
 
 static void hello_accept(struct gateway *gw, gateway_path path, const struct address *from,

@@ -35,6 +35,9 @@ void job_free(struct gateway_job *job) {
     case JOB_IMAGE:
         free(job->u.image.image.bytes);
         break;
+    case JOB_PSK:
+        crypto_wipe(&job->u.psk.found, sizeof job->u.psk.found);
+        break;
     case JOB_HELLO:
     case JOB_DESCRIBE:
     case JOB_RESUMED:
@@ -71,6 +74,18 @@ static bool restored_grow(struct gateway_job *job) {
     return true;
 }
 
+/* The same room for each kind: see keep_seal. */
+static void read_proof(struct reader *r, uint8_t form, struct app_proof *out) {
+    out->kind = form == KEEP_FORM_KEYS ? APP_PROOF_RAW_KEY : reader_u8(r);
+    struct reader body = reader_of(reader_bytes(r, P256_POINT_BYTES));
+    if (out->kind == APP_PROOF_RAW_KEY) {
+        reader_copy(&body, out->u.key.b, P256_POINT_BYTES);
+    } else {
+        reader_copy(&body, out->u.named.device.b, DEVICE_ID_BYTES);
+        reader_copy(&body, out->u.named.stamp, APP_PSK_STAMP_BYTES);
+    }
+}
+
 static bool restored_one(void *arg, const uint8_t cid[APP_CID_BYTES],
                          const struct device_id *device, struct span sealed) {
     struct gateway_job *job = arg;
@@ -92,10 +107,13 @@ static bool restored_one(void *arg, const uint8_t cid[APP_CID_BYTES],
         struct reader r = reader_of(span_of(plain, sealed.len - SEAL_OVERHEAD));
         uint8_t form = reader_u8(&r);
         out->is_cellular = (reader_u8(&r) & 1U) != 0;
-        reader_copy(&r, out->key.b, P256_POINT_BYTES);
-        len = form != KEEP_FORM
+        read_proof(&r, form, &out->proof);
+        len = form != KEEP_FORM && form != KEEP_FORM_KEYS
                   ? SW_E_VERSION
                   : session_decode(reader_rest(&r), job->u.restore.now, &out->session);
+    }
+    if (len >= SW_OK && out->session.dtls.cid_in_len == 0) {
+        memcpy(out->session.dtls.cid_in, cid, APP_CID_BYTES); /* the name of its row, see hello.c */
     }
     if (len >= SW_OK && memcmp(out->session.dtls.cid_in, cid, APP_CID_BYTES) == 0) {
         job->u.restore.count++;
@@ -169,7 +187,7 @@ static int job_run(struct store_job *base, struct store *store, struct fault *fa
                                    job->u.describe.content_format,
                                    span_of(job->tail, job->tail_len), &job->plan);
     case JOB_RESUMED:
-        return app_device_resumed(&tx, &job->device, &job->u.resumed.key, job->u.resumed.address,
+        return app_device_resumed(&tx, &job->device, &job->u.resumed.proof, job->u.resumed.address,
                                   &job->plan);
     case JOB_UPDATES:
         return app_device_updates(&tx, &job->device, job->u.updates.is_forced, job->u.updates.value,
@@ -208,6 +226,9 @@ static int job_run(struct store_job *base, struct store *store, struct fault *fa
         return run_interrupted(job, &tx);
     case JOB_IMAGE:
         return app_image_load(&tx, job->u.image.id, &job->u.image.image);
+    case JOB_PSK:
+        return app_psk_find(&tx, span_of(job->u.psk.identity, job->u.psk.identity_len),
+                            &job->u.psk.found);
     }
     return SW_E_STATE;
 }

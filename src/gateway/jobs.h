@@ -7,6 +7,7 @@
 #include "gateway/table.h"
 
 #include "slipway/app/device.h"
+#include "slipway/dtls/handshake.h"
 
 enum gateway_job_kind {
     /* reports of a device: the plan comes back, the ticket is confirmed */
@@ -31,17 +32,18 @@ enum gateway_job_kind {
     JOB_RESTORE,     /* on a reader */
     JOB_CANDIDATES,  /* on a reader */
     JOB_INTERRUPTED, /* on a reader */
-    JOB_IMAGE        /* on a reader */
+    JOB_IMAGE,       /* on a reader */
+    JOB_PSK          /* on a reader: the key of a client whose handshake waits for it */
 };
 
 struct restored {
     struct session session;
-    struct p256_point key;
+    struct app_proof proof;
     bool is_cellular;
 };
 
 /* A session sealed for the store. */
-#define SEALED_MAX (2 + P256_POINT_BYTES + SESSION_STORED_MAX + SEAL_OVERHEAD)
+#define SEALED_MAX (3 + P256_POINT_BYTES + SESSION_STORED_MAX + SEAL_OVERHEAD)
 struct sealed {
     uint8_t cid[APP_CID_BYTES];
     struct device_id device;
@@ -67,7 +69,7 @@ struct gateway_job {
             uint16_t content_format;
         } describe; /* bytes in tail */
         struct {
-            struct p256_point key;
+            struct app_proof proof;
             char address[ADDRESS_BYTES];
         } resumed;
         struct {
@@ -109,6 +111,12 @@ struct gateway_job {
             struct image_slot *slot;
             struct app_image image; /* out */
         } image;
+        struct {
+            uint32_t half, serial;
+            uint8_t identity_len;
+            uint8_t identity[DTLS_PSK_IDENTITY_MAX];
+            struct app_psk found; /* out */
+        } psk;
     } u;
     size_t tail_len;
     uint8_t *tail; /* behind the struct, aligned for anything */

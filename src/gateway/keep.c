@@ -23,7 +23,15 @@ static int keep_seal(struct gateway *gw, const struct seat *seat,
     struct writer w = writer_of(plain, sizeof plain);
     writer_u8(&w, KEEP_FORM);
     writer_u8(&w, seat->is_cellular ? 1 : 0);
-    writer_bytes(&w, span_of(seat->key.b, P256_POINT_BYTES));
+    uint8_t proof[P256_POINT_BYTES] = {0};
+    if (seat->proof.kind == APP_PROOF_RAW_KEY) {
+        memcpy(proof, seat->proof.u.key.b, sizeof proof);
+    } else {
+        memcpy(proof, seat->proof.u.named.device.b, DEVICE_ID_BYTES);
+        memcpy(proof + DEVICE_ID_BYTES, seat->proof.u.named.stamp, APP_PSK_STAMP_BYTES);
+    }
+    writer_u8(&w, seat->proof.kind);
+    writer_bytes(&w, span_of(proof, sizeof proof));
     int status = session_encode(&seat->session, limits, &w);
     if (status == SW_OK) {
         gw->ports.entropy(gw->ports.ctx, nonce, sizeof nonce);
@@ -38,8 +46,7 @@ static int keep_seal(struct gateway *gw, const struct seat *seat,
 }
 
 static bool keep_can(const struct seat *seat) {
-    return seat->is_served && seat->session.is_known &&
-           seat->session.dtls.cid_in_len == DTLS_CID_BYTES;
+    return seat->is_served && seat->session.is_known;
 }
 
 void keep_reserve(struct gateway *gw, struct seat *seat, struct moment now) {
@@ -110,7 +117,6 @@ void keep_hold(struct gateway *gw, struct seat *seat, gateway_path path, const s
 
 void keep_let_go(struct gateway *gw, struct seat *seat, struct moment now) {
     struct held *held[HELD_MAX];
-    uint8_t cid[DTLS_CID_BYTES];
     if (seat->desk == NULL || seat->desk->held_count == 0) {
         return;
     }
@@ -118,17 +124,17 @@ void keep_let_go(struct gateway *gw, struct seat *seat, struct moment now) {
     for (uint32_t n = 0; n < count; n++) {
         held[n] = seat->desk->held[n];
     }
-    memcpy(cid, seat->session.dtls.cid_in, sizeof cid);
     seat->desk->held_count = 0;
+    seat->jobs++; /* each may end the session; the seat stays for the next look */
     for (uint32_t n = 0; n < count; n++) {
-        /* Each may end the session. */
-        seat = table_by_cid(&gw->table, span_of(cid, sizeof cid));
-        if (seat != NULL) {
+        if (!seat->is_gone) {
             seat_datagram(gw, seat, held[n]->path, &held[n]->from,
                           span_of(held[n]->bytes, held[n]->len), now);
         }
         free(held[n]);
     }
+    seat->jobs--;
+    seat_release(gw, seat);
 }
 
 void keep_restore(struct gateway *gw, struct moment now) {
@@ -246,7 +252,7 @@ void keep_restored(struct gateway *gw, struct gateway_job *job, int code, struct
         if (seat == NULL) {
             break;
         }
-        seat->key = item->key;
+        seat->proof = item->proof;
         seat->is_cellular = item->is_cellular;
         seat->is_stored = true;
         /* It was served when it was saved; its first word asks the store again. */

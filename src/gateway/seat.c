@@ -71,7 +71,7 @@ static bool seat_make_room(struct gateway *gw, struct moment now) {
 }
 
 struct seat *seat_open(struct gateway *gw, const struct session *session,
-                       const struct p256_point *key, gateway_path path, struct moment now) {
+                       const struct app_proof *proof, gateway_path path, struct moment now) {
     if (gw->table.seats.count >= gw->config.sessions_max && !seat_make_room(gw, now)) {
         return NULL;
     }
@@ -79,7 +79,7 @@ struct seat *seat_open(struct gateway *gw, const struct session *session,
     if (seat == NULL) {
         return NULL;
     }
-    seat->key = *key;
+    seat->proof = *proof;
     table_deadline(&gw->table, seat, mono_add_ms(now.mono, UNNAMED_MS));
     return seat;
 }

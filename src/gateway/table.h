@@ -8,7 +8,7 @@
 #include "gateway/index.h"
 #include "gateway/pool.h"
 
-#include "slipway/crypto/key.h"
+#include "slipway/app/proof.h"
 #include "slipway/gateway/core.h"
 #include "slipway/session/session.h"
 
@@ -27,10 +27,10 @@ struct desk; /* what only an active session needs, see desk.h */
 
 struct seat {
     struct session session;
-    struct p256_point key; /* the device's, as the handshake proved it */
-    struct desk *desk;     /* NULL when idle */
-    mono_time listed;      /* when it last went to the newest end of its list */
-    mono_time retry;       /* when to look at its update again; MONO_NEVER = on an event */
+    struct app_proof proof; /* of the handshake */
+    struct desk *desk;      /* NULL when idle */
+    mono_time listed;       /* when it last went to the newest end of its list */
+    mono_time retry;        /* when to look at its update again; MONO_NEVER = on an event */
     uint32_t number;
     uint32_t heap_at;
     uint32_t device_hash;  /* under which it is named */

@@ -1,4 +1,4 @@
-/* What is kept about a device beside its row: its key, its place in quarantine, what it described,
+/* What is kept about a device beside its row: its keys, its place in quarantine, what it described,
  * its sessions. */
 #include "store/internal.h"
 
@@ -29,6 +29,59 @@ int store_key_delete(struct store *store, const struct device_id *id, struct fau
     sqlite3_stmt *q = stmt(store, STMT_KEY_DELETE, fault);
     bind_blob(q, ":id", id->b, sizeof id->b);
     return stmt_run_one(store, q, fault);
+}
+
+static void read_psk(sqlite3_stmt *q, void *row) {
+    (void)col_blob(q, 0, row, STORE_SEALED_PSK_BYTES);
+}
+
+int store_psk_get(struct store *store, const struct device_id *id,
+                  uint8_t sealed[STORE_SEALED_PSK_BYTES], struct fault *fault) {
+    sqlite3_stmt *q = stmt(store, STMT_PSK_GET, fault);
+    bind_blob(q, ":id", id->b, sizeof id->b);
+    return stmt_one(store, q, read_psk, sealed, fault);
+}
+
+int store_psk_set(struct store *store, const struct device_id *id,
+                  const uint8_t sealed[STORE_SEALED_PSK_BYTES], int64_t now_ms,
+                  struct fault *fault) {
+    sqlite3_stmt *q = stmt(store, STMT_PSK_SET, fault);
+    bind_blob(q, ":id", id->b, sizeof id->b);
+    bind_blob(q, ":sealed", sealed, STORE_SEALED_PSK_BYTES);
+    bind_int(q, ":now", now_ms);
+    return stmt_run_one(store, q, fault);
+}
+
+int store_psk_delete(struct store *store, const struct device_id *id, struct fault *fault) {
+    sqlite3_stmt *q = stmt(store, STMT_PSK_DELETE, fault);
+    bind_blob(q, ":id", id->b, sizeof id->b);
+    return stmt_run_one(store, q, fault);
+}
+
+int store_certificate_seen(struct store *store, const struct device_id *id, int64_t now_ms,
+                           struct fault *fault) {
+    sqlite3_stmt *q = stmt(store, STMT_CERTIFICATE_SEEN, fault);
+    bind_blob(q, ":id", id->b, sizeof id->b);
+    bind_int(q, ":now", now_ms);
+    int code = stmt_run(store, q, fault);
+    return code < 0 ? code : SW_OK;
+}
+
+int store_proof_has(struct store *store, const struct device_id *id, bool *has,
+                    struct fault *fault) {
+    int64_t count = 0;
+    sqlite3_stmt *q = stmt(store, STMT_PROOF_COUNT, fault);
+    bind_blob(q, ":id", id->b, sizeof id->b);
+    int code = stmt_int(store, q, 0, &count, fault);
+    *has = count > 0;
+    return code;
+}
+
+int store_proof_delete_all(struct store *store, const struct device_id *id, struct fault *fault) {
+    sqlite3_stmt *q = stmt(store, STMT_PROOF_DELETE_ALL, fault);
+    bind_blob(q, ":id", id->b, sizeof id->b);
+    int code = stmt_run(store, q, fault);
+    return code < 0 ? code : SW_OK;
 }
 
 static void read_quarantine(sqlite3_stmt *q, void *row) {

@@ -38,9 +38,10 @@ struct app_options {
     bool is_threaded; /* else jobs wait until app_pump: simulations, tests, one-shot commands */
     bool synchronous_normal;
     enum app_key_policy key_policy;
-    uint32_t queue_max;    /* 0 = 4096 jobs */
-    uint32_t attempts_max; /* 0 = 3: failures of a device with one image */
-    int64_t retry_ms;      /* 0 = 60,000: after the first failure; each further one 5 times more */
+    const uint8_t *seal_key; /* SEAL_KEY_BYTES that seal PSKs; borrowed; NULL = there are none */
+    uint32_t queue_max;      /* 0 = 4096 jobs */
+    uint32_t attempts_max;   /* 0 = 3: failures of a device with one image */
+    int64_t retry_ms; /* 0 = 60,000: after the first failure; each further one 5 times more */
     int64_t reboot_timeout_ms;  /* 0 = 1,800,000: for a device to report after it committed */
     uint32_t quarantine_max;    /* 0 = 10,000 rows, the oldest go first */
     uint32_t failed_logins_max; /* 0 = 10 in a row lock a user for lockout_ms */

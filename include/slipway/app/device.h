@@ -3,12 +3,12 @@
 #ifndef SLIPWAY_APP_DEVICE_H
 #define SLIPWAY_APP_DEVICE_H
 
-#include "slipway/app/app.h"
+#include "slipway/app/proof.h"
 #include "slipway/ota/ota.h"
 
 struct app_hello {
     struct device_id id;
-    struct p256_point key; /* as authenticated by the handshake */
+    struct app_proof proof; /* of the handshake */
     uint16_t product_id;
     uint16_t product_version; /* VERSION_NONE = none */
     uint16_t flags;           /* of the Hello */
@@ -23,7 +23,7 @@ struct app_hello {
 enum app_verdict {
     APP_VERDICT_KNOWN,       /* serve it */
     APP_VERDICT_QUARANTINED, /* recorded for an operator; serve it nothing */
-    APP_VERDICT_WRONG_KEY,   /* the id is bound to another key: recorded; serve it nothing */
+    APP_VERDICT_WRONG_KEY,   /* the id is bound to another proof: recorded; serve it nothing */
     APP_VERDICT_DENIED       /* an operator said no, or the record is full; serve it nothing */
 };
 
@@ -68,9 +68,9 @@ int app_device_hello(struct app_tx *tx, const struct app_hello *hello,
 int app_device_describe(struct app_tx *tx, const struct device_id *id, unsigned kind,
                         unsigned content_format, struct span bytes,
                         struct app_plan *plan) SW_NODISCARD;
-/* The first authentic word of a session that slept or moved. key: the session's, or NULL when it
+/* The first authentic word of a session that slept or moved. proof: the session's, or NULL when it
  * is not kept: then APP_NOTICE_FORGET alone ends the sessions of a key that was replaced. */
-int app_device_resumed(struct app_tx *tx, const struct device_id *id, const struct p256_point *key,
+int app_device_resumed(struct app_tx *tx, const struct device_id *id, const struct app_proof *proof,
                        const char *address, struct app_plan *plan) SW_NODISCARD;
 /* particle/device/updates/enabled or, with is_forced, .../forced. */
 int app_device_updates(struct app_tx *tx, const struct device_id *id, bool is_forced, bool value,

@@ -46,5 +46,8 @@ int crypto_trust_verify(const struct crypto_trust *trust, struct span list,
 /* Certificates in PEM, own one first, as such a list. Returns its length, SW_E_INPUT if there is
  * none or one is malformed, SW_E_FULL. */
 int certificate_list_from_pem(struct span pem, uint8_t *out, size_t cap) SW_NODISCARD;
+/* Whether the first certificate of such a text is for that key. */
+struct crypto_key;
+bool certificate_is_of_key(struct span pem, const struct crypto_key *key);
 
 #endif

@@ -49,10 +49,11 @@ struct dtls_endpoint_config {
     bool accepts_psk;
     /* Client: offer PSK suites with this identity and key; borrowed for the endpoint's life. */
     struct span psk_identity, psk_key;
-    /* X.509: own certificates in PEM, the one of `key` first (empty = none to show; copied), and
-     * the authorities behind the peer's (NULL = X.509 peers are refused; borrowed). Raw keys are
+    /* X.509: own certificates in PEM, own one first (empty = none to show; copied), and the
+     * authorities behind the peer's (NULL = X.509 peers are refused; borrowed). Raw keys are
      * used instead wherever both sides name them. */
     struct span certificates;
+    const struct crypto_key *certificate_key; /* of the first one; NULL = `key`; borrowed */
     const struct crypto_trust *trust;
     const char *server_name; /* client: must be in the server's certificate; NULL = any */
     /* Client: try to resume this; NULL = full handshakes. Borrowed for the endpoint's life. */
@@ -60,7 +61,8 @@ struct dtls_endpoint_config {
     /* Offer or accept this suite only (IANA number); 0 = whatever the credentials allow. */
     uint16_t only_suite;
     /* Server: how many sessions of standard clients can be resumed by session id; 0 = none. A slot
-     * takes about 600 bytes. */
+     * takes about 600 bytes. Not with PSKs: their handshakes are as short, and a key that the owner
+     * takes away must not go on living here. */
     size_t resumption_slots;
 };
 

@@ -12,6 +12,7 @@
 #ifndef SLIPWAY_GATEWAY_CORE_H
 #define SLIPWAY_GATEWAY_CORE_H
 
+#include "slipway/crypto/certificate.h"
 #include "slipway/crypto/key.h"
 #include "slipway/crypto/secret.h"
 #include "slipway/model/ids.h"
@@ -57,6 +58,13 @@ struct gateway_ports {
 struct gateway_config {
     const struct crypto_key *key;     /* the server's; borrowed for the gateway's life */
     uint8_t seal_key[SEAL_KEY_BYTES]; /* seals sessions for storage */
+    /* X.509: our chain as PEM (empty = none is shown; read by gateway_new only), the key of its
+     * first one (NULL = the server's), and the authorities of devices (NULL = no certificates are
+     * taken); both borrowed for the gateway's life. */
+    struct span certificates;
+    const struct crypto_key *certificate_key;
+    const struct crypto_trust *trust;
+    bool accepts_psk; /* of devices that have one in the store */
     /* Limits; 0 = the default in brackets. */
     uint32_t sessions_max;         /* [1,000,000] least recently heard goes first */
     uint32_t active_max;           /* sessions with working memory at once [65,536] */
@@ -67,6 +75,7 @@ struct gateway_config {
     uint32_t image_bytes_max;      /* bytes of firmware held in memory [67,108,864] */
     uint32_t rate_total_bytes_s;   /* of all transfers together, in equal shares [0 = no limit] */
     uint32_t rate_device_bytes_s;  /* of one transfer [0 = no limit] */
+    uint32_t resumptions;          /* by session id, of standard clients with keys [1,024] */
     uint32_t idle_days;            /* silence after which a session is forgotten [30] */
     uint32_t probes_per_s;         /* reachability probes echoed, in total [1,000] */
     uint32_t offline_after_s;      /* silence after which a Wi-Fi device counts as offline [75] */

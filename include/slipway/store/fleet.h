@@ -90,6 +90,25 @@ int store_key_set(struct store *store, const struct device_id *id, const struct 
 int store_key_delete(struct store *store, const struct device_id *id,
                      struct fault *fault) SW_NODISCARD;
 
+/* What a device proves itself with besides a raw key: a pre-shared key, sealed by the caller; or a
+ * certificate, of which only is kept that it was shown. */
+#define STORE_SEALED_PSK_BYTES 93
+int store_psk_get(struct store *store, const struct device_id *id,
+                  uint8_t sealed[STORE_SEALED_PSK_BYTES], struct fault *fault) SW_NODISCARD;
+int store_psk_set(struct store *store, const struct device_id *id,
+                  const uint8_t sealed[STORE_SEALED_PSK_BYTES], int64_t now_ms,
+                  struct fault *fault) SW_NODISCARD;
+int store_psk_delete(struct store *store, const struct device_id *id,
+                     struct fault *fault) SW_NODISCARD;
+/* SW_OK also when it is known already. */
+int store_certificate_seen(struct store *store, const struct device_id *id, int64_t now_ms,
+                           struct fault *fault) SW_NODISCARD;
+/* Whether the device has any of these. */
+int store_proof_has(struct store *store, const struct device_id *id, bool *has,
+                    struct fault *fault) SW_NODISCARD;
+int store_proof_delete_all(struct store *store, const struct device_id *id,
+                           struct fault *fault) SW_NODISCARD;
+
 /* Inserts, or renews what is there (first_ms and is_denied stay). last_ms is the time. */
 int store_quarantine_put(struct store *store, const struct quarantine *row,
                          struct fault *fault) SW_NODISCARD;

@@ -421,7 +421,7 @@ static void unknown_and_foreign_devices_get_nothing(void **state) {
     assert_int_equal(world_import(&world, world_id_text(1), NULL), SW_OK);
     assert_int_equal(world.notices[0].kind, APP_NOTICE_FORGET);
     struct app_hello other = greeting;
-    other.key.b[5] = 77;
+    other.proof.u.key.b[5] = 77;
     assert_int_equal(world_hello(&world, &other, &plan), SW_OK);
     assert_int_equal(plan.verdict, APP_VERDICT_WRONG_KEY);
     world_device(&world, &greeting.id, &device);

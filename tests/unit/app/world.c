@@ -283,8 +283,9 @@ struct app_hello world_hello_of(unsigned n, uint16_t version) {
                               .binary_max = 1536000,
                               .chunk_bytes = 512,
                               .address = "192.0.2.1"};
-    hello.key.b[0] = 4;
-    hello.key.b[1] = (uint8_t)n;
+    hello.proof.kind = APP_PROOF_RAW_KEY;
+    hello.proof.u.key.b[0] = 4;
+    hello.proof.u.key.b[1] = (uint8_t)n;
     return hello;
 }
 

@@ -13,7 +13,7 @@
 static struct rig *the_rig; /* of the running test: done functions have no other way to it */
 
 static wall_time wall_of(const struct rig *rig) {
-    return (wall_time){.ms = 1700000000000 + rig->now.us / 1000};
+    return (wall_time){.ms = 1800000000000 + rig->now.us / 1000};
 }
 
 static wall_time world_now(void *arg) {
@@ -109,8 +109,11 @@ void rig_open(struct rig *rig, const struct gateway_config *config) {
     rig->config = *config;
     rig->config.key = rig->key;
     memset(rig->config.seal_key, 7, sizeof rig->config.seal_key);
-    const struct app_options options = {
-        .path = ":memory:", .now = world_now, .entropy = world_entropy, .world_arg = rig};
+    const struct app_options options = {.path = ":memory:",
+                                        .seal_key = rig->config.seal_key,
+                                        .now = world_now,
+                                        .entropy = world_entropy,
+                                        .world_arg = rig};
     assert_int_equal(app_open(&rig->app, &options, &fault), SW_OK);
     assert_int_equal(app_execute(rig->app, make_product, NULL, NULL), SW_OK);
     rig_start(rig);
@@ -166,12 +169,17 @@ void rig_forget(struct rig *rig) {
 /* --- clients --- */
 
 void peer_open(struct peer *client, struct rig *rig, unsigned number) {
-    memset(client, 0, sizeof *client);
     uint8_t scalar[32] = {[30] = (uint8_t)(number >> 8), [31] = (uint8_t)(number + 1), [5] = 9};
-    client->key = crypto_key_from_scalar(scalar);
+    struct crypto_key *key = crypto_key_from_scalar(scalar);
     const struct dtls_endpoint_config config = {
-        .key = client->key, .pinned = crypto_key_point(rig->key), .cid_form = DTLS_CID_DRAFT05};
-    client->endpoint = dtls_endpoint_new(&config);
+        .key = key, .pinned = crypto_key_point(rig->key), .cid_form = DTLS_CID_DRAFT05};
+    peer_open_as(client, number, &config);
+    client->key = key;
+}
+
+void peer_open_as(struct peer *client, unsigned number, const struct dtls_endpoint_config *config) {
+    memset(client, 0, sizeof *client);
+    client->endpoint = dtls_endpoint_new(config);
     assert_non_null(client->endpoint);
     client->address = (struct address){.ip = {[10] = 0xff,
                                               [11] = 0xff,
@@ -222,6 +230,8 @@ static void peer_turn(struct peer *client, struct rig *rig, unsigned flights) {
         if (step.event == DTLS_EVENT_ESTABLISHED) {
             client->is_established = true;
             dtls_handshake_session(&client->hs, &client->session);
+        } else if (step.event == DTLS_EVENT_FAILED) {
+            client->why = step.why;
         }
         flights -= box.count > 0;
         peer_send(client, rig, &box);
@@ -235,6 +245,7 @@ static void peer_start(struct peer *client, struct rig *rig, unsigned flights) {
     rng_fill(&rig->rng, entropy, sizeof entropy);
     client->seen = rig->sent_count;
     client->is_established = false;
+    client->why = NULL;
     dtls_handshake_close(&client->hs);
     assert_int_equal(dtls_handshake_connect(&client->hs, client->endpoint, entropy, rig->now, &box),
                      SW_OK);
@@ -244,6 +255,10 @@ static void peer_start(struct peer *client, struct rig *rig, unsigned flights) {
 
 void peer_begin(struct peer *client, struct rig *rig) {
     peer_start(client, rig, 1);
+}
+
+void peer_go(struct peer *client, struct rig *rig) {
+    peer_turn(client, rig, 10);
 }
 
 void peer_connect(struct peer *client, struct rig *rig) {

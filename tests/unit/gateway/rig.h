@@ -55,14 +55,19 @@ struct peer {
     struct address address;
     struct device_id id;
     bool is_established;
-    size_t seen; /* of rig->sent */
+    const char *why; /* the handshake failed */
+    size_t seen;     /* of rig->sent */
     uint16_t coap_id;
 };
 
 void peer_open(struct peer *client, struct rig *rig, unsigned number);
+/* A standard client with the given settings instead; their key is the caller's. */
+void peer_open_as(struct peer *client, unsigned number, const struct dtls_endpoint_config *config);
 void peer_close(struct peer *client);
 /* The first flight only: leaves a cookie exchange done and the handshake half open. */
 void peer_begin(struct peer *client, struct rig *rig);
+/* On from there: whatever came for it is answered. */
+void peer_go(struct peer *client, struct rig *rig);
 void peer_connect(struct peer *client, struct rig *rig);
 void peer_datagram(struct peer *client, struct rig *rig, struct span bytes);
 /* Seals and sends one CoAP message. */
