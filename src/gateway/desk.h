@@ -10,8 +10,8 @@
 #include "slipway/gateway/core.h"
 #include "slipway/session/session.h"
 
-#define HELD_MAX     4    /* datagrams for one session */
-#define HELD_BYTES   1400 /* of one */
+#define HELD_MAX     64   /* datagrams for one session: acknowledgements are many and small */
+#define HELD_BYTES   5600 /* of all of them */
 #define REQUESTS_MAX 4    /* of REST clients to one device */
 
 /* How far the transfer of this session is; the update's own states follow on disk. */
@@ -41,7 +41,7 @@ struct held {
     gateway_path path;
     uint16_t len;
     struct address from;
-    uint8_t bytes[HELD_BYTES];
+    uint8_t bytes[];
 };
 
 struct request {
@@ -56,7 +56,7 @@ struct desk {
     struct session_work work;
     uint32_t number;
     uint32_t seat;
-    uint32_t held_count;
+    uint32_t held_count, held_bytes;
     struct held *held[HELD_MAX]; /* heap */
     struct transfer transfer;
     uint8_t wish_pending, wish_forced; /* enum app_tell: not yet told */

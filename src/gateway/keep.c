@@ -100,8 +100,8 @@ void keep_hold(struct gateway *gw, struct seat *seat, gateway_path path, const s
                struct span bytes, struct moment now) {
     struct held *held = NULL;
     if (bytes.len <= HELD_BYTES && seat_activate(gw, seat, now.mono) == SW_OK &&
-        seat->desk->held_count < HELD_MAX) {
-        held = malloc(sizeof *held);
+        seat->desk->held_count < HELD_MAX && seat->desk->held_bytes + bytes.len <= HELD_BYTES) {
+        held = malloc(sizeof *held + bytes.len);
     }
     if (held == NULL) {
         gw->counters.dropped_busy++;
@@ -112,6 +112,7 @@ void keep_hold(struct gateway *gw, struct seat *seat, gateway_path path, const s
     held->len = (uint16_t)bytes.len;
     memcpy(held->bytes, bytes.data, bytes.len);
     seat->desk->held[seat->desk->held_count++] = held;
+    seat->desk->held_bytes += held->len;
     gw->counters.held++;
 }
 
@@ -125,6 +126,7 @@ void keep_let_go(struct gateway *gw, struct seat *seat, struct moment now) {
         held[n] = seat->desk->held[n];
     }
     seat->desk->held_count = 0;
+    seat->desk->held_bytes = 0;
     seat->jobs++; /* each may end the session; the seat stays for the next look */
     for (uint32_t n = 0; n < count; n++) {
         if (!seat->is_gone) {

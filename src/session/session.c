@@ -135,7 +135,10 @@ bool session_reserve_due(struct session *session, mono_time now, struct session_
     uint64_t block = session->seq_in_stride > OUT_BLOCK ? session->seq_in_stride : OUT_BLOCK;
     block = is_sending(session) ? OUT_BLOCK_TRANSFER : block;
     bool is_quiet = mono_reached(now, quiet_at(session));
-    bool is_used_up = left_in * 2 < session->seq_in_stride || left_out < block / 4 ||
+    /* When chunks begin to go out, before the first of their acknowledgements is there. */
+    uint64_t least_in = is_sending(session) ? STRIDE_TRANSFER : session->seq_in_stride;
+    least_in = least_in > session->seq_in_stride ? least_in : session->seq_in_stride;
+    bool is_used_up = left_in * 2 < least_in || left_out < block / 4 ||
                       session->seq_in_missed > dtls->seq_in_limit;
     bool is_too_far = is_quiet && left_in > STRIDE_QUIET && !was_never_saved(session);
     if (!session->is_unsaved && !is_used_up && !is_too_far) {

@@ -49,7 +49,7 @@ static void on_chunk(struct taker *taker, struct rig *rig, const struct coap_mes
     assert_true(coap_option_uint(m, COAP_CHUNK_INDEX, &index));
     taker->bytes += m->payload.len;
     taker->cumulative = index == taker->cumulative + 1 ? index : taker->cumulative;
-    if (++taker->since_ack < 2 && taker->cumulative < taker->count) {
+    if (taker->acknowledges_not || (++taker->since_ack < 2 && taker->cumulative < taker->count)) {
         return;
     }
     uint8_t bytes[32];

@@ -9,8 +9,9 @@
 
 struct taker {
     struct peer peer;
-    uint16_t id;  /* of its next message */
-    bool is_mute; /* hears, and says nothing */
+    uint16_t id;           /* of its next message */
+    bool is_mute;          /* hears, and says nothing */
+    bool acknowledges_not; /* chunks */
     bool is_started;
     bool is_committed; /* its 2.04 was acknowledged */
     uint32_t file_bytes, chunk_bytes, offset, count, cumulative;

@@ -1,0 +1,86 @@
+/* Transfers as the gateway runs them: what starts them, what ends them, and what the store and the
+ * network may do meanwhile. */
+#include "taker.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct rig rig;
+static struct taker taker, *const t = &taker;
+
+static const struct gateway_config small = {
+    .half_open_max = 8, .sessions_max = 64, .active_max = 64};
+
+#define COUNTER(name) (gateway_counters(rig.gw)->name)
+
+static int setup(void **state) {
+    (void)state;
+    rig_open(&rig, &small);
+    rig_release(&rig, 7, 100000, false);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    taker_close(t);
+    rig_close(&rig);
+    return 0;
+}
+
+static void an_update_from_hello_to_commit(void **state) {
+    (void)state;
+    taker_open(t, &rig, 1);
+    takers_run(t, 1, &rig, 1000);
+    assert_true(t->is_committed);
+    assert_int_equal(t->bytes, t->file_bytes);
+    assert_int_equal(COUNTER(transfers_committed), 1);
+}
+
+/* As fast as the device speaks, with a disk that takes its time: nothing of it may be lost. */
+static void no_acknowledgement_is_dropped_while_numbers_are_reserved(void **state) {
+    (void)state;
+    enum { WORDS = 90 };
+    taker_open(t, &rig, 1);
+    t->acknowledges_not = true;
+    takers_run(t, 1, &rig, 50);
+    assert_true(t->bytes > 0);
+    uint64_t held = COUNTER(held);
+    for (uint16_t n = 0; n < WORDS; n++) {
+        const uint8_t ping[4] = {0x40, 0, 1, (uint8_t)n};
+        peer_say(&t->peer, &rig, span_of(ping, sizeof ping));
+    }
+    assert_true(COUNTER(held) > held); /* the store says nothing yet */
+    assert_int_equal(COUNTER(dropped_busy), 0);
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    for (uint16_t n = 0; n < WORDS; n++) {
+        assert_true(peer_is_acked(&t->peer, &rig, (uint16_t)(0x100 + n)));
+    }
+}
+
+static void what_is_held_is_bounded(void **state) {
+    (void)state;
+    taker_open(t, &rig, 1);
+    t->is_mute = true;
+    takers_run(t, 1, &rig, 50);
+    for (unsigned n = 0; n < 1000; n++) {
+        const uint8_t ping[4] = {0x40, 0, (uint8_t)(n >> 8), (uint8_t)n};
+        peer_say(&t->peer, &rig, span_of(ping, sizeof ping));
+    }
+    assert_in_range(COUNTER(held), 1, 64);
+    assert_true(COUNTER(dropped_busy) > 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(an_update_from_hello_to_commit),
+        TEST(no_acknowledgement_is_dropped_while_numbers_are_reserved),
+        TEST(what_is_held_is_bounded),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
