@@ -34,6 +34,8 @@
     X(devices_remove)                                                                              \
     X(devices_release_owner)                                                                       \
     X(devices_ping)                                                                                \
+    X(devices_psk_set)                                                                             \
+    X(devices_psk_remove)                                                                          \
     X(devices_decision)                                                                            \
     X(devices_updates)                                                                             \
     X(updates_list)                                                                                \

@@ -56,6 +56,8 @@ const struct route routes[] = {
     DELETE("/v1/products/:product/devices/:id", devices_remove, "devices:remove", 0),
     DELETE("/v1/products/:product/devices/:device/owner", devices_release_owner, "devices:release", 0),
     PUT("/v1/products/:product/devices/:device/ping", devices_ping, "devices:ping", ROUTE_NO_KEY),
+    PUT("/v1/products/:product/devices/:device/psk", devices_psk_set, "devices:update", ROUTE_SECRET),
+    DELETE("/v1/products/:product/devices/:device/psk", devices_psk_remove, "devices:update", 0),
     GET("/v1/products/:product/devices/:device/decision", devices_decision, "devices:get", 0),
     GET("/v1/products/:product/devices/:device/updates", devices_updates, "devices:get", 0),
     GET("/v1/products/:product/devices/:device/events", events_device, "events:get", ROUTE_STREAM),

@@ -14,6 +14,7 @@
 #include "slipway/app/app.h"
 #include "slipway/app/device.h"
 #include "slipway/app/token.h"
+#include "slipway/crypto/secret.h"
 #include "slipway/http/server.h"
 #include "slipway/image/image.h"
 #include "slipway/sys/log.h"
@@ -165,8 +166,10 @@ static int serve(int count, char **pairs, const char *folder) {
     struct http_server *_Atomic listener = NULL; /* the writer runs before there is a door */
     char path[512];
     (void)snprintf(path, sizeof path, "%s/slipway.db", folder);
+    static const uint8_t seal_key[SEAL_KEY_BYTES] = {7};
     struct app_options options = {.path = path,
                                   .is_threaded = true,
+                                  .seal_key = seal_key,
                                   .synchronous_normal = true,
                                   .notice = on_notice,
                                   .notice_arg = &listener};
