@@ -197,6 +197,13 @@ void describe_summary(const struct device *device, const struct app_describe *de
     json_decref(root);
 }
 
+void describe_module(const struct image_record *image, char *out, size_t cap) {
+    json_t *module = module_json(image->function, image->index, image->module_version);
+    size_t len = module == NULL ? cap : json_dumpb(module, out, cap - 1, JSON_COMPACT);
+    out[len < cap ? len : 0] = '\0';
+    json_decref(module);
+}
+
 int describe_read(struct app_tx *tx, const struct device *device, struct app_describe *out) {
     *out = (struct app_describe){.has = false};
     uint8_t *bytes = NULL;

@@ -44,6 +44,9 @@ bool describe_decode(struct span bytes, unsigned content_format, struct app_desc
 void describe_summary(const struct device *device, const struct app_describe *described, char *out,
                       size_t cap);
 
+/* One module in the same form: {"f":"s","n":"1","v":6200}. */
+void describe_module(const struct image_record *image, char *out, size_t cap);
+
 /* One step of an update, with event and history. reason may be NULL. */
 int update_step_to(struct app_tx *tx, struct update *update, enum update_state to,
                    const char *reason) SW_NODISCARD;

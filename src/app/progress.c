@@ -51,6 +51,25 @@ static int announce(struct app_tx *tx, const struct update *update, enum update_
     return code == SW_OK ? app_append(tx, update->product_id, &device, name, data, by) : code;
 }
 
+/* A device in safe mode is being repaired: with what. */
+static int announce_repair(struct app_tx *tx, const struct update *update) {
+    struct device device;
+    struct image_record image;
+    char module[EVENT_DATA_BYTES];
+    int64_t image_id = update->step_image_id != 0 ? update->step_image_id : update->image_id;
+    int code = read_device(tx, update, &device);
+    if (code != SW_OK || !device.is_safe_mode) {
+        return code;
+    }
+    code = store_image_get(tx->store, image_id, &image, tx->fault);
+    if (code != SW_OK) {
+        return code == SW_E_NOT_FOUND ? SW_OK : code;
+    }
+    describe_module(&image, module, sizeof module);
+    return app_append(tx, update->product_id, &device, "spark/safe-mode-updater/updating", module,
+                      NULL);
+}
+
 struct step {
     enum update_state to;
     const char *reason;
@@ -76,6 +95,9 @@ static int take_step(struct app_tx *tx, struct update *update, const struct step
     int code = store_update_move(tx->store, &move, tx->fault);
     if (code == SW_OK) {
         code = announce(tx, update, step->to);
+    }
+    if (code == SW_OK && step->to == UPDATE_SENDING) {
+        code = announce_repair(tx, update);
     }
     if (code == SW_OK) {
         update->state = step->to;

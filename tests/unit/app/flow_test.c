@@ -372,6 +372,8 @@ static void device_in_safe_mode_is_repaired(void **state) {
     assert_true(plan.has_offer);
     int64_t update = plan.offer.update_id;
     world_transfer(&world, update);
+    assert_true(world_has_event(&world, &cursor, "spark/safe-mode-updater/updating",
+                                "{\"f\":\"s\",\"n\":\"1\",\"v\":6200}"));
     struct app_hello greeting = world_hello_of(1, 3); /* its application runs now */
     greeting.system_version = 6200;
     assert_int_equal(world_hello(&world, &greeting, &plan), SW_OK);
@@ -382,12 +384,15 @@ static void device_in_safe_mode_is_repaired(void **state) {
 static void part_that_did_not_install_is_a_failure(void **state) {
     (void)state;
     struct device_id id = world_id(1);
+    int64_t cursor = 0;
     assert_int_equal(world_upload(&world, 3, 6200), SW_OK);
     assert_int_equal(world_system(&world, 6200), SW_OK);
     assert_int_equal(world_release_default(&world, 3, false), SW_OK);
     hello(1, 1);
     int64_t update = plan.offer.update_id;
     world_transfer(&world, update);
+    /* It runs its application meanwhile: nothing is being repaired. */
+    assert_false(world_has_event(&world, &cursor, "spark/safe-mode-updater/updating", NULL));
     hello(1, 1);
     assert_int_equal(state_of(update), UPDATE_REBOOTING); /* its Describe decides */
     assert_int_equal(world_describe(&world, &id, world_describe_of(&world, 5000, 1, false), &plan),

@@ -450,7 +450,8 @@ bool world_has_event(struct world *w, int64_t *cursor, const char *name, const c
     assert_int_equal(read_now(w, run_events, &bag), SW_OK);
     bool found = false;
     for (size_t i = 0; i < list.count && !found; i++) {
-        if (strcmp(list.items[i].name, name) == 0 && strcmp(list.items[i].data, data) == 0) {
+        if (strcmp(list.items[i].name, name) == 0 &&
+            (data == NULL || strcmp(list.items[i].data, data) == 0)) {
             *cursor = list.items[i].id;
             found = true;
         }

@@ -77,7 +77,8 @@ void world_device(struct world *w, const struct device_id *id, struct device *ou
 void world_decision(struct world *w, const struct device_id *id, struct app_decision *out);
 void world_firmware(struct world *w, uint16_t version, struct firmware *out);
 void world_update(struct world *w, int64_t id, struct update *out);
-/* Whether an event of that name and data was appended after the cursor; moves it past. */
+/* Whether an event of that name and data (NULL = any) was appended after the cursor; moves it past.
+ */
 bool world_has_event(struct world *w, int64_t *cursor, const char *name, const char *data);
 
 /* Device number n: its id, and a Hello as it would say it (key, platform, protocol 3). */
