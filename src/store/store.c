@@ -47,9 +47,12 @@ static int configure(struct store *store, const struct store_options *options,
     return code;
 }
 
-/* SQLite's own bookkeeping of memory is one lock that all connections would share. */
+/* SQLite's own bookkeeping of memory is one lock that all connections would share. The journal of a
+ * savepoint, one for each job of a group, stays in small pieces of memory: by default it is one of
+ * 64 KiB, which the allocator fetches from the system and gives back each time. */
 static void configure_library(void) {
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    (void)sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, -1);
 }
 
 /* Hashes and sealed keys are inside: the file is its owner's alone from its first byte, and SQLite

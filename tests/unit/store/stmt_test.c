@@ -80,8 +80,7 @@ static bool may_be_scanned(const char *detail, const char *sql) {
     }
     /* Partial indexes hold only what is wanted. */
     if (strstr(detail, "USING INDEX device_online") != NULL ||
-        strstr(detail, "USING INDEX image_one_off") != NULL ||
-        strstr(detail, "USING INDEX device_update_transit") != NULL) {
+        strstr(detail, "USING INDEX image_one_off") != NULL) {
         return true;
     }
     /* Whole by their nature: everything is wanted, or the oldest rows by the table's own order. */
