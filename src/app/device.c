@@ -244,7 +244,10 @@ int app_device_describe(struct app_tx *tx, const struct device_id *id, unsigned 
         return code;
     }
     plan->product_id = device.product_id;
-    if (kind != 1 && kind != 2 && kind != 4) {
+    if (kind == 4) {
+        return vitals_record(tx, &device, bytes);
+    }
+    if (kind != 1 && kind != 2) {
         return SW_OK;
     }
     code = store_describe_put(tx->store, device.num, kind, content_format & UINT16_MAX, bytes,

@@ -90,4 +90,7 @@ int plan_notice(struct app_tx *tx, const struct device *device) SW_NODISCARD;
 /* What a crash left in transit is due again. */
 int app_updates_recover(struct app_tx *tx) SW_NODISCARD;
 
+/* vitals.c: keeps what a device said about its health, and tells it as an event. */
+int vitals_record(struct app_tx *tx, const struct device *device, struct span bytes) SW_NODISCARD;
+
 #endif

@@ -15,6 +15,7 @@
 #include "tasks.h"
 
 #include "slipway/app/event.h"
+#include "slipway/app/vitals.h"
 #include "slipway/sys/log.h"
 
 #include <errno.h>
@@ -33,7 +34,8 @@ static int failed(const struct fault *fault) {
 }
 
 static int prune(struct app_tx *tx, void *arg) {
-    return app_event_prune(tx, arg);
+    int status = app_event_prune(tx, arg);
+    return status == SW_OK ? app_vitals_prune(tx) : status;
 }
 
 /* Waits for a signal that ends the daemon; reloads and keeps house meanwhile. */

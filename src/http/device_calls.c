@@ -1,4 +1,4 @@
-/* What needs the device itself: ping, functions, variables, vitals. */
+/* What needs the device itself: ping, functions, variables. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -197,41 +197,4 @@ void handle_device_variable(struct request *rq) {
     } else {
         reply_missing(&rq->reply, "Variable not found");
     }
-}
-
-static void after_vitals(struct request *rq, const struct device_reply *answer) {
-    if (answer->status == SW_OK) {
-        reply_json(&rq->reply, 200, json_pack("{s:b}", "ok", 1));
-    } else {
-        reply_json(&rq->reply, 500,
-                   json_pack("{s:b, s:i, s:[{s:s}]}", "ok", 0, "code", 500, "errors", "error",
-                             "Timed out, didn't hear back from device service"));
-    }
-}
-
-void handle_vitals_update(struct request *rq) {
-    struct device_command command = {.kind = DEVICE_COMMAND_VITALS, .device = rq->device.id};
-    request_command(rq, &command, after_vitals);
-}
-
-/* The metrics as the device described them last; decoded only when they came as JSON. */
-void handle_vitals_last(struct request *rq) {
-    uint8_t *bytes = NULL;
-    size_t len = 0;
-    int rc = app_device_described(rq->tx, &rq->device.id, 4, &bytes, &len);
-    if (rc == SW_E_NOT_FOUND) {
-        reply_missing(&rq->reply, "The device has sent no diagnostics yet.");
-        return;
-    }
-    if (!handler_ok(rq, rc)) {
-        return;
-    }
-    char id[DEVICE_ID_DIGITS + 1];
-    device_id_text(&rq->device.id, id);
-    json_t *payload = json_loadb((const char *)bytes, len, 0, NULL);
-    free(bytes);
-    reply_json(&rq->reply, 200,
-               json_pack("{s:{s:o, s:s, s:o}}", "diagnostics", "updated_at",
-                         page_time(rq->device.heard_ms), "deviceID", id, "payload",
-                         payload != NULL ? payload : json_object()));
 }

@@ -79,7 +79,10 @@
     X(system_firmware_list)                                                                        \
     X(system_firmware_upload)                                                                      \
     X(system_firmware_delete)                                                                      \
+    X(vitals_list)                                                                                 \
     X(vitals_last)                                                                                 \
+    X(vitals_metadata)                                                                             \
+    X(vitals_summary)                                                                              \
     X(vitals_update)
 
 #define HANDLER_DECLARE(name) route_fn handle_##name;

@@ -3,9 +3,9 @@
  * made here has a secret that proves who it is. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "http/admit.h"
+#include "http/dates.h"
 #include "http/door.h"
 #include "http/handlers.h"
 #include "http/pages.h"
@@ -172,9 +172,8 @@ static void read_lifetime(struct fields *fields, struct grant *grant) {
     }
     const char *at = fields_text(fields, "expires_at", FIELD_OPTIONAL, 1, 40);
     if (at != NULL) {
-        struct tm tm = {0};
-        const char *end = strptime(at, "%Y-%m-%dT%H:%M:%S", &tm);
-        int64_t left_s = end != NULL ? (int64_t)timegm(&tm) - wall_now().ms / 1000 : 0;
+        int64_t until_ms = 0;
+        int64_t left_s = date_parse(at, &until_ms) ? (until_ms - wall_now().ms) / 1000 : 0;
         if (left_s <= 0 || left_s > LIFETIME_MAX_S) {
             fields_fail(fields, "expires_at", "must be a time to come, as 2030-01-31T00:00:00Z");
         }

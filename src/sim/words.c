@@ -109,7 +109,12 @@ static void write_describe_answer(const struct sim_device *device, struct writer
     uint32_t kind = word->argument >> 16;
     uint8_t bytes[SIM_APPLICATION_MAX];
     struct coap_block block;
-    struct span whole = span_of("\0\4\0\2\0\4\0", 7); /* metrics: sizes of ids and values, none */
+    /* Metrics: the sizes of ids and values, then uptime 60 s, Wi-Fi at 75 %, 40,000 bytes of RAM in
+     * use, and a battery that cannot be read (-120). */
+    static const uint8_t metrics[] = {0,  4,    0,    2, 0, 4, 0,    6,    0,    60,   0,   0, 0,
+                                      36, 0,    1,    0, 0, 0, 33,   0,    0,    75,   0,   0, 26,
+                                      0,  0x40, 0x9c, 0, 0, 3, 0x80, 0x88, 0xff, 0xff, 0xff};
+    struct span whole = span_of(metrics, sizeof metrics);
     if (kind != 4) {
         whole = describe_bytes(device, kind == 1, bytes);
     }

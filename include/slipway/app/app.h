@@ -48,6 +48,9 @@ struct app_options {
     int64_t lockout_ms;         /* 0 = 1,800,000 */
     int64_t events_age_ms;      /* 0 = 30 days */
     uint64_t events_max;        /* 0 = 1,000,000 */
+    int64_t vitals_age_ms;      /* 0 = 30 days */
+    uint64_t vitals_max;        /* 0 = 1,000,000 rows */
+    uint32_t vitals_device_max; /* 0 = 720 rows of one device */
     uint32_t hook_queue_max;    /* 0 = 1,000 events wait for a webhook, later ones are dropped */
     uint32_t hook_attempts_max; /* 0 = 6: failures with one event before it is dropped */
     int64_t hook_retry_ms;      /* 0 = 5,000: after the first failure; then 3 times, at most 1 h */

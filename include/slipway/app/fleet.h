@@ -123,7 +123,7 @@ struct app_describe {
     struct module_states modules;
     char iccid[33], imei[33], modem_version[65];
 };
-/* The raw last Describe of a kind (2: functions and variables as JSON, 4: metrics). *bytes is
+/* The raw last Describe of a kind (2: functions and variables as JSON). *bytes is
  * malloc'ed. NOT_FOUND. */
 int app_device_described(struct app_tx *tx, const struct device_id *id, unsigned kind,
                          uint8_t **bytes, size_t *len) SW_NODISCARD;

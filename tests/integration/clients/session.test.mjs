@@ -88,6 +88,18 @@ describe('connected devices', () => {
         assert.deepEqual([error.statusCode, error.body.error], [404, 'Variable not found']);
     });
 
+    it('send their vitals when asked', async () => {
+        const [id] = fleet.ids;
+        const uri = `/v1/products/${product}/diagnostics/${id}`;
+        assert.deepEqual((await api.post({ uri: `${uri}/update` })).body, { ok: true });
+        const told = await events.next('vitals', (one) => one.name === 'spark/device/diagnostics/update' && one.coreid === id);
+        const { body } = await api.get({ uri: `${uri}/last` });
+        assert.deepEqual(body.diagnostics.payload, JSON.parse(told.data));
+        const { system, network, power } = body.diagnostics.payload.device;
+        assert.deepEqual([system, network.signal.strength], [{ uptime: 60, memory: { used: 40000 } }, 75]);
+        assert.deepEqual(power.battery.charge, { err: -120 });
+    });
+
     it('serve several clients, one after the other', async () => {
         const calls = ['', 'a', 'ab', 'abc', 'abcd', 'abcde'].map((argument) =>
             api.callFunction({ product, deviceId: fleet.ids[0], name: 'echo', argument }));

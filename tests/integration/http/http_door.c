@@ -42,10 +42,19 @@ static void answer_late(void) {
     }
 }
 
+/* What a device sends when it is asked for its vitals: 60 s of uptime, Wi-Fi, 75 % of signal. */
+static int run_vitals(struct app_tx *tx, void *arg) {
+    static const uint8_t bytes[] = {0,  4, 0, 2, 0, 4, 0,  6, 0, 60, 0, 0, 0,
+                                    36, 0, 1, 0, 0, 0, 33, 0, 0, 75, 0, 0};
+    struct app_plan plan;
+    return app_device_describe(tx, arg, 4, 0, span_of(bytes, sizeof bytes), &plan);
+}
+
 /* Device ...01 answers, ...02 too late, all others are not there. */
 static int device_command(void *ctx, const struct device_command *command, device_reply_fn *reply,
                           void *arg) {
-    (void)ctx;
+    struct app *app = ctx;
+    struct device_id id = command->device;
     uint8_t last = command->device.b[DEVICE_ID_BYTES - 1];
     if (last == 2) {
         size_t at = atomic_fetch_add(&late_count, 1);
@@ -57,6 +66,9 @@ static int device_command(void *ctx, const struct device_command *command, devic
         return SW_E_STATE;
     }
     struct device_reply answer = {.status = SW_OK};
+    if (command->kind == DEVICE_COMMAND_VITALS) {
+        answer.status = app_execute(app, run_vitals, &id, NULL);
+    }
     if (command->kind == DEVICE_COMMAND_FUNCTION || command->kind == DEVICE_COMMAND_VARIABLE) {
         if (span_is_text(command->name, "length")) {
             answer.return_value = (int32_t)command->argument.len;
@@ -178,7 +190,7 @@ static int serve(int count, char **pairs, const char *folder) {
         return fail(&fault);
     }
     bool written = false;
-    struct http_ports ports = {.device_command = device_command};
+    struct http_ports ports = {.ctx = app, .device_command = device_command};
     if (app_bootstrap(app, folder, getenv("SLIPWAY_ADMIN_TOKEN"), &written, &fault) != SW_OK ||
         http_server_start(&config, app, &ports, &server, &fault) != SW_OK) {
         app_close(app);

@@ -85,6 +85,7 @@ static bool may_be_scanned(const char *detail, const char *sql) {
     }
     /* Whole by their nature: everything is wanted, or the oldest rows by the table's own order. */
     return strstr(sql, "FROM session s") != NULL || strstr(sql, "DELETE FROM event") != NULL ||
+           strstr(sql, "DELETE FROM vitals WHERE id IN") != NULL ||
            strcmp(sql, "SELECT count(*) FROM quarantine") == 0;
 }
 
