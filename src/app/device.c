@@ -295,9 +295,6 @@ int app_device_resumed(struct app_tx *tx, const struct device_id *id, const stru
     if (code == SW_OK) {
         code = store_device_save_told(tx->store, &device, tx->fault);
     }
-    if (code == SW_OK) {
-        code = update_resumed(tx, &device);
-    }
     return code == SW_OK ? plan_device(tx, &device, UPDATE_CAUSE_RULES, plan) : code;
 }
 

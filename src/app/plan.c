@@ -271,6 +271,7 @@ int plan_device(struct app_tx *tx, struct device *device, enum update_cause caus
         struct obstacle obstacle = {.word = ""};
         obstacle_set(&obstacle, "rebooting", "The device is applying an update");
         put_obstacle(plan, &obstacle);
+        update_await_word(tx, device, &open, plan);
         return SW_OK;
     }
     if (code != SW_OK || (code = facts_read(tx, device, &facts)) != SW_OK) {

@@ -61,9 +61,10 @@ int update_judge(struct app_tx *tx, const struct device *device,
                  const struct evidence *evidence) SW_NODISCARD;
 /* A new session: nothing is under way any more. */
 int update_interrupt(struct app_tx *tx, const struct device *device) SW_NODISCARD;
-/* A session goes on without a Hello: the device runs what it ran. A commit that it should have
- * followed long ago did not reach it, and is due again. */
-int update_resumed(struct app_tx *tx, const struct device *device) SW_NODISCARD;
+/* A committed update whose device came back without a Hello: it says that it runs what it ran. Its
+ * word counts once the time is over in which it may still be about to restart; then it is asked. */
+void update_await_word(struct app_tx *tx, const struct device *device, const struct update *open,
+                       struct app_plan *plan);
 
 /* The plan of a device whose row was just read. Saves what the device is told. */
 int plan_device(struct app_tx *tx, struct device *device, enum update_cause cause,

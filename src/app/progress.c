@@ -284,19 +284,23 @@ int update_interrupt(struct app_tx *tx, const struct device *device) {
 }
 
 /* How long after its commit a device may still be heard before it resets: it repeats its 2.04 for
- * up to 90 s, and each repetition is acknowledged. */
+ * up to 90 s, and each repetition is acknowledged. What it reports later is of the time after, too:
+ * it repeats no report for longer. */
 #define RESET_GRACE_MS 100000
 
-int update_resumed(struct app_tx *tx, const struct device *device) {
-    struct update open;
-    int code = store_update_open(tx->store, device->num, &open, tx->fault);
-    if (code != SW_OK) {
-        return code == SW_E_NOT_FOUND ? SW_OK : code;
+static bool is_graceful(const struct app_tx *tx, const struct update *open) {
+    return tx->now.ms - open->updated_ms < RESET_GRACE_MS;
+}
+
+void update_await_word(struct app_tx *tx, const struct device *device, const struct update *open,
+                       struct app_plan *plan) {
+    /* Without a session that began since then it has not restarted yet: its application may put
+     * that off. With a Hello, the Hello and the Describe that follows it decide. */
+    if (device->handshake_ms <= open->updated_ms || device->hello_ms > open->updated_ms) {
+        return;
     }
-    bool is_late = tx->now.ms - open.updated_ms >= RESET_GRACE_MS;
-    return open.state == UPDATE_REBOOTING && is_late
-               ? update_step_to(tx, &open, UPDATE_PLANNED, "not_applied")
-               : SW_OK;
+    plan->wants_describe = !is_graceful(tx, open) && device->is_online;
+    plan->retry_ms = (is_graceful(tx, open) ? open->updated_ms : tx->now.ms) + RESET_GRACE_MS;
 }
 
 /* --- judgement --- */
@@ -370,7 +374,8 @@ int update_judge(struct app_tx *tx, const struct device *device, const struct ev
     }
     /* A report that was under way when the device committed, and came late or again, tells of the
      * time before: only a session that began since then is a verdict. */
-    int64_t since_ms = evidence->is_silent ? device->handshake_ms : device->hello_ms;
+    bool is_late = evidence->describe != NULL && !is_graceful(tx, &open);
+    int64_t since_ms = evidence->is_silent || is_late ? device->handshake_ms : device->hello_ms;
     if (open.state == UPDATE_REBOOTING && since_ms < open.updated_ms) {
         return SW_OK;
     }

@@ -17,6 +17,16 @@ static int plan_desk(struct gateway *gw, struct seat *seat, struct moment now) {
     return status;
 }
 
+/* Its answer is a report like any other. Refused: the next look asks again. */
+static void plan_ask(struct gateway *gw, struct seat *seat, struct moment now) {
+    static const uint8_t system = DESCRIBE_SYSTEM;
+    uint32_t number;
+    if (plan_desk(gw, seat, now) == SW_OK) {
+        (void)!session_request(&seat->session, gw->crypto, SESSION_REQUEST_DESCRIBE,
+                               span_of(NULL, 0), span_of(&system, 1), now.mono, &gw->out, &number);
+    }
+}
+
 void plan_follow(struct gateway *gw, struct seat *seat, const struct app_plan *plan,
                  struct moment now) {
     if (plan->verdict != APP_VERDICT_KNOWN) {
@@ -41,6 +51,9 @@ void plan_follow(struct gateway *gw, struct seat *seat, const struct app_plan *p
         int64_t wait_ms = plan->retry_ms - now.wall.ms;
         seat->retry =
             mono_earlier(seat->retry, mono_add_ms(now.mono, wait_ms < 1000 ? 1000 : wait_ms));
+    }
+    if (plan->wants_describe) {
+        plan_ask(gw, seat, now);
     }
     if (plan->has_offer && !seat->is_settling && plan_desk(gw, seat, now) == SW_OK) {
         transfer_start(gw, seat, &plan->offer, now);

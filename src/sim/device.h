@@ -66,6 +66,7 @@ struct sim_device_config {
     bool is_slow;              /* legacy: it takes no fast OTA, and answers each chunk */
     bool disables_updates;     /* its application does so at each start */
     bool keeps_old;            /* its bootloader never installs anything */
+    bool is_discreet;          /* and says nothing of that, but that it restarted for an update */
     uint8_t power_cut_percent; /* of transfers during or after which the power fails once */
     bool link_corrupts;        /* a handshake may fail for no fault of the server's */
     bool link_is_clean;        /* no loss or reordering: what only those excuse is a violation */

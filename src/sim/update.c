@@ -262,7 +262,7 @@ void device_update_install(struct sim_device *device) {
     if (device->config.keeps_old ||
         image_read_module(span_of(device->flash.data, device->staged_bytes), &info, &why) !=
             SW_OK) {
-        device->last_reset = "update_error";
+        device->last_reset = device->config.is_discreet ? "update" : "update_error";
         return;
     }
     device->last_reset = "update";

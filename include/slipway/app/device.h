@@ -49,6 +49,7 @@ struct app_plan {
     struct app_offer offer;
     enum app_tell pending; /* tell it particle/device/updates/pending */
     enum app_tell forced;  /* TRUE: tell it forced and wait for the echo, then plan again */
+    bool wants_describe;   /* ask it for its system Describe: what it reports decides */
     int64_t cancel_update; /* a transfer of this update under way must be cancelled; 0 = none */
     /* Why there is no offer: "" or a word: up_to_date, quarantined, denied, development,
      * no_release, updates_disabled, waiting_for_force, rebooting, in_progress, attempts,

@@ -142,6 +142,7 @@ static void open_device(struct world *world, unsigned i) {
     config.is_legacy = world->profile.has_legacy && i % 3 == 1;
     config.is_slow = config.is_legacy && i % 2 == 0;
     config.keeps_old = world->profile.has_liar && i + 1 == world->profile.devices;
+    config.is_discreet = config.keeps_old && world->profile.devices % 2 == 0;
     sim_device_init(&d->sim, &config);
 }
 

@@ -436,21 +436,69 @@ static void transfer_survives_a_new_session(void **state) {
     assert_int_equal(state_of(update), UPDATE_PLANNED);
 }
 
-static void commit_that_did_not_arrive_is_made_again(void **state) {
+/* Its bootloader refused the image: it resumes its session, and a Hello never comes. */
+static void silent_rollback_spends_an_attempt(void **state) {
     (void)state;
     struct device_id id = world_id(1);
     assert_int_equal(world_release_default(&world, 2, false), SW_OK);
     hello(1, 1);
     int64_t update = plan.offer.update_id;
+    world.now.ms += 1000;
     world_transfer(&world, update);
-    world.now.ms += 1000; /* it is still packing */
+    world.now.ms += 1000; /* it may still be about to restart */
     assert_int_equal(world_resumed(&world, &id, &plan), SW_OK);
     assert_string_equal(plan.blocked_by, "rebooting");
-    world.now.ms += 120000; /* the same session, the same firmware */
+    assert_false(plan.wants_describe);
+    assert_int_equal(plan.retry_ms, world.now.ms + 99000);
+    assert_int_equal(world_describe(&world, &id, world_describe_of(&world, 5000, 1, false), &plan),
+                     SW_OK); /* repeated, of the time before */
+    assert_int_equal(state_of(update), UPDATE_REBOOTING);
+    world.now.ms += 99000;
+    assert_int_equal(world_plan(&world, &id, UPDATE_CAUSE_RULES, &plan), SW_OK);
+    assert_true(plan.wants_describe);
+    assert_int_equal(plan.retry_ms, world.now.ms + 100000);
+    assert_int_equal(world_describe(&world, &id, world_describe_of(&world, 5000, 1, false), &plan),
+                     SW_OK);
+    assert_int_equal(state_of(update), UPDATE_FAILED);
+    assert_string_equal(reason_of(update), "rolled_back");
+    assert_false(plan.has_offer);
+    assert_string_equal(plan.blocked_by, "retry_later");
+}
+
+static void silent_return_with_the_target_is_a_success(void **state) {
+    (void)state;
+    struct device_id id = world_id(1);
+    assert_int_equal(world_release_default(&world, 2, false), SW_OK);
+    hello(1, 1);
+    int64_t update = plan.offer.update_id;
+    world.now.ms += 1000;
+    world_transfer(&world, update);
+    world.now.ms += 150000;
     assert_int_equal(world_resumed(&world, &id, &plan), SW_OK);
-    assert_true(plan.has_offer);
-    assert_int_equal(plan.offer.update_id, update);
-    assert_string_equal(reason_of(update), "not_applied");
+    assert_true(plan.wants_describe);
+    assert_int_equal(world_describe(&world, &id, world_describe_of(&world, 5000, 2, false), &plan),
+                     SW_OK);
+    assert_int_equal(state_of(update), UPDATE_SUCCEEDED);
+}
+
+/* Applications may put a restart off: no session began since the commit, so it is still due. */
+static void a_restart_that_is_put_off_is_awaited(void **state) {
+    (void)state;
+    struct device_id id = world_id(1);
+    assert_int_equal(world_release_default(&world, 2, false), SW_OK);
+    hello(1, 1);
+    int64_t update = plan.offer.update_id;
+    world.now.ms += 1000;
+    world_transfer(&world, update);
+    world.now.ms += 600000;
+    assert_int_equal(world_plan(&world, &id, UPDATE_CAUSE_RULES, &plan), SW_OK);
+    assert_string_equal(plan.blocked_by, "rebooting");
+    assert_false(plan.wants_describe);
+    assert_int_equal(world_describe(&world, &id, world_describe_of(&world, 5000, 1, false), &plan),
+                     SW_OK);
+    assert_int_equal(state_of(update), UPDATE_REBOOTING);
+    hello(1, 2);
+    assert_int_equal(state_of(update), UPDATE_SUCCEEDED);
 }
 
 static int run_expire(struct app_tx *tx, void *arg) {
@@ -508,7 +556,9 @@ int main(void) {
         FLOW(image_that_cannot_be_taken_is_not_offered),
         FLOW(older_protocol_is_served_too),
         FLOW(transfer_survives_a_new_session),
-        FLOW(commit_that_did_not_arrive_is_made_again),
+        FLOW(silent_rollback_spends_an_attempt),
+        FLOW(silent_return_with_the_target_is_a_success),
+        FLOW(a_restart_that_is_put_off_is_awaited),
         FLOW(device_that_never_returns_fails_in_time),
         FLOW(illegal_steps_are_refused),
     };

@@ -13,7 +13,7 @@
 
 #define BORON 13
 
-static void say(struct taker *taker, struct rig *rig, const struct writer *w) {
+void taker_say(struct taker *taker, struct rig *rig, const struct writer *w) {
     assert_false(w->failed);
     peer_say(&taker->peer, rig, span_of(w->data, w->at));
 }
@@ -22,7 +22,7 @@ static void acknowledge(struct taker *taker, struct rig *rig, uint16_t id) {
     uint8_t bytes[8];
     struct writer w = writer_of(bytes, sizeof bytes);
     (void)coap_begin(&w, COAP_ACK, COAP_EMPTY, id, span_of(NULL, 0));
-    say(taker, rig, &w);
+    taker_say(taker, rig, &w);
 }
 
 static void on_start(struct taker *taker, struct rig *rig, const struct coap_message *m) {
@@ -40,7 +40,7 @@ static void on_start(struct taker *taker, struct rig *rig, const struct coap_mes
     struct coap_writer c = coap_begin(&w, COAP_CON, COAP_CREATED, ++taker->id, m->token);
     coap_put_uint(&c, COAP_WINDOW_SIZE, 131072 / taker->chunk_bytes);
     coap_put_uint(&c, COAP_FILE_SIZE, taker->offset);
-    say(taker, rig, &w);
+    taker_say(taker, rig, &w);
 }
 
 static void on_chunk(struct taker *taker, struct rig *rig, const struct coap_message *m) {
@@ -58,7 +58,7 @@ static void on_chunk(struct taker *taker, struct rig *rig, const struct coap_mes
     coap_put(&c, COAP_URI_PATH, span_text("A"));
     coap_put_uint(&c, COAP_CHUNK_INDEX, taker->cumulative);
     taker->since_ack = 0;
-    say(taker, rig, &w);
+    taker_say(taker, rig, &w);
 }
 
 static void on_finish(struct taker *taker, struct rig *rig, const struct coap_message *m) {
@@ -75,7 +75,7 @@ static void on_finish(struct taker *taker, struct rig *rig, const struct coap_me
         taker->commit_id = taker->id;
         coap_put_payload(&c, span_text("{\"recv_chunks\":1}"));
     }
-    say(taker, rig, &w);
+    taker_say(taker, rig, &w);
 }
 
 static void on_message(struct taker *taker, struct rig *rig, const struct coap_message *m,
@@ -144,7 +144,7 @@ void taker_say_updates(struct taker *taker, struct rig *rig, bool is_enabled) {
     coap_put(&c, COAP_URI_PATH, span_text("E"));
     coap_put(&c, COAP_URI_PATH, span_text("particle/device/updates/enabled"));
     coap_put_payload(&c, span_text(is_enabled ? "true" : "false"));
-    say(taker, rig, &w);
+    taker_say(taker, rig, &w);
 }
 
 void taker_open(struct taker *taker, struct rig *rig, unsigned number) {
@@ -215,4 +215,26 @@ void rig_release(struct rig *rig, uint16_t version, size_t bytes, bool is_immedi
     assert_int_equal(app_execute(rig->app, run_release, &bag, NULL), SW_OK);
     free(body);
     free(file);
+}
+
+struct update_bag {
+    struct app_update_query query;
+    struct update_list list;
+};
+
+static int run_update(struct app_tx *tx, void *arg) {
+    struct update_bag *bag = arg;
+    return app_update_list(tx, &bag->query, &bag->list);
+}
+
+void rig_update(struct rig *rig, const struct device_id *device, struct update *out) {
+    struct update_bag bag = {.query = {.device = device, .state = -1, .max = 1}};
+    struct store *reader;
+    struct fault fault = {0};
+    assert_int_equal(app_reader_open(rig->app, &reader, &fault), SW_OK);
+    assert_int_equal(app_read(rig->app, reader, run_update, &bag, NULL), SW_OK);
+    app_reader_close(rig->app, reader);
+    assert_int_equal(bag.list.count, 1);
+    *out = bag.list.items[0];
+    free(bag.list.items);
 }

@@ -5,6 +5,7 @@
 
 #include "rig.h"
 
+#include "slipway/app/query.h"
 #include "slipway/coap/message.h"
 
 struct taker {
@@ -34,6 +35,10 @@ void takers_turn(struct taker *takers, size_t count, struct rig *rig);
 void takers_run(struct taker *takers, size_t count, struct rig *rig, int64_t ms);
 void taker_say_updates(struct taker *taker, struct rig *rig, bool is_enabled);
 
+/* Seals and sends one message that was written so. */
+void taker_say(struct taker *taker, struct rig *rig, const struct writer *w);
+/* The newest update of that device. */
+void rig_update(struct rig *rig, const struct device_id *device, struct update *out);
 /* Uploads a version of so many bytes and makes it the product's default. */
 void rig_release(struct rig *rig, uint16_t version, size_t bytes, bool is_immediate);
 

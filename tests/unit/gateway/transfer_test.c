@@ -74,6 +74,38 @@ static void what_is_held_is_bounded(void **state) {
     assert_true(COUNTER(dropped_busy) > 0);
 }
 
+/* Its bootloader refused the image: the device resumes as if nothing had been. */
+static void a_silent_rollback_is_found_out(void **state) {
+    (void)state;
+    struct update update;
+    taker_open(t, &rig, 1);
+    takers_run(t, 1, &rig, 1000);
+    assert_true(t->is_committed);
+    takers_run(t, 1, &rig, 5000);
+    t->peer.address.port++;
+    peer_say(&t->peer, &rig, span_of("\x40\x00\x12\x34", 4));
+    takers_run(t, 1, &rig, 90000);
+    rig_update(&rig, &t->peer.id, &update);
+    assert_int_equal(update.state, UPDATE_REBOOTING);
+    assert_int_equal(t->last_count, 0);
+    takers_run(t, 1, &rig, 10000);
+    assert_int_equal(t->last_count, 1); /* it is asked what it runs */
+    struct span kind;
+    assert_true(t->last.code == COAP_GET && coap_path_is(&t->last, 'd'));
+    assert_true(coap_option_at(&t->last, COAP_URI_QUERY, 0, &kind));
+    assert_memory_equal(kind.data, "\x01", 1);
+    uint8_t bytes[256];
+    struct writer w = writer_of(bytes, sizeof bytes);
+    struct coap_writer c = coap_begin(&w, COAP_CON, COAP_CONTENT, 0x4000, t->last.token);
+    coap_put_payload(&c, span_text("{\"p\":13,\"m\":[{\"f\":\"s\",\"n\":\"1\",\"v\":6200}]}"));
+    taker_say(t, &rig, &w);
+    takers_run(t, 1, &rig, 1000);
+    rig_update(&rig, &t->peer.id, &update);
+    assert_int_equal(update.state, UPDATE_FAILED);
+    assert_string_equal(update.reason, "rolled_back");
+    assert_int_equal(COUNTER(transfers_started), 1); /* the next try comes later */
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -81,6 +113,7 @@ int main(void) {
         TEST(an_update_from_hello_to_commit),
         TEST(no_acknowledgement_is_dropped_while_numbers_are_reserved),
         TEST(what_is_held_is_bounded),
+        TEST(a_silent_rollback_is_found_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
