@@ -121,7 +121,8 @@ static wall_time app_now(const struct app *app) {
 
 static int recover(struct app_tx *tx, void *arg) {
     (void)arg;
-    return app_updates_recover(tx);
+    int code = app_updates_recover(tx);
+    return code == SW_OK && tx->app->options.seal_key != NULL ? app_hooks_recover(tx) : code;
 }
 
 int app_open(struct app **out, const struct app_options *options, struct fault *fault) {
@@ -155,7 +156,7 @@ int app_open(struct app **out, const struct app_options *options, struct fault *
         struct app_error error;
         code = app_execute(app, recover, NULL, &error);
         if (code != SW_OK) {
-            (void)fault_set(fault, code, "cannot recover updates: %s", error.description);
+            (void)fault_set(fault, code, "cannot go on from the last stop: %s", error.description);
         }
     }
     if (code == SW_OK && options->is_threaded) {

@@ -9,17 +9,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-int app_append_event(struct app_tx *tx, struct event *event) {
+int app_append_quietly(struct app_tx *tx, struct event *event) {
     event->at_ms = tx->now.ms;
     int code = store_event_append(tx->store, event, tx->fault);
     if (code == SW_OK) {
         tx->app->event_id = event->id;
-        /* What tells of hooks is told to none: one would feed itself. */
-        if (strncmp(event->name, "hook-", 5) != 0) {
-            code = store_hook_offer(tx->store, event, tx->app->options.hook_queue_max, tx->fault);
-        }
     }
     return code;
+}
+
+int app_append_event(struct app_tx *tx, struct event *event) {
+    int code = app_append_quietly(tx, event);
+    /* Neither is what pretends to tell of webhooks told to them. */
+    return code != SW_OK || strncmp(event->name, "hook-", 5) == 0
+               ? code
+               : store_hook_offer(tx->store, event, tx->app->options.hook_queue_max, tx->fault);
 }
 
 int app_append(struct app_tx *tx, uint16_t product_id, const struct device *device,

@@ -1,18 +1,17 @@
-/* A hook that fails is tried again with growing pauses, with its oldest event first: the pause
- * belongs to the hook, not to each event, so that a receiver that is down is asked once at a time,
- * however much waits for it. */
+/* Webhooks as their owners make and change them. What could go wrong with each event (a template
+ * without an end, an address without a host) is refused here instead. */
 #include "slipway/app/hook.h"
 
+#include "slipway/app/template.h"
 #include "slipway/crypto/secret.h"
-#include "slipway/store/journal.h"
 #include "slipway/util/hex.h"
 
 #include "app/internal.h"
 
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-
-#define BACKOFF_MAX_MS (INT64_C(3600) * 1000)
 
 static int no_hook(struct app_tx *tx) {
     return app_fail(tx, SW_E_NOT_FOUND, "not_found", NULL, "Webhook not found");
@@ -28,7 +27,43 @@ static bool is_url(const char *url) {
             return false;
         }
     }
-    return true;
+    /* An event decides what is sent, never where to. */
+    const char *host = url + scheme;
+    return memchr(host, '{', strcspn(host, "/?#")) == NULL;
+}
+
+/* What is wrong with the first bad template in a value. */
+static const char *first_fault(const json_t *value) {
+    const char *why = json_is_string(value) ? template_fault(json_string_value(value)) : NULL;
+    if (json_is_object(value)) {
+        const char *key = NULL;
+        json_t *inside = NULL;
+        json_object_foreach((json_t *)(uintptr_t)value, key, inside) {
+            why = why != NULL ? why : template_fault(key);
+            why = why != NULL ? why : first_fault(inside);
+        }
+    }
+    for (size_t i = 0; why == NULL && i < json_array_size(value); i++) {
+        why = first_fault(json_array_get(value, i));
+    }
+    return why;
+}
+
+static int check_templates(struct app_tx *tx, const struct app_hook *hook) {
+    const char *field = NULL;
+    json_t *value = NULL;
+    const char *why = template_fault(hook->row.url);
+    int code =
+        why == NULL ? SW_OK : app_fail(tx, SW_E_INPUT, "invalid_request", "url", "url: %s", why);
+    json_t *spec = json_loads(hook->spec, 0, NULL);
+    json_object_foreach(spec, field, value) {
+        why = code == SW_OK ? first_fault(value) : NULL;
+        if (why != NULL) {
+            code = app_fail(tx, SW_E_INPUT, "invalid_request", field, "%s: %s", field, why);
+        }
+    }
+    json_decref(spec);
+    return code;
 }
 
 /* Copies a text that was given; one that is not keeps what the record has. */
@@ -37,7 +72,8 @@ static int take(struct app_tx *tx, const char *field, const char *text, char *ou
     return text == NULL ? SW_OK : app_take_text(tx, &rule, text, out, cap);
 }
 
-static int apply(struct app_tx *tx, const struct app_hook_edit *edit, struct hook *hook) {
+static int apply(struct app_tx *tx, const struct app_hook_edit *edit, struct app_hook *whole) {
+    struct hook *hook = &whole->row;
     static const struct app_text_rule name_rule = {.field = "name"};
     int code = edit->name == NULL
                    ? SW_OK
@@ -46,26 +82,31 @@ static int apply(struct app_tx *tx, const struct app_hook_edit *edit, struct hoo
     code = code != SW_OK ? code : take(tx, "url", edit->url, hook->url, sizeof hook->url);
     code = code != SW_OK ? code
                          : take(tx, "requestType", edit->method, hook->method, sizeof hook->method);
-    code =
-        code != SW_OK ? code : take(tx, "secret", edit->secret, hook->secret, sizeof hook->secret);
+    code = code != SW_OK ? code
+                         : take(tx, "secret", edit->secret, whole->secret, sizeof whole->secret);
     if (code != SW_OK) {
         return code;
     }
     if (!is_url(hook->url)) {
         return app_fail(tx, SW_E_INPUT, "invalid_request", "url",
-                        "url: must be a whole address that begins with http:// or https://");
+                        "url: must be a whole address that begins with http:// or https://, its "
+                        "host without templates");
     }
-    if (strlen(hook->secret) < HOOK_SECRET_MIN) {
+    if (strlen(whole->secret) < HOOK_SECRET_MIN) {
         return app_fail(tx, SW_E_RANGE, "invalid_request", "secret",
                         "secret: must be at least %d bytes long", HOOK_SECRET_MIN);
     }
     if (edit->spec != NULL) {
-        if (strlen(edit->spec) >= sizeof hook->spec) {
+        if (strlen(edit->spec) >= sizeof whole->spec) {
             return app_fail(tx, SW_E_RANGE, "invalid_request", "json",
                             "json: headers, query and templates must not exceed %zu bytes in all",
-                            sizeof hook->spec - 1);
+                            sizeof whole->spec - 1);
         }
-        (void)snprintf(hook->spec, sizeof hook->spec, "%s", edit->spec);
+        (void)snprintf(whole->spec, sizeof whole->spec, "%s", edit->spec);
+    }
+    code = check_templates(tx, whole);
+    if (code != SW_OK) {
+        return code;
     }
     if (edit->has_device) {
         hook->has_device = edit->device != NULL;
@@ -80,17 +121,19 @@ static int apply(struct app_tx *tx, const struct app_hook_edit *edit, struct hoo
         }
     }
     hook->updated_ms = tx->now.ms;
-    return SW_OK;
+    return app_hook_seal(tx, whole);
 }
 
 int app_hook_create(struct app_tx *tx, uint16_t product_id, const struct app_hook_edit *edit,
-                    struct hook *out) {
+                    struct app_hook *out) {
     int64_t count = 0;
-    *out = (struct hook){
-        .product_id = product_id, .method = "POST", .spec = "{}", .created_ms = tx->now.ms};
+    struct hook *row = &out->row;
+    *out = (struct app_hook){
+        .row = {.product_id = product_id, .method = "POST", .created_ms = tx->now.ms},
+        .spec = "{}"};
     uint8_t uid[UID_DIGITS / 2], secret[HOOK_SECRET_DIGITS / 2];
     app_entropy(tx->app, uid, sizeof uid);
-    hex_encode(span_of(uid, sizeof uid), out->uid, sizeof out->uid);
+    hex_encode(span_of(uid, sizeof uid), row->uid, sizeof row->uid);
     app_entropy(tx->app, secret, sizeof secret);
     hex_encode(span_of(secret, sizeof secret), out->secret, sizeof out->secret);
     crypto_wipe(secret, sizeof secret);
@@ -100,151 +143,55 @@ int app_hook_create(struct app_tx *tx, uint16_t product_id, const struct app_hoo
                         HOOKS_MAX);
     }
     code = code != SW_OK ? code : apply(tx, edit, out);
-    return code != SW_OK ? code : store_hook_insert(tx->store, out, tx->fault);
+    return code != SW_OK ? code : store_hook_insert(tx->store, row, tx->fault);
 }
 
-int app_hook_get(struct app_tx *tx, uint16_t product_id, const char *uid, struct hook *out) {
-    int code = store_hook_by_uid(tx->store, uid, out, tx->fault);
-    bool is_foreign = code == SW_OK && out->product_id != product_id;
-    return code == SW_E_NOT_FOUND || is_foreign ? no_hook(tx) : code;
+int app_hook_get(struct app_tx *tx, uint16_t product_id, const char *uid, struct app_hook *out) {
+    int code = store_hook_by_uid(tx->store, uid, &out->row, tx->fault);
+    if (code == SW_E_NOT_FOUND || (code == SW_OK && out->row.product_id != product_id)) {
+        return no_hook(tx);
+    }
+    if (code == SW_OK) {
+        app_hook_unseal(tx->app, out);
+    }
+    return code;
 }
 
 int app_hook_edit(struct app_tx *tx, uint16_t product_id, const char *uid,
-                  const struct app_hook_edit *edit, struct hook *out) {
+                  const struct app_hook_edit *edit, struct app_hook *out) {
     int code = app_hook_get(tx, product_id, uid, out);
     code = code != SW_OK ? code : apply(tx, edit, out);
-    code = code != SW_OK ? code : store_hook_edit(tx->store, out, tx->fault);
-    return code == SW_OK && out->is_disabled
-               ? store_delivery_delete_all(tx->store, out->id, tx->fault)
+    code = code != SW_OK ? code : store_hook_edit(tx->store, &out->row, tx->fault);
+    return code == SW_OK && out->row.is_disabled
+               ? store_delivery_delete_all(tx->store, out->row.id, tx->fault)
                : code;
 }
 
 int app_hook_delete(struct app_tx *tx, uint16_t product_id, const char *uid) {
-    struct hook hook;
+    struct app_hook hook;
     int code = app_hook_get(tx, product_id, uid, &hook);
-    return code != SW_OK ? code : store_hook_delete(tx->store, hook.id, tx->fault);
+    return code != SW_OK ? code : store_hook_delete(tx->store, hook.row.id, tx->fault);
 }
 
 int app_hook_list(struct app_tx *tx, uint16_t product_id, struct hook_list *out) {
+    struct hook *rows = NULL;
     *out = (struct hook_list){.count = 0};
-    return store_hook_list(tx->store, product_id, &out->items, &out->count, tx->fault);
-}
-
-/* --- sending --- */
-
-/* "word/name of the event", which no hook is ever queued for. */
-static int append_about(struct app_tx *tx, const struct event *about, const char *word,
-                        const char *data) {
-    struct event event = {.product_id = about->product_id,
-                          .has_device = about->has_device,
-                          .device = about->device,
-                          .version = about->version,
-                          .ttl_s = about->ttl_s,
-                          .has_data = data != NULL};
-    (void)snprintf(event.name, sizeof event.name, "%s/%.*s", word, EVENT_NAME_BYTES - 12,
-                   about->name);
-    (void)snprintf(event.data, sizeof event.data, "%s", data != NULL ? data : "");
-    event.data_len = strlen(event.data);
-    return app_append_event(tx, &event);
-}
-
-int app_hook_test(struct app_tx *tx, uint16_t product_id, const char *uid, const char *data,
-                  const char *user) {
-    struct hook hook;
-    int code = app_hook_get(tx, product_id, uid, &hook);
-    if (code != SW_OK) {
-        return code;
+    size_t count = 0;
+    int code = store_hook_list(tx->store, product_id, &rows, &count, tx->fault);
+    if (code == SW_OK && count > 0) {
+        out->items = calloc(count, sizeof *out->items);
+        code = out->items == NULL ? SW_E_MEMORY : SW_OK;
     }
-    if (hook.is_disabled) {
-        return app_fail(tx, SW_E_STATE, "disabled", NULL, "The webhook is disabled");
+    for (size_t i = 0; code == SW_OK && i < count; i++) {
+        out->items[i].row = rows[i];
+        app_hook_unseal(tx->app, &out->items[i]);
+        out->count++;
     }
-    if (hook.queued >= tx->app->options.hook_queue_max) {
-        return app_fail(tx, SW_E_STATE, "queue_full", NULL, "The webhook's queue is full");
-    }
-    struct event event = {.product_id = product_id, .ttl_s = 60, .has_data = true};
-    (void)snprintf(event.name, sizeof event.name, "hook-test/%.*s", EVENT_NAME_BYTES - 12,
-                   hook.event);
-    (void)snprintf(event.data, sizeof event.data, "%s", data);
-    event.data_len = strlen(event.data);
-    (void)snprintf(event.user, sizeof event.user, "%s", user);
-    code = app_append_event(tx, &event);
-    return code != SW_OK ? code : store_hook_queue(tx->store, hook.id, event.id, tx->fault);
+    free(rows);
+    return code;
 }
 
-int app_hook_ready(struct app_tx *tx, struct app_hook_ready *ready) {
-    int code =
-        store_hook_ready(tx->store, tx->now.ms, ready->max, ready->ids, &ready->count, tx->fault);
-    return code != SW_OK ? code
-                         : store_hook_next(tx->store, tx->now.ms, &ready->next_ms, tx->fault);
-}
-
-int app_hook_job(struct app_tx *tx, int64_t hook_id, struct app_hook_job *out) {
-    int code = store_hook_get(tx->store, hook_id, &out->hook, tx->fault);
-    return code != SW_OK ? code
-                         : store_delivery_first(tx->store, hook_id, &out->delivery, tx->fault);
-}
-
-static int64_t backoff_ms(const struct app *app, uint32_t failures) {
-    int64_t pause_ms = app->options.hook_retry_ms;
-    for (uint32_t n = 1; n < failures && pause_ms < BACKOFF_MAX_MS; n++) {
-        pause_ms *= 3;
-    }
-    return pause_ms < BACKOFF_MAX_MS ? pause_ms : BACKOFF_MAX_MS;
-}
-
-static int settle_sent(struct app_tx *tx, struct app_hook_job *job) {
-    struct hook *hook = &job->hook;
-    hook->sent++;
-    hook->failures = 0;
-    hook->failing_ms = 0;
-    hook->next_ms = tx->now.ms;
-    int code = store_delivery_delete(tx->store, job->delivery.id, tx->fault);
-    return code != SW_OK ? code : append_about(tx, &job->delivery.event, "hook-sent", NULL);
-}
-
-static int settle_failed(struct app_tx *tx, struct app_hook_job *job,
-                         struct app_hook_outcome *outcome) {
-    const struct app_options *options = &tx->app->options;
-    struct hook *hook = &job->hook;
-    hook->failed++;
-    hook->failures++;
-    hook->failing_ms = hook->failing_ms == 0 ? tx->now.ms : hook->failing_ms;
-    hook->last_error_ms = tx->now.ms;
-    (void)snprintf(hook->last_error, sizeof hook->last_error, "%s", outcome->reason);
-    hook->next_ms = tx->now.ms + (outcome->is_final ? 0 : backoff_ms(tx->app, hook->failures));
-    int code = append_about(tx, &job->delivery.event, "hook-error", outcome->reason);
-    if (code != SW_OK) {
-        return code;
-    }
-    if (tx->now.ms - hook->failing_ms >= options->hook_disable_ms) {
-        hook->is_disabled = true;
-        outcome->was_disabled = true;
-        code = append_about(tx, &job->delivery.event, "hook-error",
-                            "disabled: it failed for too long");
-        return code != SW_OK ? code : store_delivery_delete_all(tx->store, hook->id, tx->fault);
-    }
-    bool is_over = outcome->is_final || job->delivery.attempts + 1 >= options->hook_attempts_max;
-    return is_over ? store_delivery_delete(tx->store, job->delivery.id, tx->fault)
-                   : store_delivery_failed(tx->store, job->delivery.id, tx->fault);
-}
-
-int app_hook_settle(struct app_tx *tx, struct app_hook_outcomes *outcomes) {
-    for (size_t i = 0; i < outcomes->count; i++) {
-        struct app_hook_outcome *outcome = &outcomes->items[i];
-        struct app_hook_job job;
-        outcome->was_disabled = false;
-        int code = app_hook_job(tx, outcome->hook_id, &job);
-        /* It was deleted or disabled meanwhile, or the event is past its age. */
-        if (code == SW_E_NOT_FOUND || (code == SW_OK && job.delivery.id != outcome->delivery_id)) {
-            continue;
-        }
-        if (code == SW_OK) {
-            code = outcome->is_sent ? settle_sent(tx, &job) : settle_failed(tx, &job, outcome);
-        }
-        code = code != SW_OK ? code : store_hook_progress(tx->store, &job.hook, tx->fault);
-        if (code != SW_OK) {
-            return code;
-        }
-    }
-    return SW_OK;
+int app_hook_log(struct app_tx *tx, int64_t hook_id, bool is_failed, struct hook_log_list *out) {
+    *out = (struct hook_log_list){.count = 0};
+    return store_hook_log_list(tx->store, hook_id, is_failed, &out->items, &out->count, tx->fault);
 }

@@ -3,6 +3,8 @@
 #define SLIPWAY_APP_INTERNAL_H
 
 #include "slipway/app/device.h"
+#include "slipway/app/hook.h"
+#include "slipway/crypto/secret.h"
 
 struct app {
     struct app_options options;
@@ -23,6 +25,8 @@ int app_tell_device(struct app_tx *tx, enum app_notice_kind kind, const struct d
 
 /* Appends it with the time of the transaction, and queues it for the webhooks that want it. */
 int app_append_event(struct app_tx *tx, struct event *event) SW_NODISCARD;
+/* The same without the webhooks: what tells of them would feed them for ever. */
+int app_append_quietly(struct app_tx *tx, struct event *event) SW_NODISCARD;
 
 /* Appends an event. device NULL: coreid "api"; data NULL: none. */
 int app_append(struct app_tx *tx, uint16_t product_id, const struct device *device,
@@ -31,6 +35,12 @@ int app_append(struct app_tx *tx, uint16_t product_id, const struct device *devi
 /* What a device published. */
 int app_append_told(struct app_tx *tx, const struct device *device, struct span name,
                     struct span data) SW_NODISCARD;
+
+/* Between a hook as it is stored and as it is used. Sealing makes a new nonce each time. */
+int app_hook_seal(struct app_tx *tx, struct app_hook *hook) SW_NODISCARD;
+void app_hook_unseal(const struct app *app, struct app_hook *hook);
+/* At the start: seals what an earlier version stored, disables what cannot be opened. */
+int app_hooks_recover(struct app_tx *tx) SW_NODISCARD;
 
 /* A text of the caller's into a record's field: UTF-8 without control characters (line ends are
  * allowed with is_long), at most cap - 1 bytes, not empty if required. NULL counts as "". */

@@ -1,4 +1,4 @@
-/* Opened in this order: log, folder, database, keys, administrator, webhooks, device door, REST
+/* Opened in this order: log, folder, keys, database, administrator, webhooks, device door, REST
  * door. Closed in the other. The doors are last: nobody is answered before everything stands. */
 #include "daemon.h"
 
@@ -215,7 +215,10 @@ static int open_devices(struct daemon *daemon, struct fault *fault) {
 
 static int open_hooks(struct daemon *daemon, struct fault *fault) {
     const struct hook_config options = {.parallel = (uint32_t)daemon->config.hooks_parallel,
-                                        .timeout_ms = daemon->config.hooks_timeout};
+                                        .timeout_ms = daemon->config.hooks_timeout,
+                                        .answer_max = (uint32_t)daemon->config.hooks_answer,
+                                        .deny = daemon->config.hooks_deny,
+                                        .allow = daemon->config.hooks_allow};
     struct hook_sender *hooks = NULL;
     int status = hook_sender_start(&hooks, daemon->app, &options, fault);
     daemon->hooks = hooks;
@@ -269,10 +272,10 @@ static int open_rest(struct daemon *daemon, struct fault *fault) {
 int daemon_open(struct daemon *daemon, struct fault *fault) {
     log_setup_from(&daemon->config);
     int status = folder_open(&daemon->folder, daemon->options.data, fault);
-    status = status != SW_OK ? status : open_store(daemon, fault);
     status = status != SW_OK ? status : folder_server_key(&daemon->folder, &daemon->key, fault);
     status =
         status != SW_OK ? status : folder_session_key(&daemon->folder, daemon->session_key, fault);
+    status = status != SW_OK ? status : open_store(daemon, fault);
     status = status != SW_OK
                  ? status
                  : credentials_open(&daemon->credentials, &daemon->config, daemon->key, fault);

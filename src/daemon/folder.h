@@ -3,7 +3,7 @@
  *   slipway.db           the database
  *   server_key.pem       private key that devices know the server by, 0600
  *   server_key.pub.pem   its public half, .pub.der the same as SubjectPublicKeyInfo
- *   session_key          seals stored sessions, 0600
+ *   session_key          seals stored sessions, PSKs and webhooks, 0600
  *   admin_token          the administrator's token unless the environment gives one, 0600 */
 #ifndef SLIPWAY_DAEMON_FOLDER_H
 #define SLIPWAY_DAEMON_FOLDER_H

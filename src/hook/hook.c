@@ -8,6 +8,7 @@
 #include "slipway/sys/log.h"
 #include "slipway/sys/thread.h"
 
+#include "hook/range.h"
 #include "hook/render.h"
 
 #include <stdatomic.h>
@@ -16,7 +17,8 @@
 #include <string.h>
 
 #define PARALLEL_MAX      64
-#define RESPONSE_BYTES    65536 /* of an answer, which nobody reads */
+#define ANSWER_READ_MAX   65536 /* bytes of an answer; a longer one is broken off */
+#define ANSWER_GROWS      4096
 #define CONNECT_SHARE     2     /* of the time for a request, one half to connect */
 #define LOOK_AGAIN_MS     60000 /* at the latest: the wall clock may jump */
 #define STORE_BUSY_MS     200
@@ -30,7 +32,11 @@ struct slot {
     enum slot_state state;
     CURL *easy;
     struct rendered request;
-    size_t received;
+    const struct ranges *deny, *allow;
+    bool is_denied;
+    char *answer;
+    size_t received, answer_cap;
+    struct retold retold;
     struct app_hook_outcome outcome;
     char uid[UID_DIGITS + 1];
 };
@@ -42,14 +48,40 @@ struct hook_sender {
     struct thread thread;
     atomic_bool is_ending;
     struct hook_config config;
+    struct ranges deny, allow;
     struct slot slots[PARALLEL_MAX];
 };
 
-static size_t swallow(char *data, size_t size, size_t count, void *arg) {
+static size_t take_answer(char *data, size_t size, size_t count, void *arg) {
     struct slot *slot = arg;
-    (void)data;
-    slot->received += size * count;
-    return slot->received > RESPONSE_BYTES ? 0 : size * count;
+    size_t len = size * count;
+    size_t at = slot->received;
+    slot->received += len;
+    if (slot->received > ANSWER_READ_MAX) {
+        return 0;
+    }
+    if (slot->received > slot->answer_cap) {
+        size_t cap = slot->received + ANSWER_GROWS;
+        char *larger = realloc(slot->answer, cap);
+        if (larger == NULL) {
+            return 0;
+        }
+        slot->answer = larger;
+        slot->answer_cap = cap;
+    }
+    memcpy(slot->answer + at, data, len);
+    return len;
+}
+
+/* Names are looked up by now, so that none can lead to where webhooks may not go. */
+static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address) {
+    struct slot *slot = arg;
+    (void)purpose;
+    if (ranges_have(slot->deny, &address->addr) && !ranges_have(slot->allow, &address->addr)) {
+        slot->is_denied = true;
+        return CURL_SOCKET_BAD;
+    }
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 /* --- one request --- */
@@ -72,7 +104,11 @@ static int slot_setup(const struct hook_sender *sender, struct slot *slot, const
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(limit_ms / CONNECT_SHARE));
     SET(CURLOPT_USERAGENT, "slipwayd/" SLIPWAY_VERSION);
     SET(CURLOPT_HTTPHEADER, r->headers);
-    SET(CURLOPT_WRITEFUNCTION, swallow);
+    SET(CURLOPT_PATH_AS_IS, 1L);
+    SET(CURLOPT_PROXY, ""); /* the environment's would connect to what is denied here */
+    SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    SET(CURLOPT_OPENSOCKETDATA, slot);
+    SET(CURLOPT_WRITEFUNCTION, take_answer);
     SET(CURLOPT_WRITEDATA, slot);
     SET(CURLOPT_PRIVATE, slot);
     if (r->body != NULL) {
@@ -99,6 +135,8 @@ static void slot_end(struct hook_sender *sender, struct slot *slot) {
         slot->easy = NULL;
     }
     rendered_close(&slot->request);
+    free(slot->answer);
+    slot->answer = NULL;
     slot->state = SLOT_ENDED;
 }
 
@@ -112,15 +150,39 @@ static void slot_start(struct hook_sender *sender, struct slot *slot,
                        const struct app_hook_job *job) {
     *slot = (struct slot){
         .state = SLOT_SENDING,
-        .outcome = {.hook_id = job->hook.id, .delivery_id = job->delivery.id},
+        .deny = &sender->deny,
+        .allow = &sender->allow,
+        .outcome = {.hook_id = job->hook.row.id, .delivery_id = job->delivery.id},
     };
-    memcpy(slot->uid, job->hook.uid, sizeof slot->uid);
+    memcpy(slot->uid, job->hook.row.uid, sizeof slot->uid);
     int code = render(job, &slot->request);
     slot->easy = code == SW_OK ? curl_easy_init() : NULL;
-    if (slot->easy == NULL || slot_setup(sender, slot, job->hook.method) != SW_OK ||
+    if (slot->easy == NULL || slot_setup(sender, slot, job->hook.row.method) != SW_OK ||
         curl_multi_add_handle(sender->multi, slot->easy) != CURLM_OK) {
         slot_failed(slot, code == SW_E_INPUT, "the request cannot be made");
         slot_end(sender, slot);
+    }
+}
+
+/* What is told of an answer. It was delivered, whatever can be made of what came back. */
+static void slot_retell(const struct hook_sender *sender, struct slot *slot) {
+    struct app_hook_outcome *outcome = &slot->outcome;
+    size_t max = sender->config.answer_max;
+    struct span answer = span_of(slot->answer, slot->received);
+    bool is_short = slot->received <= (max < ANSWER_READ_MAX ? max : ANSWER_READ_MAX);
+    int code = retell(&slot->request, outcome->is_sent && is_short ? answer : span_of(NULL, 0),
+                      &slot->retold);
+    outcome->topic = slot->retold.topic;
+    outcome->error_topic = slot->retold.error_topic;
+    outcome->answer = slot->retold.answer;
+    outcome->answer_len = slot->retold.answer_len;
+    if (outcome->is_sent && max > 0 && (!is_short || outcome->answer_len > max)) {
+        outcome->answer = NULL;
+        (void)snprintf(outcome->reason, sizeof outcome->reason,
+                       "the answer is longer than %zu bytes", max);
+    } else if (outcome->is_sent && code != SW_OK) {
+        (void)snprintf(outcome->reason, sizeof outcome->reason,
+                       "the answer does not fit the template");
     }
 }
 
@@ -130,18 +192,23 @@ static void slot_done(struct hook_sender *sender, struct slot *slot, CURLcode re
     char reason[REASON_BYTES];
     (void)curl_easy_getinfo(slot->easy, CURLINFO_RESPONSE_CODE, &status);
     bool is_answered =
-        result == CURLE_OK || (result == CURLE_WRITE_ERROR && slot->received > RESPONSE_BYTES);
-    if (!is_answered) {
+        result == CURLE_OK || (result == CURLE_WRITE_ERROR && slot->received > ANSWER_READ_MAX);
+    slot->outcome.status = is_answered && status > 0 && status < 1000 ? (uint16_t)status : 0;
+    if (slot->is_denied && !is_answered) {
+        slot_failed(slot, true, "its address is denied by the server's settings");
+    } else if (!is_answered) {
         slot_failed(slot, false, curl_easy_strerror(result));
     } else if (status >= 200 && status < 300) {
         slot->outcome.is_sent = true;
     } else {
-        (void)snprintf(reason, sizeof reason, "the receiver answered %ld", status);
+        (void)snprintf(reason, sizeof reason, "error status %u from %.40s", slot->outcome.status,
+                       slot->request.host);
         slot_failed(slot,
                     status != STATUS_TIMEOUT && status != STATUS_TOO_MANY &&
                         status < STATUS_SERVER_ERR,
                     reason);
     }
+    slot_retell(sender, slot);
     slot_end(sender, slot);
 }
 
@@ -182,6 +249,7 @@ static bool settle(struct hook_sender *sender) {
         log_int(&line, "delivery", items[i].delivery_id);
         log_text(&line, "reason", items[i].is_sent ? NULL : items[i].reason);
         log_end(&line);
+        retold_close(&ended[i]->retold);
         ended[i]->state = SLOT_FREE;
     }
     return true;
@@ -310,9 +378,13 @@ int hook_sender_start(struct hook_sender **out, struct app *app, const struct ho
     if (sender->config.timeout_ms == 0) {
         sender->config.timeout_ms = 10000;
     }
+    sender->config.deny = NULL;
+    sender->config.allow = NULL;
     int code = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK
                    ? SW_OK
                    : fault_set(fault, SW_E_IO, "libcurl cannot be started");
+    code = code != SW_OK ? code : ranges_parse(config->deny, &sender->deny, fault);
+    code = code != SW_OK ? code : ranges_parse(config->allow, &sender->allow, fault);
     code = code != SW_OK ? code : app_reader_open(app, &sender->reader, fault);
     if (code == SW_OK && (sender->multi = curl_multi_init()) == NULL) {
         code = fault_set(fault, SW_E_MEMORY, "out of memory for webhooks");
@@ -340,6 +412,7 @@ void hook_sender_stop(struct hook_sender *sender) {
     thread_join(&sender->thread);
     for (size_t i = 0; i < PARALLEL_MAX; i++) {
         slot_end(sender, &sender->slots[i]);
+        retold_close(&sender->slots[i].retold);
     }
     close_reader(sender);
 }

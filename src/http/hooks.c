@@ -9,19 +9,41 @@
 #include "http/handlers.h"
 #include "http/pages.h"
 #include "slipway/app/hook.h"
+#include "slipway/crypto/secret.h"
 #include "slipway/util/check.h"
 
 #define HEADERS_MAX      32
 #define HEADER_NAME_MAX  128
 #define HEADER_VALUE_MAX 1024
+#define TOPIC_MAX        256
+#define HIDDEN           "(hidden)" /* stands for a value that is never shown again */
 #define TOKEN_CHARS      "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 /* --- pages --- */
 
-static json_t *page_hook(struct request *rq, const struct hook *hook, bool is_new) {
+/* Who may read a webhook need not know its credentials. */
+static void hide_secrets(json_t *page) {
+    static const char *const plain[] = {"accept", "content-type", "user-agent"};
+    json_t *headers = json_object_get(page, "headers");
+    const char *name = NULL;
+    json_t *value = NULL;
+    json_object_foreach(headers, name, value) {
+        bool is_plain = false;
+        for (size_t i = 0; i < SW_COUNT(plain); i++) {
+            is_plain = is_plain || strcasecmp(name, plain[i]) == 0;
+        }
+        if (!is_plain) {
+            (void)json_string_set(value, HIDDEN);
+        }
+    }
+    (void)json_object_del(json_object_get(page, "auth"), "password");
+}
+
+static json_t *page_hook(struct request *rq, const struct app_hook *whole, bool is_new) {
+    const struct hook *hook = &whole->row;
     const char *base = rq->server->config.base_url;
     char link[256], device[DEVICE_ID_DIGITS + 1], path[32] = "/v1";
-    json_t *page = json_loads(hook->spec, 0, NULL);
+    json_t *page = json_loads(whole->spec, 0, NULL);
     json_t *head = json_pack("{s:s, s:s, s:o, s:o, s:s, s:s, s:s, s:b}", "id", hook->uid, "event",
                              hook->event, "created_at", page_time(hook->created_ms), "updated_at",
                              page_time(hook->updated_ms), "integration_type", "Webhook", "url",
@@ -39,8 +61,7 @@ static json_t *page_hook(struct request *rq, const struct hook *hook, bool is_ne
     }
     (void)json_object_set_new(head, "noDefaults", json_false());
     (void)json_object_set_new(head, "rejectUnauthorized", json_true());
-    /* Who may read a webhook need not know its password. */
-    (void)json_object_del(json_object_get(page, "auth"), "password");
+    hide_secrets(page);
     (void)json_object_update(head, page);
     json_decref(page);
     if (is_new) {
@@ -48,20 +69,58 @@ static json_t *page_hook(struct request *rq, const struct hook *hook, bool is_ne
                        hook->uid);
         (void)json_object_set_new(head, "ok", json_true());
         (void)json_object_set_new(head, "hookUrl", json_string(link));
-        (void)json_object_set_new(head, "secret", json_string(hook->secret));
+        (void)json_object_set_new(head, "secret", json_string(whole->secret));
     }
     return head;
 }
 
-static json_t *page_hook_detail(struct request *rq, const struct hook *hook) {
-    json_t *page = page_hook(rq, hook, false);
-    json_t *errors = json_array();
-    if (hook->last_error_ms != 0) {
-        (void)json_array_append_new(errors, json_pack("{s:s, s:o}", "error", hook->last_error, "at",
-                                                      page_time(hook->last_error_ms)));
+static json_t *page_log(const struct hook_log *log) {
+    char device[DEVICE_ID_DIGITS + 1] = "api";
+    if (log->has_device) {
+        device_id_text(&log->device, device);
     }
-    (void)json_object_set_new(page, "logs", json_array());
-    (void)json_object_set_new(page, "errors", errors);
+    json_t *page =
+        json_pack("{s:s, s:o, s:{s:s, s:s}, s:I}", "type", log->is_failed ? "Error" : "Success",
+                  "time", page_time(log->at_ms), "event", "event", log->event, "coreid", device,
+                  "delivery", (json_int_t)log->delivery_id);
+    (void)json_object_set_new(page, "status",
+                              log->status != 0 ? json_integer(log->status) : json_null());
+    (void)json_object_set_new(page, log->is_failed ? "error" : "response", json_string(log->text));
+    return page;
+}
+
+static json_t *page_logs(const struct hook_log_list *list) {
+    json_t *page = json_array();
+    for (size_t i = 0; i < list->count; i++) {
+        (void)json_array_append_new(page, page_log(&list->items[i]));
+    }
+    return page;
+}
+
+/* A webhook and how it went, of one moment. */
+struct hook_detail {
+    struct app_hook hook;
+    struct hook_log_list logs, errors;
+};
+
+static int read_detail(struct app_tx *tx, uint16_t product_id, const char *uid,
+                       struct hook_detail *out) {
+    int code = app_hook_get(tx, product_id, uid, &out->hook);
+    code = code != SW_OK ? code : app_hook_log(tx, out->hook.row.id, false, &out->logs);
+    return code != SW_OK ? code : app_hook_log(tx, out->hook.row.id, true, &out->errors);
+}
+
+static void detail_close(struct hook_detail *detail) {
+    free(detail->logs.items);
+    free(detail->errors.items);
+    crypto_wipe(&detail->hook, sizeof detail->hook);
+}
+
+static json_t *page_hook_detail(struct request *rq, const struct hook_detail *detail) {
+    const struct hook *hook = &detail->hook.row;
+    json_t *page = page_hook(rq, &detail->hook, false);
+    (void)json_object_set_new(page, "logs", page_logs(&detail->logs));
+    (void)json_object_set_new(page, "errors", page_logs(&detail->errors));
     (void)json_object_set_new(page, "counters",
                               json_pack("[{s:s, s:I}, {s:s, s:I}, {s:s, s:I}, {s:s, s:I}]", "name",
                                         "sent", "count", (json_int_t)hook->sent, "name", "failed",
@@ -98,11 +157,12 @@ static bool hook_ok(struct request *rq, int code, const struct app_error *error)
 }
 
 void handle_hooks_get(struct request *rq) {
-    struct hook hook;
-    int code = app_hook_get(rq->tx, rq->product.id, request_param(rq, "hook"), &hook);
+    struct hook_detail detail = {0};
+    int code = read_detail(rq->tx, rq->product.id, request_param(rq, "hook"), &detail);
     if (hook_ok(rq, code, &rq->tx->error)) {
-        reply_json(&rq->reply, 200, page_hook_detail(rq, &hook));
+        reply_json(&rq->reply, 200, page_hook_detail(rq, &detail));
     }
+    detail_close(&detail);
 }
 
 /* --- what a client gives --- */
@@ -133,6 +193,18 @@ static void check_headers(struct fields *fields, const json_t *headers) {
                    !text_is_clean(json_string_value(value))) {
             fields_fail(fields, "headers", "must have texts of at most %d bytes as values",
                         HEADER_VALUE_MAX);
+        }
+    }
+}
+
+/* A value that was shown as hidden and comes back so stays as it is. */
+static void keep_hidden(json_t *headers, const json_t *stored) {
+    const char *name = NULL;
+    json_t *value = NULL;
+    json_object_foreach(headers, name, value) {
+        const char *old = json_string_value(json_object_get(stored, name));
+        if (old != NULL && json_is_string(value) && strcmp(json_string_value(value), HIDDEN) == 0) {
+            (void)json_string_set(value, old);
         }
     }
 }
@@ -179,8 +251,39 @@ static void take_flag(struct fields *fields, json_t *spec, const char *name) {
     }
 }
 
+/* A text where others have an object. False: it is none. */
+static bool take_text(struct fields *fields, json_t *spec, const char *name) {
+    const json_t *value = fields->object != NULL ? json_object_get(fields->object, name) : NULL;
+    if (!json_is_string(value)) {
+        return false;
+    }
+    const char *text = fields_lines(fields, name, FIELD_OPTIONAL, HOOK_SPEC_BYTES / 2);
+    (void)json_object_set_new(spec, name, json_string(text != NULL ? text : ""));
+    return true;
+}
+
+static void take_topic(struct fields *fields, json_t *spec, const char *name) {
+    if (fields_is_null(fields, name)) {
+        (void)json_object_del(spec, name);
+    } else if (fields_has(fields, name)) {
+        const char *topic = fields_text(fields, name, FIELD_OPTIONAL, 0, TOPIC_MAX);
+        (void)json_object_set_new(spec, name, json_string(topic != NULL ? topic : ""));
+    }
+}
+
+static void read_headers(struct fields *fields, json_t *spec) {
+    json_t *stored = json_incref(json_object_get(spec, "headers"));
+    const json_t *given = take_object(fields, spec, "headers");
+    check_headers(fields, given);
+    if (given != NULL) {
+        (void)json_object_set_new(spec, "headers", json_deep_copy(given));
+        keep_hidden(json_object_get(spec, "headers"), stored);
+    }
+    json_decref(stored);
+}
+
 static void read_spec(struct fields *fields, json_t *spec) {
-    check_headers(fields, take_object(fields, spec, "headers"));
+    read_headers(fields, spec);
     check_texts(fields, "query", take_object(fields, spec, "query"));
     check_texts(fields, "form", take_object(fields, spec, "form"));
     check_auth(fields, take_object(fields, spec, "auth"));
@@ -188,7 +291,7 @@ static void read_spec(struct fields *fields, json_t *spec) {
     if (json_is_true(json)) {
         fields_known(fields, "json");
         (void)json_object_set_new(spec, "json", json_true());
-    } else {
+    } else if (!take_text(fields, spec, "json")) {
         (void)take_object(fields, spec, "json");
     }
     const char *body = fields_lines(fields, "body", FIELD_OPTIONAL, HOOK_SPEC_BYTES / 2);
@@ -197,6 +300,11 @@ static void read_spec(struct fields *fields, json_t *spec) {
     } else if (fields_is_null(fields, "body")) {
         (void)json_object_del(spec, "body");
     }
+    if (!take_text(fields, spec, "responseTemplate")) {
+        (void)take_object(fields, spec, "responseTemplate");
+    }
+    take_topic(fields, spec, "responseTopic");
+    take_topic(fields, spec, "errorResponseTopic");
     take_flag(fields, spec, "noDefaults");
     take_flag(fields, spec, "rejectUnauthorized");
 }
@@ -207,7 +315,7 @@ struct hook_job {
     struct app_hook_edit edit;
     struct device_id device;
     const char *data, *user; /* of a test */
-    struct hook hook;
+    struct hook_detail detail;
 };
 
 static void read_device(struct fields *fields, struct hook_job *job) {
@@ -231,8 +339,7 @@ static void read_device(struct fields *fields, struct hook_job *job) {
 
 static bool read_hook(struct request *rq, struct hook_job *job, json_t *spec) {
     static const char *const methods[] = {"GET", "POST", "PUT", "DELETE"};
-    static const char *const unused[] = {"mydevices", "responseTemplate", "responseTopic",
-                                         "errorResponseTopic", "webhookTemplate"};
+    static const char *const unused[] = {"mydevices", "webhookTemplate"};
     enum field_need need = job->uid == NULL ? FIELD_REQUIRED : FIELD_OPTIONAL;
     struct fields fields = request_fields(rq);
     struct app_hook_edit *edit = &job->edit;
@@ -266,8 +373,9 @@ static bool read_hook(struct request *rq, struct hook_job *job, json_t *spec) {
 
 static int run_hook(struct app_tx *tx, void *arg) {
     struct hook_job *job = arg;
-    return job->uid == NULL ? app_hook_create(tx, job->product_id, &job->edit, &job->hook)
-                            : app_hook_edit(tx, job->product_id, job->uid, &job->edit, &job->hook);
+    return job->uid == NULL
+               ? app_hook_create(tx, job->product_id, &job->edit, &job->detail.hook)
+               : app_hook_edit(tx, job->product_id, job->uid, &job->edit, &job->detail.hook);
 }
 
 static bool write_hook(struct request *rq, struct hook_job *job, json_t *spec) {
@@ -287,27 +395,28 @@ void handle_hooks_create(struct request *rq) {
     struct hook_job job = {.product_id = rq->product.id};
     json_t *spec = json_object();
     if (read_hook(rq, &job, spec) && write_hook(rq, &job, spec)) {
-        reply_json(&rq->reply, 201, page_hook(rq, &job.hook, true));
+        reply_json(&rq->reply, 201, page_hook(rq, &job.detail.hook, true));
     }
     json_decref(spec);
+    detail_close(&job.detail);
 }
 
 static int run_hook_get(struct app_tx *tx, void *arg) {
     struct hook_job *job = arg;
-    return app_hook_get(tx, job->product_id, job->uid, &job->hook);
+    return read_detail(tx, job->product_id, job->uid, &job->detail);
 }
 
 void handle_hooks_edit(struct request *rq) {
     struct hook_job job = {.product_id = rq->product.id, .uid = request_param(rq, "hook")};
     struct app_error error = {0};
-    if (!hook_ok(rq, app_read(rq->server->app, rq->reader, run_hook_get, &job, &error), &error)) {
-        return;
+    if (hook_ok(rq, app_read(rq->server->app, rq->reader, run_hook_get, &job, &error), &error)) {
+        json_t *spec = json_loads(job.detail.hook.spec, 0, NULL);
+        if (read_hook(rq, &job, spec) && write_hook(rq, &job, spec)) {
+            reply_json(&rq->reply, 200, page_hook_detail(rq, &job.detail));
+        }
+        json_decref(spec);
     }
-    json_t *spec = json_loads(job.hook.spec, 0, NULL);
-    if (read_hook(rq, &job, spec) && write_hook(rq, &job, spec)) {
-        reply_json(&rq->reply, 200, page_hook_detail(rq, &job.hook));
-    }
-    json_decref(spec);
+    detail_close(&job.detail);
 }
 
 static int run_hook_delete(struct app_tx *tx, void *arg) {

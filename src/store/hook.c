@@ -5,6 +5,7 @@
 #include "store/internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void read_hook(sqlite3_stmt *q, void *row) {
     struct hook *h = (struct hook *)row;
@@ -16,20 +17,24 @@ static void read_hook(sqlite3_stmt *q, void *row) {
     col_text(q, 5, h->event, sizeof h->event);
     col_text(q, 6, h->url, sizeof h->url);
     col_text(q, 7, h->method, sizeof h->method);
-    col_text(q, 8, h->spec, sizeof h->spec);
-    col_text(q, 9, h->secret, sizeof h->secret);
-    h->is_disabled = col_bool(q, 10);
-    h->queued = col_u32(q, 11);
-    h->dropped = col_u32(q, 12);
-    h->sent = col_u32(q, 13);
-    h->failed = col_u32(q, 14);
-    h->failures = col_u32(q, 15);
-    h->failing_ms = col_int(q, 16);
-    h->next_ms = col_int(q, 17);
-    col_text(q, 18, h->last_error, sizeof h->last_error);
-    h->last_error_ms = col_int(q, 19);
-    h->created_ms = col_int(q, 20);
-    h->updated_ms = col_int(q, 21);
+    const void *sealed = sqlite3_column_blob(q, 8);
+    int len = sqlite3_column_bytes(q, 8);
+    h->sealed_len = len > 0 && (size_t)len <= sizeof h->sealed ? (size_t)len : 0;
+    if (h->sealed_len > 0) {
+        memcpy(h->sealed, sealed, h->sealed_len);
+    }
+    h->is_disabled = col_bool(q, 9);
+    h->queued = col_u32(q, 10);
+    h->dropped = col_u32(q, 11);
+    h->sent = col_u32(q, 12);
+    h->failed = col_u32(q, 13);
+    h->failures = col_u32(q, 14);
+    h->failing_ms = col_int(q, 15);
+    h->next_ms = col_int(q, 16);
+    col_text(q, 17, h->last_error, sizeof h->last_error);
+    h->last_error_ms = col_int(q, 18);
+    h->created_ms = col_int(q, 19);
+    h->updated_ms = col_int(q, 20);
 }
 
 static void bind_owned(sqlite3_stmt *q, const struct hook *hook) {
@@ -40,8 +45,7 @@ static void bind_owned(sqlite3_stmt *q, const struct hook *hook) {
     bind_text(q, ":event", hook->event);
     bind_text(q, ":url", hook->url);
     bind_text(q, ":method", hook->method);
-    bind_text(q, ":spec", hook->spec);
-    bind_text(q, ":secret", hook->secret);
+    bind_blob(q, ":sealed", hook->sealed, hook->sealed_len);
     bind_int(q, ":disabled", hook->is_disabled);
 }
 
@@ -117,6 +121,38 @@ static int run_by_id(struct store *store, enum stmt_name name, int64_t id, struc
 
 int store_hook_delete(struct store *store, int64_t id, struct fault *fault) {
     return run_by_id(store, STMT_HOOK_DELETE, id, fault);
+}
+
+static void read_id(sqlite3_stmt *q, void *row) {
+    *(int64_t *)row = col_int(q, 0);
+}
+
+int store_hook_ids(struct store *store, int64_t **ids, size_t *count, struct fault *fault) {
+    sqlite3_stmt *q = stmt(store, STMT_HOOK_EVERY, fault);
+    int code = SW_OK;
+    *ids = stmt_all(store, q, read_id, sizeof **ids, count, &code, fault);
+    return code;
+}
+
+int store_hook_plain(struct store *store, int64_t id, uint8_t **json, size_t *len,
+                     struct fault *fault) {
+    sqlite3_stmt *q = stmt(store, STMT_HOOK_PLAIN, fault);
+    bind_int(q, ":id", id);
+    *json = NULL;
+    int code = stmt_next(store, q, fault);
+    if (code <= 0) {
+        return code == 0 ? SW_E_NOT_FOUND : code;
+    }
+    code = col_alloc(q, 0, json, len, fault);
+    stmt_end(q);
+    return code;
+}
+
+int store_hook_seal(struct store *store, int64_t id, struct span sealed, struct fault *fault) {
+    sqlite3_stmt *q = stmt(store, STMT_HOOK_SEAL, fault);
+    bind_blob(q, ":sealed", sealed.data, sealed.len);
+    bind_int(q, ":id", id);
+    return stmt_run_one(store, q, fault);
 }
 
 struct wanting {
@@ -226,4 +262,50 @@ int store_hook_next(struct store *store, int64_t now_ms, int64_t *next_ms, struc
     sqlite3_stmt *q = stmt(store, STMT_HOOK_NEXT, fault);
     bind_int(q, ":now", now_ms);
     return stmt_int(store, q, INT64_MAX, next_ms, fault);
+}
+
+int store_hook_log_add(struct store *store, int64_t hook_id, const struct hook_log *log,
+                       struct fault *fault) {
+    sqlite3_stmt *q = stmt(store, STMT_HOOK_LOG_INSERT, fault);
+    bind_int(q, ":hook", hook_id);
+    bind_int(q, ":now", log->at_ms);
+    bind_int(q, ":failed", log->is_failed);
+    bind_int(q, ":status", log->status);
+    bind_int(q, ":delivery", log->delivery_id);
+    bind_text(q, ":event", log->event);
+    if (log->has_device) {
+        bind_blob(q, ":device", log->device.b, sizeof log->device.b);
+    }
+    bind_text(q, ":text", log->text);
+    int code = stmt_run_one(store, q, fault);
+    if (code != SW_OK) {
+        return code;
+    }
+    q = stmt(store, STMT_HOOK_LOG_TRIM, fault);
+    bind_int(q, ":hook", hook_id);
+    bind_int(q, ":failed", log->is_failed);
+    bind_int(q, ":kept", HOOK_LOG_KEPT);
+    code = stmt_run(store, q, fault);
+    return code < 0 ? code : SW_OK;
+}
+
+static void read_log(sqlite3_stmt *q, void *row) {
+    struct hook_log *log = (struct hook_log *)row;
+    log->at_ms = col_int(q, 0);
+    log->is_failed = col_bool(q, 1);
+    log->status = col_u16(q, 2);
+    log->delivery_id = col_int(q, 3);
+    col_text(q, 4, log->event, sizeof log->event);
+    log->has_device = col_blob(q, 5, log->device.b, sizeof log->device.b);
+    col_text(q, 6, log->text, sizeof log->text);
+}
+
+int store_hook_log_list(struct store *store, int64_t hook_id, bool is_failed,
+                        struct hook_log **items, size_t *count, struct fault *fault) {
+    sqlite3_stmt *q = stmt(store, STMT_HOOK_LOG_LIST, fault);
+    bind_int(q, ":hook", hook_id);
+    bind_int(q, ":failed", is_failed);
+    int code = SW_OK;
+    *items = stmt_all(store, q, read_log, sizeof **items, count, &code, fault);
+    return code;
 }

@@ -38,7 +38,7 @@ struct app_options {
     bool is_threaded; /* else jobs wait until app_pump: simulations, tests, one-shot commands */
     bool synchronous_normal;
     enum app_key_policy key_policy;
-    const uint8_t *seal_key; /* SEAL_KEY_BYTES that seal PSKs; borrowed; NULL = there are none */
+    const uint8_t *seal_key; /* SEAL_KEY_BYTES that seal PSKs and webhooks; borrowed; NULL = none */
     uint32_t queue_max;      /* 0 = 4096 jobs */
     uint32_t attempts_max;   /* 0 = 3: failures of a device with one image */
     int64_t retry_ms; /* 0 = 60,000: after the first failure; each further one 5 times more */

@@ -8,7 +8,16 @@
 
 #define HOOKS_MAX          100 /* of one product */
 #define HOOK_SECRET_MIN    16
-#define HOOK_SECRET_DIGITS 64 /* of one that is made here */
+#define HOOK_SECRET_DIGITS 64  /* of one that is made here */
+#define HOOK_CHUNK_BYTES   512 /* of an answer in one event */
+
+/* A webhook with what is stored sealed: both are empty, and it is disabled, when this server's key
+ * does not open them. */
+struct app_hook {
+    struct hook row;
+    char secret[HOOK_SECRET_BYTES];
+    char spec[HOOK_SPEC_BYTES]; /* a JSON object: headers, query, json, form, body, auth, ... */
+};
 
 /* NULL or unset fields stay as they are; those of a new hook that are not set get defaults. */
 struct app_hook_edit {
@@ -24,19 +33,27 @@ struct app_hook_edit {
 };
 /* product_id 0 = events of every product. SW_E_RANGE also when there are HOOKS_MAX already. */
 int app_hook_create(struct app_tx *tx, uint16_t product_id, const struct app_hook_edit *edit,
-                    struct hook *out) SW_NODISCARD;
+                    struct app_hook *out) SW_NODISCARD;
 /* NOT_FOUND, also when it is another product's. */
 int app_hook_get(struct app_tx *tx, uint16_t product_id, const char *uid,
-                 struct hook *out) SW_NODISCARD;
+                 struct app_hook *out) SW_NODISCARD;
 int app_hook_edit(struct app_tx *tx, uint16_t product_id, const char *uid,
-                  const struct app_hook_edit *edit, struct hook *out) SW_NODISCARD;
+                  const struct app_hook_edit *edit, struct app_hook *out) SW_NODISCARD;
 int app_hook_delete(struct app_tx *tx, uint16_t product_id, const char *uid) SW_NODISCARD;
 
 struct hook_list {
-    struct hook *items; /* free() */
+    struct app_hook *items; /* free() */
     size_t count;
 };
 int app_hook_list(struct app_tx *tx, uint16_t product_id, struct hook_list *out) SW_NODISCARD;
+
+/* How its newest deliveries went, the last one first. */
+struct hook_log_list {
+    struct hook_log *items; /* free() */
+    size_t count;
+};
+int app_hook_log(struct app_tx *tx, int64_t hook_id, bool is_failed,
+                 struct hook_log_list *out) SW_NODISCARD;
 /* Queues an event "hook-test/..." for this hook alone. SW_E_STATE: it is disabled. */
 int app_hook_test(struct app_tx *tx, uint16_t product_id, const char *uid, const char *data,
                   const char *user) SW_NODISCARD;
@@ -54,7 +71,7 @@ struct app_hook_ready {
 int app_hook_ready(struct app_tx *tx, struct app_hook_ready *ready) SW_NODISCARD;
 
 struct app_hook_job {
-    struct hook hook;
+    struct app_hook hook;
     struct store_delivery delivery;
 };
 /* The oldest thing to send for a hook: the order of events is kept. NOT_FOUND: nothing, by now. */
@@ -63,11 +80,18 @@ int app_hook_job(struct app_tx *tx, int64_t hook_id, struct app_hook_job *out) S
 struct app_hook_outcome {
     int64_t hook_id, delivery_id;
     bool is_sent;
-    bool is_final; /* trying again would not help */
+    bool is_final;   /* trying again would not help */
+    uint16_t status; /* of the answer; 0 = there was none */
     char reason[REASON_BYTES];
+    /* What the events that tell of it are called; NULL = hook-response/NAME, hook-error/NAME. */
+    const char *topic, *error_topic;
+    /* Told in events of HOOK_CHUNK_BYTES; NULL = nothing. For a failure, its reason is told. */
+    const char *answer;
+    size_t answer_len;
     bool was_disabled; /* out: the hook failed for too long */
 };
-/* Writes down what became of deliveries, with the events hook-sent/... and hook-error/... */
+/* Writes down what became of deliveries, with the events hook-sent/NAME, hook-response/NAME/0 and
+ * so on, hook-error/NAME/0. These are not offered to webhooks. */
 struct app_hook_outcomes {
     struct app_hook_outcome *items;
     size_t count;

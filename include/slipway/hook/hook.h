@@ -12,11 +12,14 @@ struct app;
 struct hook_sender;
 
 struct hook_config {
-    uint32_t parallel;  /* requests under way at once; 0 = 16 */
-    int64_t timeout_ms; /* for a whole request; 0 = 10,000 */
+    uint32_t parallel;   /* requests under way at once; 0 = 16 */
+    int64_t timeout_ms;  /* for a whole request; 0 = 10,000 */
+    uint32_t answer_max; /* bytes of an answer that become events, at most 65,536; 0 = no events */
+    const char *deny;    /* ranges of addresses that are never connected to; NULL = none */
+    const char *allow;   /* exceptions from these; both are only read at the start */
 };
 
-/* SW_E_MEMORY, SW_E_IO. */
+/* SW_E_MEMORY, SW_E_IO; SW_E_INPUT: a range is none. */
 int hook_sender_start(struct hook_sender **out, struct app *app, const struct hook_config *config,
                       struct fault *fault) SW_NODISCARD;
 /* Events were committed: looks whether there is something to send. Any thread, never blocks. */

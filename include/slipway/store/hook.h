@@ -9,6 +9,9 @@
 #define HOOK_SPEC_BYTES   8193
 #define HOOK_SECRET_BYTES 129
 #define HOOK_METHOD_BYTES 8
+#define HOOK_SEALED_BYTES (28 + HOOK_SECRET_BYTES + HOOK_SPEC_BYTES)
+#define HOOK_LOG_BYTES    257
+#define HOOK_LOG_KEPT     10 /* of deliveries, and as many of failures */
 
 struct hook {
     int64_t id;
@@ -20,8 +23,8 @@ struct hook {
     char event[EVENT_NAME_BYTES]; /* what the names of events begin with */
     char url[HOOK_URL_BYTES];
     char method[HOOK_METHOD_BYTES];
-    char spec[HOOK_SPEC_BYTES]; /* a JSON object: headers, query, json, form, body, auth, ... */
-    char secret[HOOK_SECRET_BYTES];
+    uint8_t sealed[HOOK_SEALED_BYTES]; /* secret and spec; opaque here */
+    size_t sealed_len;
     bool is_disabled;
     uint32_t queued;
     uint32_t dropped; /* events that found the queue full */
@@ -52,6 +55,16 @@ int store_hook_progress(struct store *store, const struct hook *hook,
                         struct fault *fault) SW_NODISCARD;
 int store_hook_delete(struct store *store, int64_t id, struct fault *fault) SW_NODISCARD;
 
+/* The ids of all of them; free(). */
+int store_hook_ids(struct store *store, int64_t **ids, size_t *count,
+                   struct fault *fault) SW_NODISCARD;
+/* What an earlier version stored as it was: a JSON object of spec and secret; free(). NOT_FOUND:
+ * nothing. Storing it sealed ends that. */
+int store_hook_plain(struct store *store, int64_t id, uint8_t **json, size_t *len,
+                     struct fault *fault) SW_NODISCARD;
+int store_hook_seal(struct store *store, int64_t id, struct span sealed,
+                    struct fault *fault) SW_NODISCARD;
+
 /* Queues the event for every hook that wants it; one whose queue holds queue_max counts it as
  * dropped instead. */
 int store_hook_offer(struct store *store, const struct event *event, uint32_t queue_max,
@@ -78,5 +91,23 @@ int store_hook_ready(struct store *store, int64_t now_ms, uint32_t max, int64_t 
 /* When the next of those whose time is to come may be tried; INT64_MAX = there is none. */
 int store_hook_next(struct store *store, int64_t now_ms, int64_t *next_ms,
                     struct fault *fault) SW_NODISCARD;
+
+/* One row of a hook's history. */
+struct hook_log {
+    int64_t at_ms;
+    bool is_failed;
+    uint16_t status; /* 0 = no answer */
+    int64_t delivery_id;
+    char event[EVENT_NAME_BYTES];
+    bool has_device;
+    struct device_id device;
+    char text[HOOK_LOG_BYTES];
+};
+/* Of each kind the newest HOOK_LOG_KEPT stay. */
+int store_hook_log_add(struct store *store, int64_t hook_id, const struct hook_log *log,
+                       struct fault *fault) SW_NODISCARD;
+/* The newest first; free(). */
+int store_hook_log_list(struct store *store, int64_t hook_id, bool is_failed,
+                        struct hook_log **items, size_t *count, struct fault *fault) SW_NODISCARD;
 
 #endif

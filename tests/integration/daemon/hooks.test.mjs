@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -81,7 +81,7 @@ const count = async (id, name) => (await state(id)).counters.find((c) => c.name 
 const signature = (body) => `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`;
 
 before(async () => {
-    writeFileSync(config, '[hooks]\nretry = 50\nattempts = 4\ndisable = 2\ntimeout = 500\n[log]\nlevel = debug\n');
+    writeFileSync(config, '[hooks]\nretry = 50\nattempts = 4\ndisable = 2\ntimeout = 500\ndeny = 127.0.0.0/8\nallow = 127.0.0.1\n[log]\nlevel = debug\n');
     received = [];
     await listen();
     address = `http://127.0.0.1:${receiver.address().port}`;
@@ -137,17 +137,17 @@ test('an event arrives as a signed form', () => following(async (events) => {
 
 test('templates, headers, credentials and methods', async () => {
     const made = [
-        await make({ event: 'shape', json: { t: '{{t}} in {{{PARTICLE_EVENT_NAME}}}', deep: ['{{PARTICLE_DEVICE_ID}}', 7] },
-            headers: { 'X-Key': 'private word' }, auth: { username: 'me', password: 'hidden word' }, query: { a: '{{t}}&b' } }),
+        await make({ event: 'shape', json: { t: '{{{t}}} in {{{PARTICLE_EVENT_NAME}}}', deep: ['{{PARTICLE_DEVICE_ID}}', 7], '{{{t}}}': '{{t}}' },
+            headers: { 'X-Key': 'private word' }, auth: { username: 'me', password: 'hidden word' }, query: { a: '{{{t}}}&b' } }),
         await make({ event: 'shape', json: true, noDefaults: false, requestType: 'PUT' }),
         await make({ event: 'shape', requestType: 'GET', query: { k: 'v' } }),
-        await make({ event: 'shape', body: '<t>{{t}}</t>{{none}}{{', headers: { 'content-type': 'text/xml' } }),
-        await make({ event: 'shape', form: { only: '{{t}}' }, noDefaults: true, requestType: 'DELETE' }),
+        await make({ event: 'shape', body: '<t>{{{t}}}</t>{{none}}{{', headers: { 'content-type': 'text/xml' } }),
+        await make({ event: 'shape', form: { only: '{{{t}}}' }, noDefaults: true, requestType: 'DELETE' }),
     ];
     await publish('shape', '{"t":"2\\"1"}');
     await until('five deliveries', () => received.length === 5);
     const of = (n) => received.find((r) => r.headers['x-slipway-hook'] === made[n].id);
-    assert.deepEqual({ ...JSON.parse(of(0).body), published_at: 0 }, { t: '2"1 in shape', deep: ['api', 7], event: 'shape',
+    assert.deepEqual({ ...JSON.parse(of(0).body), published_at: 0 }, { t: '2"1 in shape', deep: ['api', 7], '2"1': '2&quot;1', event: 'shape',
         data: '{"t":"2\\"1"}', coreid: 'api', published_at: 0 });
     assert.equal(of(0).headers['content-type'], 'application/json');
     assert.equal(of(0).headers['x-key'], 'private word');
@@ -168,6 +168,120 @@ test('templates, headers, credentials and methods', async () => {
     for (const hook of made) await api('DELETE', `${hooks()}/${hook.id}`);
 });
 
+// What is told of an answer, by the names of its events.
+async function toldOf(events, prefix, count) {
+    const told = () => events.filter((e) => e.name.startsWith(prefix));
+    await until(`${count} of ${prefix}`, () => told().length >= count);
+    return told();
+}
+
+test('an answer comes back in events of 512 bytes', () => following(async (events) => {
+    const hook = await make({ event: 'ask' });
+    const text = `${'x'.repeat(511)}\u00fc${'y'.repeat(600)}`;
+    answer = (request, reply) => { reply.end(text); };
+    await publish('ask/1', 'q');
+    const told = await toldOf(events, 'hook-response/ask/1/', 3);
+    assert.deepEqual(told.map((e) => e.name), [0, 1, 2].map((n) => `hook-response/ask/1/${n}`));
+    assert.deepEqual(told.map((e) => Buffer.byteLength(e.data)), [511, 512, 90], 'no character is cut');
+    assert.equal(told.map((e) => e.data).join(''), text);
+    assert.ok(events.findIndex((e) => e.name === 'hook-sent/ask/1') < events.indexOf(told[0]));
+    const [log] = (await state(hook.id)).logs;
+    assert.deepEqual([log.type, log.status, log.event.event, log.response], ['Success', 200, 'ask/1', 'x'.repeat(256)]);
+    await api('DELETE', `${hooks()}/${hook.id}`);
+}));
+
+test('templates for answers, and topics', () => following(async (events) => {
+    const topics = { responseTopic: '{{{PARTICLE_DEVICE_ID}}}/weather', errorResponseTopic: 'lost/{{{why}}}' };
+    const made = [
+        await make({ event: 'w', url: `${address}/json`, responseTemplate: '{{#list}}{{{t}}}~{{/list}}{{^none}}!{{/none}}', ...topics }),
+        await make({ event: 'w', url: `${address}/json`, responseTemplate: { lat: '{{{list.1.t}}}' }, responseTopic: 'object' }),
+        await make({ event: 'w', url: `${address}/json`, responseTopic: 'spark/status' }),
+        await make({ event: 'w', url: `${address}/bad`, ...topics }),
+        await make({ event: 'w', url: `${address}/long` }),
+        // Neither another webhook nor itself is told of what is told of webhooks.
+        await make({ event: 'object' }), await make({ event: 'api/weather' }),
+    ];
+    answer = (request, reply) => {
+        if (request.url === '/bad') return 404;
+        reply.end(request.url === '/json' ? '{"list":[{"t":20},{"t":"2<1"}]}' : 'z'.repeat(16385));
+        return undefined;
+    };
+    await publish('w', '{"why":"a\\nid: 1"}');
+    assert.deepEqual((await toldOf(events, 'api/weather/', 1)).map((e) => [e.name, e.data]), [['api/weather/0', '20~2<1~!']]);
+    assert.deepEqual((await toldOf(events, 'object/', 1)).map((e) => e.data), ['{"lat":"2<1"}']);
+    assert.equal((await toldOf(events, 'hook-response/w/', 1))[0].data, '{"list":[{"t":20},{"t":"2<1"}]}');
+    assert.deepEqual((await toldOf(events, 'lost/', 1)).map((e) => [e.name, e.data]), [['lost/a?id: 1/0', 'error status 404 from 127.0.0.1']]);
+    assert.equal((await toldOf(events, 'hook-error/w/', 1))[0].data, 'the answer is longer than 16384 bytes');
+    assert.equal(await count(made[4].id, 'sent'), 1, 'it was delivered all the same');
+    assert.equal(events.filter((e) => e.name === 'spark/status').length, 0);
+    for (const { id } of made.slice(5)) assert.equal(await count(id, 'sent') + await count(id, 'queued'), 0);
+    for (const { id } of made) await api('DELETE', `${hooks()}/${id}`);
+}));
+
+test('what an event holds cannot leave its place in the request', async () => {
+    const hook = await make({ event: 'sly', url: `${address}/in/{{{v}}}/end?q={{v}}`, headers: { 'X-V': '{{{v}}}', 'X-W': '{{{none}}}' } });
+    await publish('sly', JSON.stringify({ v: '../x?y#z &/\r\nX-Evil: 1' }));
+    await publish('sly', JSON.stringify({ v: '..' }));
+    const [got] = await until('the delivery', () => received.length > 0 && received);
+    const escaped = encodeURIComponent('../x?y#z &/\r\nX-Evil: 1');
+    assert.equal(got.url, `/in/${escaped}/end?q=${escaped}`);
+    assert.equal(got.headers['x-v'], '../x?y#z &/  X-Evil: 1');
+    assert.equal(got.headers['x-w'], '');
+    assert.equal(got.headers['x-evil'], undefined);
+    await until('the dots are refused', async () => (await count(hook.id, 'failed')) === 1);
+    assert.equal((await state(hook.id)).errors[0].error, 'the request cannot be made');
+    assert.equal(received.length, 1);
+    await api('DELETE', `${hooks()}/${hook.id}`);
+});
+
+test('JSON of a text', async () => {
+    const hook = await make({ event: 'text', json: '{"n": {{{n}}}, "l": [{{#l}}{{{.}}},{{/l}}0]}' });
+    await publish('text', '{"n":1.5,"l":[1,"\\u0022"]}');
+    await publish('text', '{"n":1.5,"l":[1,2]}');
+    const [got] = await until('the delivery', () => received.length > 0 && received);
+    assert.deepEqual([JSON.parse(got.body).n, JSON.parse(got.body).l, JSON.parse(got.body).event], [1.5, [1, 2, 0], 'text']);
+    assert.equal(await count(hook.id, 'failed'), 1, 'what becomes no JSON is not sent');
+    await api('DELETE', `${hooks()}/${hook.id}`);
+});
+
+test('denied addresses are not connected to, however they are written', async () => {
+    const { port } = receiver.address();
+    const other = createServer((request, reply) => reply.end()).listen(0, '127.0.0.9');
+    await once(other, 'listening');
+    for (const host of ['127.0.0.9', '127.9', '[::ffff:127.0.0.9]']) {
+        const hook = await make({ event: 'far', url: `http://${host}:${other.address().port}/` });
+        await publish('far', host);
+        await until(host, async () => (await count(hook.id, 'failed')) === 1);
+        assert.match((await state(hook.id)).errors[0].error, /denied/, host);
+        assert.equal(await count(hook.id, 'queued'), 0, 'it is not tried again');
+        await api('DELETE', `${hooks()}/${hook.id}`);
+    }
+    const allowed = await make({ event: 'far', url: `http://127.0.0.1:${port}/` });
+    await publish('far', 'x');
+    await until('the exception', async () => (await count(allowed.id, 'sent')) === 1);
+    await api('DELETE', `${hooks()}/${allowed.id}`);
+    other.close();
+});
+
+test('what a webhook keeps to itself is neither shown nor in the file', async () => {
+    const words = { secret: 'signing words 1234', password: 'password words', key: 'Bearer header words', deep: 'template words' };
+    const hook = await make({ event: 'sealed', secret: words.secret, auth: { username: 'u', password: words.password },
+        headers: { Authorization: words.key, 'Content-Type': 'text/x' }, body: words.deep });
+    const shown = await state(hook.id);
+    assert.deepEqual(shown.headers, { Authorization: '(hidden)', 'Content-Type': 'text/x' });
+    assert.doesNotMatch(JSON.stringify(shown), /signing words|password words|header words/);
+    const changed = (await api('PUT', `${hooks()}/${hook.id}`, { headers: { ...shown.headers, 'X-New': 'new' } })).webhook;
+    assert.deepEqual(changed.headers, { Authorization: '(hidden)', 'Content-Type': 'text/x', 'X-New': '(hidden)' });
+    const files = ['slipway.db', 'slipway.db-wal'].map((name) => readFileSync(join(folder, 'data', name), 'latin1')).join('');
+    for (const word of Object.values(words)) assert.ok(!files.includes(word), `${word} is in the file`);
+    await publish('sealed', 'x');
+    const [got] = await until('the delivery', () => received.length > 0 && received);
+    assert.equal(got.headers.authorization, words.key);
+    assert.equal(got.headers['x-new'], 'new');
+    assert.equal(got.body, words.deep);
+    await api('DELETE', `${hooks()}/${hook.id}`);
+});
+
 test('a test event goes to its own hook alone', async () => {
     const [hook, other] = [await make({ event: 'tried' }), await make({ event: 'hook' })];
     await api('POST', `/v1/products/${product}/integrations/${hook.id}/test`, { data: 'hello' });
@@ -186,7 +300,7 @@ test('a 500 is tried again, in order; a 404 and a redirect are not', () => follo
     await until('all', async () => (await count(hook.id, 'sent')) === 2);
     assert.deepEqual(received.map((r) => new URLSearchParams(r.body).get('data')), ['first', 'first', 'first', 'second']);
     assert.equal(new Set(received.slice(0, 3).map((r) => r.headers['x-slipway-delivery'])).size, 1);
-    assert.deepEqual(events.filter((e) => e.name.startsWith('hook-error')).map((e) => e.data), Array(2).fill('the receiver answered 500'));
+    assert.deepEqual(events.filter((e) => e.name.startsWith('hook-error')).map((e) => e.data), Array(2).fill('error status 500 from 127.0.0.1'));
     received = [];
     answer = (request, reply) => {
         reply.setHeader('location', `${address}/elsewhere`);
@@ -196,7 +310,8 @@ test('a 500 is tried again, in order; a 404 and a redirect are not', () => follo
     await publish('again', 'moved');
     await until('both given up', async () => (await count(hook.id, 'failed')) === 4 && (await count(hook.id, 'queued')) === 0);
     assert.deepEqual(received.map((r) => r.url), ['/in', '/in']);
-    assert.equal((await state(hook.id)).errors[0].error, 'the receiver answered 302');
+    assert.equal((await state(hook.id)).errors[0].error, 'error status 302 from 127.0.0.1');
+    assert.deepEqual((await state(hook.id)).errors.map((e) => e.status), [302, 404, 500, 500]);
     await api('DELETE', `${hooks()}/${hook.id}`);
 }));
 
@@ -243,7 +358,7 @@ test('nothing but failures disable it, until somebody enables it again', () => f
     const hook = await make({ event: 'dead' });
     for (let n = 0; n < 3; n++) await publish('dead', String(n));
     await until('it is disabled', async () => (await state(hook.id)).disabled);
-    await until('the event', () => events.some((e) => e.name === 'hook-error/dead' && e.data.startsWith('disabled')));
+    await until('the event', () => events.some((e) => e.name === 'hook-error/dead/0' && e.data.startsWith('disabled')));
     assert.equal(await count(hook.id, 'queued'), 0);
     assert.match(log, /hook_disabled/);
     await publish('dead', 'unheard');

@@ -9,7 +9,7 @@ const seed = Number(process.env.HTTP_FUZZ_SEED ?? 1);
 const count = Number(process.env.HTTP_FUZZ_COUNT ?? 4000);
 
 const RECEIVER = 'http://127.0.0.1:9/receiver';
-let door, product, document, binary, hooks;
+let door, product, document, binary, hooks, client;
 before(async () => {
     door = await startDoor(['device_timeout=50', 'upload=200000', 'body=100000']);
     product = await createProduct(door, 'fuzz');
@@ -20,6 +20,7 @@ before(async () => {
     for (const path of ['/v1/webhooks', `/v1/products/${product.id}/webhooks`]) {
         hooks.push((await door.call('POST', path, { json: { event: 'spark', url: RECEIVER } })).body.id);
     }
+    client = (await door.call('POST', `/v1/products/${product.id}/clients`, { json: { name: 'kiosk', type: 'installed' } })).body.client.id;
     binary = module(BORON, product.id, 2, 300);
     document = (await door.call('GET', '/v1/openapi.json')).body;
 });
@@ -34,9 +35,13 @@ function random(n) {
     return state % n;
 }
 const pick = (list) => list[random(list.length)];
+// A schema without references, its parts put together.
 const resolve = (node) => {
     while (node?.$ref) node = node.$ref.slice(2).split('/').reduce((at, key) => at[key], document);
-    return node;
+    if (!node?.allOf) return node;
+    const parts = node.allOf.map(resolve);
+    return { ...Object.assign({}, ...parts), required: parts.flatMap((part) => part.required ?? []),
+        properties: Object.assign({}, ...parts.map((part) => part.properties)) };
 };
 
 const NASTY = [null, true, false, 0, -1, 1, 1.5, 65535, 65536, 2147483647, 2147483648, 4294967296, 9007199254740993, -9223372036854775808,
@@ -82,11 +87,17 @@ function mutate(value) {
 
 const PATHS = { product: () => pick([product.id, product.slug]), version: () => pick([1, 2]), group: () => 'g', device: () => deviceId(1 + random(3)),
     id: () => deviceId(1 + random(5)), token: () => 'f'.repeat(40), username: () => 'nobody', update: () => 1 + random(3), prefix: () => 'spark',
-    function: () => pick(['length', 'none']), variable: () => pick(['word', 'none']), serial: () => 'S1', image: () => 1, hook: () => pick(hooks) };
+    function: () => pick(['length', 'none']), variable: () => pick(['word', 'none']), serial: () => 'S1', image: () => 1, hook: () => pick(hooks),
+    client: () => client };
+
+function inPath(name) {
+    assert.ok(PATHS[name], `the fuzzer has no value for {${name}}`);
+    return PATHS[name]();
+}
 
 function request(template, method, operation, shared) {
     let path = template.replace(/\{(\w+)\}/g, (_, name) =>
-        encodeURIComponent(random(8) === 0 ? text(pick(NASTY)) : PATHS[name]()));
+        encodeURIComponent(random(8) === 0 ? text(pick(NASTY)) : inPath(name)));
     const query = new URLSearchParams();
     for (const parameter of [...(shared ?? []), ...(operation.parameters ?? [])].map(resolve)) {
         if (parameter.in === 'query' && random(3) === 0) {
@@ -131,18 +142,25 @@ test(`${count} requests from seed ${seed}`, async () => {
         // Ending one's own token would end the test.
         .filter(([template, method]) => !(template.startsWith('/v1/access_tokens') && method === 'DELETE'));
     const statuses = {};
+    const asked = new Set(), answered = new Set();
     for (let done = 0; done < count; done += 8) {
         const batch = Array.from({ length: 8 }, () => {
             const [template, method, operation, shared] = pick(operations);
-            return { method, ...request(template, method, operation, shared) };
+            return { name: operation.operationId, method, ...request(template, method, operation, shared) };
         });
-        await Promise.all(batch.map(async ({ method, path, options }) => {
+        await Promise.all(batch.map(async ({ name, method, path, options }) => {
             const what = `${method} ${path.slice(0, 600)} ${JSON.stringify(options.headers)} ${String(options.body ?? (options.form instanceof FormData ? "multipart" : options.form) ?? "").slice(0, 300)}`;
             const reply = await door.call(method, path, options).catch((error) => { throw new Error(`${what}: ${error.cause ?? error.message}`); });
             statuses[reply.status] = (statuses[reply.status] ?? 0) + 1;
+            asked.add(name);
+            if (reply.status < 300) answered.add(name);
             // 500 has one meaning that clients know: the device did not answer.
             assert.ok(reply.status < 500 || (reply.status === 500 && reply.body.code === 500 && reply.body.errors), `${what}: ${reply.status} ${reply.text}`);
         }));
+    }
+    if (count >= 4000) {
+        assert.deepEqual(operations.map(([, , operation]) => operation.operationId).filter((name) => !asked.has(name)), []);
+        assert.ok(answered.size > operations.length / 2, `only ${answered.size} of ${operations.length} ever answered with success`);
     }
     assert.ok(statuses[200] > count / 20, JSON.stringify(statuses));
     assert.ok(statuses[400] > count / 20, JSON.stringify(statuses));
