@@ -11,12 +11,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
+
+#define READER_MAP_BYTES ((int64_t)64 << 30) /* SQLite has a limit of its own */
 
 static int configure(struct store *store, const struct store_options *options,
                      struct fault *fault) {
@@ -39,7 +42,11 @@ static int configure(struct store *store, const struct store_options *options,
                    cache_kib, options->synchronous_normal ? "NORMAL" : "FULL");
     int code = store_exec(store, sql, fault);
     if (code == SW_OK && options->is_reader) {
-        code = store_exec(store, "PRAGMA query_only = ON", fault);
+        /* Mapped pages are the kernel's, shared by all readers: a cache for each of them would have
+         * to be as large as the indexes, and every miss costs a system call. */
+        (void)snprintf(sql, sizeof sql, "PRAGMA query_only = ON; PRAGMA mmap_size = %" PRId64,
+                       READER_MAP_BYTES);
+        code = store_exec(store, sql, fault);
     } else if (code == SW_OK) {
         code =
             store_exec(store, "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 4000", fault);
