@@ -206,7 +206,7 @@ int app_fail(struct app_tx *tx, int code, const char *word, const char *field, c
     return code;
 }
 
-/* What the world did: the reason stays in the log, the asker learns that it was not them. */
+/* What the world did: the reason is for the log, the asker learns that it was not them. */
 static void explain(struct app_tx *tx, int code) {
     if (code == SW_OK) {
         tx->error = (struct app_error){.code = SW_OK};
@@ -215,6 +215,9 @@ static void explain(struct app_tx *tx, int code) {
         (void)app_fail(tx, code, again ? "unavailable" : "server_error", NULL, "%s",
                        again ? "The server is busy, please try again."
                              : "The server could not do this.");
+        (void)snprintf(tx->error.cause, sizeof tx->error.cause, "%s",
+                       tx->fault != NULL && tx->fault->text[0] != '\0' ? tx->fault->text
+                                                                       : sw_error_name(code));
     }
 }
 
@@ -227,6 +230,7 @@ struct call {
     struct latch latch;
     int code;
     struct app_error error;
+    struct fault fault; /* of the commit */
 };
 
 static int run_call(struct store_job *job, struct store *store, struct fault *fault) {
@@ -241,7 +245,9 @@ static int run_call(struct store_job *job, struct store *store, struct fault *fa
 
 static void call_done(struct store_job *job, int code, const struct fault *fault) {
     struct call *call = (struct call *)job;
-    (void)fault;
+    if (fault != NULL) {
+        call->fault = *fault;
+    }
     call->code = code;
     latch_signal(&call->latch);
 }
@@ -256,7 +262,7 @@ int app_submit_job(struct app *app, struct store_job *job) {
 int app_execute(struct app *app, app_run_fn *run, void *arg, struct app_error *error) {
     struct call call = {.app = app, .run = run, .arg = arg, .job.run = run_call};
     if (app->writer == NULL) {
-        call.code = store_run(app->store, &call.job, NULL);
+        call.code = store_run(app->store, &call.job, &call.fault);
     } else {
         call.job.done = call_done;
         latch_init(&call.latch);
@@ -269,7 +275,7 @@ int app_execute(struct app *app, app_run_fn *run, void *arg, struct app_error *e
         }
     }
     if (call.code != call.error.code) { /* it was not taken, or the commit failed */
-        struct app_tx tx = {.error = call.error};
+        struct app_tx tx = {.error = call.error, .fault = &call.fault};
         explain(&tx, call.code);
         call.error = tx.error;
     }

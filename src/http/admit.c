@@ -104,15 +104,14 @@ static bool admit_own_product(struct request *rq) {
     return asked == own ? true : admit_refuse_scope(rq);
 }
 
-int admit_run(struct app_tx *tx, void *arg) {
-    struct admit *admit = arg;
+static void admit_check(struct app_tx *tx, const struct admit *admit) {
     struct request *rq = admit->rq;
     if ((rq->match.route->flags & ROUTE_OPEN) != 0) {
         rq->is_admitted = true;
-        return SW_OK;
+        return;
     }
     if (!admit_identity(tx, rq, admit->token) || !admit_scope(rq)) {
-        return SW_OK;
+        return;
     }
     /* Looked up before the check against the user's own product, which may be named by slug; what
      * was found is told only to those who pass it. */
@@ -123,10 +122,16 @@ int admit_run(struct app_tx *tx, void *arg) {
         reply_close(&rq->reply);
         rq->reply = kept;
         (void)admit_refuse_scope(rq);
-        return SW_OK;
+        return;
     }
     if (found && admit_own_product(rq)) {
         rq->is_admitted = true;
     }
+}
+
+int admit_run(struct app_tx *tx, void *arg) {
+    const struct admit *admit = arg;
+    admit_check(tx, admit);
+    reply_cause(&admit->rq->reply, tx->fault);
     return SW_OK;
 }

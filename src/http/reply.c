@@ -122,5 +122,14 @@ void reply_app_error(struct reply *reply, int code, const struct app_error *erro
                     is_told ? error->description : table[i].sentence);
         return;
     }
+    if (error != NULL && reply->status == 0) {
+        memcpy(reply->cause, error->cause, sizeof reply->cause);
+    }
     reply_error(reply, 500, "server_error", "The server failed; its log has the reason.");
+}
+
+void reply_cause(struct reply *reply, const struct fault *fault) {
+    if (reply->status == 500 && reply->cause[0] == '\0' && fault != NULL) {
+        memcpy(reply->cause, fault->text, sizeof reply->cause);
+    }
 }

@@ -20,6 +20,7 @@ struct reply {
     size_t body_len;
     const char *content_type; /* static; NULL = JSON */
     bool is_stream;           /* an event stream follows; body is unused */
+    char cause[256];          /* why the server failed, for its log alone */
     size_t header_count;
     struct reply_header headers[REPLY_HEADERS_MAX];
 };
@@ -50,5 +51,7 @@ void reply_no_device(struct reply *reply);
 /* What a use case returned: its error in its own words where the request is at fault; what failed
  * in the world is for the log alone. error may be NULL. */
 void reply_app_error(struct reply *reply, int code, const struct app_error *error);
+/* Why a reply of 500 is one, where nobody said so yet. fault may be NULL or empty. */
+void reply_cause(struct reply *reply, const struct fault *fault);
 
 #endif

@@ -318,13 +318,13 @@ static int request_run_read(struct app_tx *tx, void *arg) {
         struct admit admit = {.rq = rq,
                               .token = admit_token(rq, rq->has_body ? rq->body.fields : NULL)};
         (void)admit_run(tx, &admit);
-        if (!rq->is_admitted) {
-            return SW_OK;
-        }
     }
-    rq->tx = tx;
-    rq->match.route->handle(rq);
-    rq->tx = NULL;
+    if (rq->is_admitted) {
+        rq->tx = tx;
+        rq->match.route->handle(rq);
+        rq->tx = NULL;
+    }
+    reply_cause(&rq->reply, tx->fault);
     return SW_OK;
 }
 

@@ -126,11 +126,13 @@ static void log_path(struct log_line *line, const struct request *rq) {
 }
 
 static void log_access(const struct request *rq, int status, size_t bytes) {
-    if (!log_is_on(LOG_INFO)) {
+    bool has_failed = rq->reply.cause[0] != '\0' || (status >= 500 && status != 503);
+    enum log_level level = has_failed ? LOG_UNUSUAL : LOG_INFO;
+    if (!log_is_on(level)) {
         return;
     }
     struct log_line line;
-    log_begin(&line, status >= 500 && status != 503 ? LOG_UNUSUAL : LOG_INFO, "request");
+    log_begin(&line, level, "request");
     log_text(&line, "id", rq->id);
     log_text(&line, "from", rq->address);
     log_text(&line, "method", method_name(rq->method));
@@ -140,6 +142,9 @@ static void log_access(const struct request *rq, int status, size_t bytes) {
     log_int(&line, "us", mono_since_us(rq->started, mono_now()));
     if (rq->identity.user.id != 0) {
         log_span(&line, "user", span_text(rq->identity.user.name));
+    }
+    if (rq->reply.cause[0] != '\0') {
+        log_text(&line, "cause", rq->reply.cause);
     }
     log_end(&line);
 }

@@ -76,6 +76,7 @@ struct app_error {
     char word[48];         /* "invalid_request" */
     char description[256]; /* a sentence that names the field */
     char field[64];        /* "" = none in particular */
+    char cause[256];       /* what failed in the world, for the log alone; "" = the asker erred */
 };
 
 struct app_tx {

@@ -11,13 +11,20 @@ export const program = process.env.HTTP_DOOR;
 export const adminToken = 'ad'.repeat(20);
 
 // token: null = none is given, so that the door makes one.
-export async function startDoor(settings = [], token = adminToken, { tls = false } = {}) {
+// log: what it writes to its log is kept in door.log() instead of being shown.
+export async function startDoor(settings = [], token = adminToken, { tls = false, log = '' } = {}) {
     assert.ok(program, 'HTTP_DOOR names the program');
     const folder = mkdtempSync(join(tmpdir(), 'slipway-http-'));
     const child = spawn(program, ['serve', folder, ...settings], {
-        env: token ? { ...process.env, SLIPWAY_ADMIN_TOKEN: token } : process.env,
-        stdio: ['pipe', 'pipe', 'inherit'],
+        env: {
+            ...process.env,
+            ...(token ? { SLIPWAY_ADMIN_TOKEN: token } : {}),
+            ...(log ? { HTTP_DOOR_LOG: log } : {}),
+        },
+        stdio: ['pipe', 'pipe', log ? 'pipe' : 'inherit'],
     });
+    let logged = '';
+    child.stderr?.setEncoding('utf8').on('data', (text) => (logged += text));
     const exited = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)));
     const port = await new Promise((resolve, reject) => {
         child.stdout.once('data', (data) => resolve(Number(String(data).trim())));
@@ -31,6 +38,7 @@ export async function startDoor(settings = [], token = adminToken, { tls = false
         base,
         folder,
         pid: child.pid,
+        log: () => logged,
         async call(method, path, options) {
             const reply = await call(base, method, path, options);
             if (method !== 'HEAD') contract.checkReply(method, new URL(base + path).pathname, reply);

@@ -6,7 +6,7 @@ import zlib from 'node:zlib';
 import http from 'node:http';
 import https from 'node:https';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startDoor, createProduct, module, program, assertError, adminToken, deviceId, BORON } from './door.mjs';
@@ -271,4 +271,21 @@ test('a port in use and an address that is none are said so', () => {
     assert.equal(none.status, 1);
     assert.match(String(none.stderr), /nowhere is not a numeric address/);
     rmSync(folder, { recursive: true, force: true });
+});
+
+test('what failed is in the log, once, with the id of the request', async () => {
+    const own = await startDoor([], adminToken, { log: 'info' });
+    try {
+        await own.call('GET', '/v1/user');
+        for (const file of ['slipway.db', 'slipway.db-wal']) truncateSync(join(own.folder, file), 0);
+        const reply = await own.call('GET', '/v1/products');
+        assertError(reply, 500, /its log has the reason/);
+        assert.doesNotMatch(reply.text, /sqlite|disk|malformed/i, 'the asker is not told');
+        const id = reply.headers.get('x-request-id');
+        const lines = own.log().split('\n').filter((line) => line.includes(id));
+        assert.equal(lines.length, 1, own.log());
+        assert.match(lines[0], /status=500 .*cause="[^"]*(disk|malformed|database)[^"]*"/);
+    } finally {
+        await own.stop();
+    }
 });
