@@ -395,7 +395,8 @@ int loop_open(struct loop **out, const struct loop_options *options, struct faul
     const struct udp_options socket = {.host = options->host,
                                        .port = options->port,
                                        .receive_buffer = options->receive_buffer,
-                                       .send_buffer = options->send_buffer};
+                                       .send_buffer = options->send_buffer,
+                                       .without_segments = options->without_segments};
     const struct gateway_ports ports = {.ctx = loop,
                                         .send = port_send,
                                         .submit = port_submit,

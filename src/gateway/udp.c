@@ -105,7 +105,8 @@ int udp_open(struct udp **out, const struct udp_options *options, struct fault *
         (void)setsockopt(udp->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
     }
     int none = 0;
-    udp->has_segments = setsockopt(udp->fd, IPPROTO_UDP, UDP_SEGMENT, &none, sizeof none) == 0;
+    udp->has_segments = !options->without_segments &&
+                        setsockopt(udp->fd, IPPROTO_UDP, UDP_SEGMENT, &none, sizeof none) == 0;
     *out = udp;
     return SW_OK;
 }

@@ -16,6 +16,7 @@ struct udp_options {
     const char *host;
     uint16_t port;
     uint32_t receive_buffer, send_buffer;
+    bool without_segments;
 };
 
 int udp_open(struct udp **out, const struct udp_options *options, struct fault *fault) SW_NODISCARD;
