@@ -160,6 +160,24 @@ static void core_probe(struct gateway *gw, gateway_path path, const struct addre
     outbox_clear(&gw->out.box);
 }
 
+/* A device that missed the end of its session: the alert is smaller than what it answers, and of no
+ * use to anybody but the holder of the session's keys. */
+static bool core_farewell(struct gateway *gw, gateway_path path, const struct address *from,
+                          struct span cid, struct span bytes, mono_time now) {
+    struct span alert = farewell_find(&gw->farewells, cid, now);
+    if (alert.len == 0 || alert.len > bytes.len) {
+        return false;
+    }
+    memcpy(outbox_begin(&gw->out.box, alert.len), alert.data, alert.len);
+    outbox_commit(&gw->out.box, alert.len);
+    gw->counters.dropped_unknown++;
+    gw->counters.farewells++;
+    gw->counters.datagrams_out++;
+    gw->ports.send(gw->ports.ctx, path, from, &gw->out.box);
+    session_out_clear(&gw->out);
+    return true;
+}
+
 void gateway_datagram(struct gateway *gw, gateway_path path, const struct address *from,
                       struct span bytes, mono_time now, wall_time wall) {
     struct moment moment = {.mono = now, .wall = wall};
@@ -186,6 +204,9 @@ void gateway_datagram(struct gateway *gw, gateway_path path, const struct addres
     case DTLS_KIND_CID:
         /* The client's Finished carries the id before there is a session. */
         seat = table_by_cid(&gw->table, sorted.cid);
+        if (seat == NULL && core_farewell(gw, path, from, sorted.cid, bytes, now)) {
+            return;
+        }
         half = seat == NULL ? half_by_cid(&gw->halves, sorted.cid) : NULL;
         break;
     case DTLS_KIND_PLAIN:

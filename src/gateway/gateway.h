@@ -3,6 +3,7 @@
 #define SLIPWAY_GATEWAY_GATEWAY_H
 
 #include "gateway/desk.h"
+#include "gateway/farewell.h"
 #include "gateway/half.h"
 #include "gateway/jobs.h"
 #include "gateway/line.h"
@@ -67,6 +68,7 @@ struct gateway {
     uint32_t calls;     /* of these, of devices whose turn for a transfer slot has come */
     uint32_t transfers; /* slots taken */
     struct pace pace;
+    struct farewells farewells;
     struct allowance probes;
     mono_time cookie_due, expire_due;
     mono_time silence_due; /* not before, though a device is silent: the store is busy */

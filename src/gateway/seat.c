@@ -53,6 +53,32 @@ void address_text(const struct address *address, char out[ADDRESS_BYTES]) {
     out[at - 1] = '\0';
 }
 
+static void seat_send(struct gateway *gw, const struct seat *seat, struct span record) {
+    outbox_clear(&gw->out.box);
+    uint8_t *room = outbox_begin(&gw->out.box, record.len);
+    memcpy(room, record.data, record.len);
+    outbox_commit(&gw->out.box, record.len);
+    gw->counters.datagrams_out++;
+    gw->ports.send(gw->ports.ctx, seat->path, &seat->session.peer, &gw->out.box);
+    session_out_clear(&gw->out);
+}
+
+/* The alert that ends the session, told now or when the device next speaks. */
+static void seat_farewell(struct gateway *gw, struct seat *seat, bool is_told, struct moment now) {
+    uint8_t record[64];
+    struct writer w = writer_of(record, sizeof record);
+    struct dtls_session *dtls = &seat->session.dtls;
+    if (dtls_seal(gw->crypto, dtls, DTLS_ALERT, span_of(ALERT_CLOSE, 2), &w) != SW_OK) {
+        return;
+    }
+    if (dtls->cid_in_len == DTLS_CID_BYTES) {
+        farewell_keep(&gw->farewells, dtls->cid_in, writer_span(&w), now.mono);
+    }
+    if (is_told) {
+        seat_send(gw, seat, writer_span(&w));
+    }
+}
+
 /* Room for one more: the one that was heard longest ago goes. Its row stays out of the way too. */
 static bool seat_make_room(struct gateway *gw, struct moment now) {
     struct seat *oldest = NULL;
@@ -66,6 +92,7 @@ static bool seat_make_room(struct gateway *gw, struct moment now) {
         return false;
     }
     gw->counters.sessions_evicted++;
+    seat_farewell(gw, oldest, false, now);
     seat_close(gw, oldest, false, now);
     return gw->table.seats.count < gw->config.sessions_max;
 }
@@ -101,18 +128,7 @@ static void desk_return(struct gateway *gw, struct desk *desk) {
 void seat_close(struct gateway *gw, struct seat *seat, bool is_told, struct moment now) {
     SW_CHECK(!seat->is_gone);
     if (is_told) {
-        uint8_t record[64];
-        struct writer w = writer_of(record, sizeof record);
-        if (dtls_seal(gw->crypto, &seat->session.dtls, DTLS_ALERT, span_of(ALERT_CLOSE, 2), &w) ==
-            SW_OK) {
-            outbox_clear(&gw->out.box);
-            uint8_t *room = outbox_begin(&gw->out.box, w.at);
-            memcpy(room, record, w.at);
-            outbox_commit(&gw->out.box, w.at);
-            gw->counters.datagrams_out++;
-            gw->ports.send(gw->ports.ctx, seat->path, &seat->session.peer, &gw->out.box);
-        }
-        session_out_clear(&gw->out);
+        seat_farewell(gw, seat, true, now);
     }
     if (seat->is_stored) {
         keep_forget(gw, seat, now);

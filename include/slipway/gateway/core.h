@@ -158,6 +158,7 @@ bool gateway_is_drained(const struct gateway *gw);
     X(dropped_noise)   /* no record that we know, one-byte keep-alives included */                 \
     X(dropped_unready) /* before the sessions were read, or while draining */                      \
     X(dropped_unknown) /* no such connection id or address */                                      \
+    X(farewells)       /* of these, answered with the alert that ended their session */            \
     X(dropped_session) /* routed, and refused by its session: replay, forgery, junk */             \
     X(dropped_hello)   /* ClientHello that is malformed or unacceptable */                         \
     X(dropped_busy)    /* no working memory, or too many datagrams held for a session */           \

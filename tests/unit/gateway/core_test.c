@@ -310,6 +310,40 @@ static void silence_makes_a_device_offline_and_a_month_of_it_forgotten(void **st
     peer_close(&client);
 }
 
+/* The alert that ends a session may miss its device, as when that restarts just then. */
+static void who_missed_the_end_of_its_session_is_told_again(void **state) {
+    (void)state;
+    struct peer client;
+    uint8_t message[1400];
+    struct dtls_opened opened;
+    peer_open(&client, &rig, 1);
+    peer_connect(&client, &rig);
+    peer_hello(&client, &rig, 1, &client.id);
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    struct gateway_command forget = {.kind = GATEWAY_COMMAND_FORGET, .device = client.id};
+    assert_int_equal(gateway_command(rig.gw, &forget, rig.now, (wall_time){0}), SW_OK);
+    assert_int_equal(sizes().sessions, 0);
+    for (unsigned n = 0; n < 3; n++) {
+        rig_forget(&rig); /* lost */
+        client.address.port++;
+        peer_say(&client, &rig, span_of("\x40\x00\x12\x34", 4));
+        assert_int_equal(rig.sent_count, 1);
+        assert_true(address_equal(&rig.sent[0].to, &client.address));
+    }
+    assert_int_equal(COUNTER(farewells), 3);
+    assert_int_equal(dtls_open(dtls_endpoint_crypto(client.endpoint), &client.session,
+                               span_of(rig.sent[0].bytes, rig.sent[0].len), message, sizeof message,
+                               &opened),
+                     SW_OK);
+    assert_int_equal(opened.type, DTLS_ALERT);
+    assert_memory_equal(opened.content.data, "\x01\x00", 2);
+    rig_forget(&rig);
+    rig_pass(&rig, 700000); /* not for ever */
+    peer_say(&client, &rig, span_of("\x40\x00\x12\x34", 4));
+    assert_int_equal(rig.sent_count, 0);
+    peer_close(&client);
+}
+
 static void without_a_hello_a_session_is_short_lived(void **state) {
     (void)state;
     struct peer client;
@@ -452,6 +486,7 @@ int main(void) {
         TEST(a_clean_stop_loses_nothing),
         TEST(a_full_table_forgets_who_was_silent_longest),
         TEST(silence_makes_a_device_offline_and_a_month_of_it_forgotten),
+        TEST(who_missed_the_end_of_its_session_is_told_again),
         TEST(without_a_hello_a_session_is_short_lived),
         TEST(probes_are_echoed_if_they_say_their_length),
         TEST(noise_is_dropped_and_counted),
