@@ -14,7 +14,7 @@
 int facts_read(struct app_tx *tx, const struct device *device, struct facts *out) {
     *out = (struct facts){.groups = NULL};
     struct product product;
-    const struct store_group_set *set = NULL;
+    const struct group_set *set = NULL;
     size_t count = 0;
     int code = store_product_get(tx->store, device->product_id, &product, tx->fault);
     if (code == SW_OK) {
@@ -27,7 +27,7 @@ int facts_read(struct app_tx *tx, const struct device *device, struct facts *out
             code = fault_set(tx->fault, SW_E_MEMORY, "out of memory for a decision");
         }
         for (size_t i = 0; code == SW_OK && i < set->count; i++) {
-            const struct store_set_group *group = &set->groups[i];
+            const struct set_group *group = &set->groups[i];
             if (group->version == 0) {
                 continue;
             }

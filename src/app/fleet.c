@@ -34,22 +34,6 @@ int app_device_find(struct app_tx *tx, const char *id_or_name, struct device *ou
     return code == SW_E_NOT_FOUND ? app_no_device(tx) : code;
 }
 
-int app_device_group_names(struct app_tx *tx, const struct device *device, struct name_list *out) {
-    const struct store_group_set *set;
-    *out = (struct name_list){.count = 0};
-    int code = store_group_set_get(tx->store, device->group_set, &set, tx->fault);
-    if (code == SW_OK && set->count > 0) {
-        out->items = calloc(set->count, sizeof *out->items);
-        if (out->items == NULL) {
-            return fault_set(tx->fault, SW_E_MEMORY, "out of memory for a device's groups");
-        }
-        for (; out->count < set->count; out->count++) {
-            memcpy(out->items[out->count], set->groups[out->count].name, sizeof out->items[0]);
-        }
-    }
-    return code;
-}
-
 int app_device_labelled(struct app_tx *tx, const char *label, struct device *out) {
     int code = store_device_by_label(tx->store, label, out, tx->fault);
     return code == SW_E_NOT_FOUND ? app_no_device(tx) : code;
@@ -225,7 +209,7 @@ static bool is_among(const int64_t *ids, size_t count, int64_t id) {
  * removed is not in it. */
 static int regroup_set(struct app_tx *tx, struct regroup *regroup, int64_t from, int64_t *to) {
     const struct app_batch_groups *batch = regroup->batch;
-    const struct store_group_set *set;
+    const struct group_set *set;
     int code = store_group_set_get(tx->store, from, &set, tx->fault);
     if (code != SW_OK) {
         return code;
@@ -476,15 +460,11 @@ int app_device_flash(struct app_tx *tx, const struct app_flash *flash, struct up
 
 /* --- what it described --- */
 
-int app_device_described(struct app_tx *tx, const struct device_id *id, unsigned kind,
+int app_device_described(struct app_tx *tx, const struct device *device, unsigned kind,
                          uint8_t **bytes, size_t *len) {
-    struct device device;
     unsigned format;
     *bytes = NULL;
     *len = 0;
-    int code = app_device_get(tx, 0, id, &device);
-    if (code == SW_OK) {
-        code = store_describe_get(tx->store, device.num, kind, &format, bytes, len, tx->fault);
-    }
-    return code == SW_E_NOT_FOUND && tx->error.code == SW_OK ? app_no_device(tx) : code;
+    int code = store_describe_get(tx->store, device->num, kind, &format, bytes, len, tx->fault);
+    return code == SW_E_NOT_FOUND ? app_no_device(tx) : code;
 }

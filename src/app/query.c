@@ -57,34 +57,35 @@ int app_decision(struct app_tx *tx, const struct device_id *id, struct app_decis
     return code;
 }
 
-int app_released_version(struct app_tx *tx, const struct device *device, uint16_t default_version,
-                         uint16_t *version) {
-    const struct store_group_set *set;
-    int code = store_group_set_get(tx->store, device->group_set, &set, tx->fault);
-    struct rule_group_release *groups = NULL;
-    if (code == SW_OK && set->count > 0 && (groups = calloc(set->count, sizeof *groups)) == NULL) {
-        code = fault_set(tx->fault, SW_E_MEMORY, "out of memory for a decision");
-    }
-    if (code == SW_OK) {
-        for (size_t i = 0; i < set->count; i++) {
-            groups[i] = (struct rule_group_release){.group = set->groups[i].name,
-                                                    .version = set->groups[i].version};
-        }
-        /* What releases alone give: the rules without what is above them. */
-        struct rule_facts facts = {
-            .groups = groups, .group_count = set->count, .default_version = default_version};
-        enum rule rule;
-        *version = decide_version(&facts, &rule);
-    }
-    free(groups);
-    return code;
-}
-
-int app_targeted_version(struct app_tx *tx, const struct device *device, uint16_t *version) {
+int app_device_released(struct app_tx *tx, const struct device *device,
+                        const struct group_set **set, uint16_t *version) {
     struct product product;
     int code = store_product_get(tx->store, device->product_id, &product, tx->fault);
-    return code == SW_OK ? app_released_version(tx, device, product.default_version, version)
-                         : code;
+    if (code == SW_OK) {
+        code = store_group_set_get(tx->store, device->group_set, set, tx->fault);
+    }
+    if (code != SW_OK) {
+        return code;
+    }
+    size_t count = (*set)->count;
+    struct rule_group_release few[8];
+    struct rule_group_release *groups = few;
+    if (count > sizeof few / sizeof few[0] && (groups = calloc(count, sizeof *groups)) == NULL) {
+        return fault_set(tx->fault, SW_E_MEMORY, "out of memory for a decision");
+    }
+    for (size_t i = 0; i < count; i++) {
+        groups[i] = (struct rule_group_release){.group = (*set)->groups[i].name,
+                                                .version = (*set)->groups[i].version};
+    }
+    /* What releases alone give: the rules without what is above them. */
+    struct rule_facts facts = {
+        .groups = groups, .group_count = count, .default_version = product.default_version};
+    enum rule rule;
+    *version = decide_version(&facts, &rule);
+    if (groups != few) {
+        free(groups);
+    }
+    return SW_OK;
 }
 
 int app_update_list(struct app_tx *tx, const struct app_update_query *query,

@@ -28,20 +28,20 @@ bool device_exists(struct request *rq, const struct device_id *id) {
 }
 
 struct described {
-    const struct device_id *id;
+    const struct device *device;
     json_t *page;
 };
 
 static int run_described(struct app_tx *tx, void *arg) {
     struct described *described = arg;
-    described->page = device_described(tx, described->id);
+    described->page = device_described(tx, described->device);
     return SW_OK;
 }
 
 /* What the application said that it has; false with the reply when nothing can be read. NULL, if it
  * said nothing yet: then the device is asked for whatever the client wants. */
 static bool read_described(struct request *rq, json_t **out) {
-    struct described described = {.id = &rq->device.id};
+    struct described described = {.device = &rq->device};
     bool is_read = request_read(rq, run_described, &described);
     *out = described.page;
     return is_read;

@@ -8,10 +8,10 @@
 
 /* --- one device --- */
 
-json_t *device_described(struct app_tx *tx, const struct device_id *id) {
+json_t *device_described(struct app_tx *tx, const struct device *device) {
     uint8_t *bytes = NULL;
     size_t len = 0;
-    if (app_device_described(tx, id, 2, &bytes, &len) != SW_OK) {
+    if (app_device_described(tx, device, 2, &bytes, &len) != SW_OK) {
         return NULL;
     }
     json_t *described = json_loadb((const char *)bytes, len, 0, NULL);
@@ -39,34 +39,37 @@ static json_t *variable_types(const json_t *described) {
     return out;
 }
 
-json_t *device_page(struct app_tx *tx, const struct device *device, const struct product *product,
-                    bool is_detail) {
-    struct name_list groups = {0};
-    struct page_device_facts facts = {.groups = &groups, .is_detail = is_detail};
+/* Appends the device object with what belongs to it from other tables. */
+static int add_device(struct app_tx *tx, struct sheet *sheet, const struct device *device,
+                      bool is_detail) {
+    struct page_device_facts facts = {.is_detail = is_detail};
+    int rc = SW_OK;
     if (device->product_id != 0) {
-        if (app_device_group_names(tx, device, &groups) != SW_OK) {
-            return NULL;
-        }
-        bool is_known = product->id == device->product_id;
-        int rc = is_known ? app_released_version(tx, device, product->default_version,
-                                                 &facts.targeted_version)
-                          : app_targeted_version(tx, device, &facts.targeted_version);
-        facts.has_targeted = rc == SW_OK;
+        rc = app_device_released(tx, device, &facts.groups, &facts.targeted_version);
     }
-    json_t *described = is_detail ? device_described(tx, &device->id) : NULL;
+    if (rc != SW_OK) {
+        return rc;
+    }
+    json_t *described = is_detail ? device_described(tx, device) : NULL;
     json_t *variables = described != NULL ? variable_types(described) : NULL;
     facts.functions = json_object_get(described, "f");
     facts.variables = variables;
-    json_t *page = page_device(device, &facts);
+    page_device(sheet, device, &facts);
     json_decref(variables);
     json_decref(described);
-    free(groups.items);
-    return page;
+    return SW_OK;
 }
 
+#define DEVICE_BYTES 1024 /* about; a hint */
+
 void handle_devices_get(struct request *rq) {
-    handler_tag(rq, rq->device.num, rq->device.updated_ms);
-    reply_json(&rq->reply, 200, device_page(rq->tx, &rq->device, &rq->product, true));
+    struct sheet sheet;
+    sheet_init(&sheet, 2 * DEVICE_BYTES);
+    if (handler_ok(rq, add_device(rq->tx, &sheet, &rq->device, true))) {
+        handler_tag(rq, rq->device.num, rq->device.updated_ms);
+        sheet_reply(&sheet, &rq->reply, 200);
+    }
+    sheet_free(&sheet);
 }
 
 /* --- lists --- */
@@ -130,19 +133,21 @@ static bool read_paging(struct request *rq, struct app_device_query *query,
     return true;
 }
 
-static json_t *list_meta(const struct app_device_query *query, const struct device_list *list) {
+static void add_meta(struct sheet *sheet, const struct app_device_query *query,
+                     const struct device_list *list) {
     uint64_t pages = (list->total + query->per_page - 1) / query->per_page;
-    json_t *meta = json_pack("{s:I, s:I}", "total_pages", (json_int_t)(pages > 0 ? pages : 1),
-                             "total_records", (json_int_t)list->total);
+    sheet_key(sheet, "meta");
+    sheet_mark(sheet, '{');
+    sheet_integer(sheet, "total_pages", pages > 0 ? (int64_t)pages : 1);
+    sheet_integer(sheet, "total_records", (int64_t)list->total);
     if (query->after != NULL) {
-        char id[DEVICE_ID_DIGITS + 1];
-        bool is_full = list->count == query->per_page;
-        if (is_full) {
+        char id[DEVICE_ID_DIGITS + 1] = "";
+        if (list->count == query->per_page) {
             device_id_text(&list->items[list->count - 1].id, id);
         }
-        (void)json_object_set_new(meta, "next_after", is_full ? json_string(id) : json_null());
+        sheet_text(sheet, "next_after", id);
     }
-    return meta;
+    sheet_mark(sheet, '}');
 }
 
 static void list_quarantined(struct request *rq) {
@@ -160,20 +165,42 @@ static void list_quarantined(struct request *rq) {
     free(list.items);
 }
 
-static bool read_list(struct request *rq, const struct app_device_query *query, json_t **pages,
-                      json_t **meta) {
+/* The entries, in brackets. */
+static int add_devices(struct app_tx *tx, struct sheet *sheet, const struct device_list *list) {
+    int rc = SW_OK;
+    sheet_mark(sheet, '[');
+    for (size_t i = 0; rc == SW_OK && i < list->count; i++) {
+        sheet_entry(sheet);
+        rc = add_device(tx, sheet, &list->items[i], false);
+    }
+    sheet_mark(sheet, ']');
+    return rc;
+}
+
+static void reply_list(struct request *rq, const struct app_device_query *query, bool is_bare) {
     struct device_list list = {0};
     if (!handler_ok(rq, app_device_list(rq->tx, query, &list))) {
-        return false;
+        return;
     }
-    *pages = json_array();
-    for (size_t i = 0; i < list.count; i++) {
-        (void)json_array_append_new(*pages,
-                                    device_page(rq->tx, &list.items[i], &rq->product, false));
+    struct sheet sheet;
+    sheet_init(&sheet, (list.count + 1) * DEVICE_BYTES);
+    if (!is_bare) {
+        sheet_mark(&sheet, '{');
+        sheet_key(&sheet, "devices");
     }
-    *meta = list_meta(query, &list);
+    int rc = add_devices(rq->tx, &sheet, &list);
+    if (!is_bare) {
+        sheet_key(&sheet, "customers");
+        sheet_mark(&sheet, '[');
+        sheet_mark(&sheet, ']');
+        add_meta(&sheet, query, &list);
+        sheet_mark(&sheet, '}');
+    }
+    if (handler_ok(rq, rc)) {
+        sheet_reply(&sheet, &rq->reply, 200);
+    }
+    sheet_free(&sheet);
     free(list.items);
-    return true;
 }
 
 void handle_devices_list(struct request *rq) {
@@ -197,13 +224,10 @@ void handle_devices_list(struct request *rq) {
     const char **texts = handler_texts(names);
     query.groups = texts;
     query.group_count = json_array_size(names);
-    json_t *pages = NULL;
-    json_t *meta = NULL;
     if (query.group_count > LIST_GROUPS_MAX) {
         reply_error(&rq->reply, 400, "invalid_request", "groups: at most %d", LIST_GROUPS_MAX);
-    } else if (read_list(rq, &query, &pages, &meta)) {
-        reply_json(&rq->reply, 200,
-                   json_pack("{s:o, s:[], s:o}", "devices", pages, "customers", "meta", meta));
+    } else {
+        reply_list(rq, &query, false);
     }
     free(texts);
     json_decref(names);
@@ -212,17 +236,12 @@ void handle_devices_list(struct request *rq) {
 void handle_all_devices_list(struct request *rq) {
     struct device_id after = {0};
     struct app_device_query query = {.sort = APP_SORT_CONNECTION};
-    json_t *pages = NULL;
-    json_t *meta = NULL;
     if (read_paging(rq, &query, &after)) {
         if (request_query(rq, "page") == NULL && request_query(rq, "per_page") == NULL &&
             request_query(rq, "perPage") == NULL) {
             query.per_page = 1000; /* existing clients expect all of them at once */
         }
-        if (read_list(rq, &query, &pages, &meta)) {
-            json_decref(meta);
-            reply_json(&rq->reply, 200, pages);
-        }
+        reply_list(rq, &query, true);
     }
 }
 

@@ -188,3 +188,16 @@ json_t *page_decision(const struct app_decision *decision) {
                      decision->has_update ? page_update(&decision->update, NULL) : json_null(),
                      "explanation", explanation);
 }
+
+json_t *page_quarantine(const struct quarantine *device, uint16_t product_id) {
+    char id[DEVICE_ID_DIGITS + 1];
+    device_id_text(&device->id, id);
+    return json_pack(
+        "{s:s, s:n, s:b, s:b, s:i, s:i, s:i, s:o, s:b, s:b, s:o, s:o, s:o, s:b, s:i}", "id", id,
+        "name", "online", 0, "connected", 0, "product_id", (int)product_id, "firmware_product_id",
+        (int)device->product_id, "platform_id", (int)device->platform_id, "last_ip_address",
+        page_text(device->address), "quarantined", 1, "denied", (int)device->is_denied,
+        "first_seen_at", page_time(device->first_ms), "last_handshake_at",
+        page_time(device->last_ms), "firmware_version", page_version(device->version), "wrong_key",
+        (int)device->is_wrong_key, "system_module_version", (int)device->system_version);
+}

@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "http/sheet.h"
 #include "slipway/app/event.h"
 #include "slipway/app/group.h"
 #include "slipway/app/query.h"
@@ -31,12 +32,13 @@ json_t *page_decision(const struct app_decision *decision);
 json_t *page_quarantine(const struct quarantine *device, uint16_t product_id);
 
 struct page_device_facts {
-    const struct name_list *groups; /* NULL = left out */
-    bool has_targeted;
+    const struct group_set *groups; /* of a device in a product; not NULL */
     uint16_t targeted_version;
     bool is_detail;                      /* all keys, else those of a list's entries */
     const json_t *functions, *variables; /* detail; borrowed, NULL = empty */
 };
-json_t *page_device(const struct device *device, const struct page_device_facts *facts);
+/* Appended as text, see sheet.h. */
+void page_device(struct sheet *sheet, const struct device *device,
+                 const struct page_device_facts *facts);
 
 #endif

@@ -6,25 +6,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct store_group_set no_groups = {.id = 0};
+static const struct group_set no_groups = {.id = 0};
 
 static void read_set_group(sqlite3_stmt *q, void *row) {
-    struct store_set_group *g = (struct store_set_group *)row;
+    struct set_group *g = (struct set_group *)row;
     g->id = col_int(q, 0);
     col_text(q, 1, g->name, sizeof g->name);
     g->version = col_u16(q, 2);
     g->immediate = col_bool(q, 3);
 }
 
-static int load_set(struct store *store, int64_t id, struct store_group_set **out,
+static int load_set(struct store *store, int64_t id, struct group_set **out,
                     struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_SET_GROUPS, fault);
     bind_int(q, ":set", id);
     int code = SW_OK;
     size_t count = 0;
-    struct store_set_group *groups =
+    struct set_group *groups =
         stmt_all(store, q, read_set_group, sizeof *groups, &count, &code, fault);
-    struct store_group_set *set = NULL;
+    struct group_set *set = NULL;
     if (code == SW_OK) {
         set = malloc(sizeof *set + count * sizeof *groups);
         if (set == NULL) {
@@ -42,14 +42,14 @@ static int load_set(struct store *store, int64_t id, struct store_group_set **ou
     return code;
 }
 
-int store_group_set_get(struct store *store, int64_t id, const struct store_group_set **out,
+int store_group_set_get(struct store *store, int64_t id, const struct group_set **out,
                         struct fault *fault) {
     *out = &no_groups;
     if (id == 0) {
         return SW_OK;
     }
     struct cache *cache = cache_of(store);
-    struct store_group_set **slot =
+    struct group_set **slot =
         cache != NULL ? &cache->sets[(uint64_t)id % CACHE_SETS] : &store->set;
     int code = SW_OK;
     if (cache == NULL || *slot == NULL || (*slot)->id != id) {
@@ -155,7 +155,7 @@ int store_census_each(struct store *store, uint16_t product_id, store_census_fn 
 
 /* Moves the devices of one set that has the group to the set without it. */
 static int empty_set(struct store *store, int64_t set_id, int64_t group_id, struct fault *fault) {
-    const struct store_group_set *set;
+    const struct group_set *set;
     int code = store_group_set_get(store, set_id, &set, fault);
     if (code != SW_OK) {
         return code;

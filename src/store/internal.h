@@ -7,7 +7,7 @@
 #include <sqlite3.h>
 
 struct cache;
-struct store_group_set;
+struct group_set;
 
 enum stmt_name {
 #define STMT(name, access, sql) STMT_##name,
@@ -24,7 +24,7 @@ struct store {
     int version;
     struct store_hooks hooks;
     struct cache *cache;         /* a reader's; NULL before its first use */
-    struct store_group_set *set; /* a writer's: what store_group_set_get gave last */
+    struct group_set *set; /* a writer's: what store_group_set_get gave last */
 };
 
 /* The statement's text and whether it only reads, for tests. */

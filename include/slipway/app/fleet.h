@@ -27,8 +27,6 @@ int app_device_get(struct app_tx *tx, uint16_t product_id, const struct device_i
                    struct device *out) SW_NODISCARD;
 /* By id or by name, for the routes without a product. */
 int app_device_find(struct app_tx *tx, const char *id_or_name, struct device *out) SW_NODISCARD;
-int app_device_group_names(struct app_tx *tx, const struct device *device,
-                           struct name_list *out) SW_NODISCARD;
 /* By serial number, IMEI or ICCID. NOT_FOUND. */
 int app_device_labelled(struct app_tx *tx, const char *label, struct device *out) SW_NODISCARD;
 
@@ -125,7 +123,7 @@ struct app_describe {
 };
 /* The raw last Describe of a kind (2: functions and variables as JSON). *bytes is
  * malloc'ed. NOT_FOUND. */
-int app_device_described(struct app_tx *tx, const struct device_id *id, unsigned kind,
+int app_device_described(struct app_tx *tx, const struct device *device, unsigned kind,
                          uint8_t **bytes, size_t *len) SW_NODISCARD;
 
 #endif

@@ -18,12 +18,10 @@ struct app_decision {
 };
 int app_decision(struct app_tx *tx, const struct device_id *id,
                  struct app_decision *out) SW_NODISCARD;
-/* Only the version that groups and product default give (targeted_firmware_release_version). */
-int app_targeted_version(struct app_tx *tx, const struct device *device,
-                         uint16_t *version) SW_NODISCARD;
-/* The same when the product's default (0 = none) is known already: for lists. */
-int app_released_version(struct app_tx *tx, const struct device *device, uint16_t default_version,
-                         uint16_t *version) SW_NODISCARD;
+/* The groups of a device, and the version that they and the product's default give
+ * (targeted_firmware_release_version). *set is borrowed until the next call or the view's end. */
+int app_device_released(struct app_tx *tx, const struct device *device,
+                        const struct group_set **set, uint16_t *version) SW_NODISCARD;
 
 struct app_update_query {
     uint16_t product_id;

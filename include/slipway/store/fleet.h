@@ -62,20 +62,8 @@ typedef void store_census_fn(void *arg, const struct store_census_line *line);
 int store_census_each(struct store *store, uint16_t product_id, store_census_fn *each, void *arg,
                       struct fault *fault) SW_NODISCARD;
 
-/* Sets of groups: each distinct one is kept once, and devices name it. The empty one is 0. */
-struct store_set_group {
-    int64_t id;
-    char name[GROUP_NAME_BYTES];
-    uint16_t version; /* released to it; 0 = none */
-    bool immediate;
-};
-struct store_group_set {
-    int64_t id;
-    size_t count;
-    struct store_set_group groups[]; /* by name */
-};
 /* *out is the store's, until the next call for this store or the end of the view. */
-int store_group_set_get(struct store *store, int64_t id, const struct store_group_set **out,
+int store_group_set_get(struct store *store, int64_t id, const struct group_set **out,
                         struct fault *fault) SW_NODISCARD;
 /* The set of these groups, in any order and with repetitions; made if it is new. */
 int store_group_set_need(struct store *store, const int64_t *groups, size_t count, int64_t *id,

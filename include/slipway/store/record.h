@@ -94,6 +94,19 @@ struct group {
     int64_t created_ms, updated_ms;
 };
 
+/* Which groups a device is in: each distinct set is kept once, and devices name it. */
+struct set_group {
+    int64_t id;
+    char name[GROUP_NAME_BYTES];
+    uint16_t version; /* released to it */
+    bool immediate;
+};
+struct group_set {
+    int64_t id; /* 0 = the empty one */
+    size_t count;
+    struct set_group groups[]; /* by name */
+};
+
 struct device {
     int64_t num; /* the store's own key */
     struct device_id id;
@@ -103,7 +116,7 @@ struct device {
     char notes[DESCRIPTION_BYTES];
     bool development;
     uint16_t locked_version;
-    int64_t group_set;   /* the groups that it is in, see store/fleet.h; 0 = in none */
+    int64_t group_set;   /* struct group_set */
     bool updates_forced; /* the operator's wish */
 
     /* As the device told, last time. */

@@ -113,7 +113,7 @@ static void put_in_groups(struct world *world, const struct device *device) {
     int64_t set_id;
     assert_int_equal(store_group_set_need(world->store, ids, count, &set_id, NULL), SW_OK);
     assert_int_equal(store_device_save_set(world->store, device->num, set_id, NULL), SW_OK);
-    const struct store_group_set *set;
+    const struct group_set *set;
     assert_int_equal(store_group_set_get(world->store, set_id, &set, NULL), SW_OK);
     for (size_t i = 0; i < count; i++) {
         bool found = false;
@@ -263,7 +263,7 @@ static void upgrade_keeps_every_membership(void **state) {
     assert_int_equal(value_of(store, "SELECT device_count FROM device_group WHERE id = 3"), 3);
     assert_int_equal(value_of(store, "SELECT device_count FROM device_group WHERE id = 17"), 2);
     struct device device;
-    const struct store_group_set *set;
+    const struct group_set *set;
     assert_int_equal(store_device_by_num(store, 1, &device, NULL), SW_OK);
     assert_int_equal(store_group_set_get(store, device.group_set, &set, NULL), SW_OK);
     assert_int_equal(set->count, 2);
@@ -298,7 +298,7 @@ static void reader_sees_changes_of_what_it_keeps(void **state) {
         struct product product;
         struct store_token seen;
         struct user owner;
-        const struct store_group_set *set;
+        const struct group_set *set;
         for (int again = 0; again < 2; again++) { /* from the tables, then from memory */
             assert_int_equal(store_view_begin(reader, NULL), SW_OK);
             assert_int_equal(store_product_get(reader, 101, &product, NULL), SW_OK);
