@@ -1,6 +1,8 @@
 /* What a device says it is made of, in either of its two languages. Hostile bytes: everything is
  * bounded by the decoder's tables, and what does not fit is not believed. */
+#include "slipway/image/image.h"
 #include "slipway/store/fleet.h"
+#include "slipway/util/check.h"
 #include "slipway/util/hex.h"
 
 #include "app/internal.h"
@@ -51,11 +53,59 @@ static void take_module(const slipway_Module *from, struct module_state *to) {
     }
 }
 
-static bool decode_protobuf(struct span bytes, struct app_describe *out) {
+/* Assets come in any number, under any name: they are taken one by one as they are met. */
+static bool take_stored(pb_istream_t *stream, const pb_field_t *field, void **arg) {
+    struct app_describe *out = *arg;
+    slipway_Asset asset = slipway_Asset_init_zero;
+    (void)field;
+    if (!pb_decode(stream, slipway_Asset_fields, &asset)) {
+        return false;
+    }
+    if (asset.hash.size == SHA256_BYTES && out->stored_count < APP_STORED_MAX) {
+        memcpy(out->stored[out->stored_count++].b, asset.hash.bytes, SHA256_BYTES);
+    }
+    return true;
+}
+
+static bool take_name(pb_istream_t *stream, const pb_field_t *field, void **arg) {
+    char *name = *arg;
+    (void)field;
+    size_t len = stream->bytes_left < NAME_BYTES ? stream->bytes_left : NAME_BYTES - 1;
+    return pb_read(stream, (pb_byte_t *)name, len) && pb_read(stream, NULL, stream->bytes_left);
+}
+
+static bool take_need(pb_istream_t *stream, const pb_field_t *field, void **arg) {
+    struct app_asset_list *out = *arg;
+    char name[NAME_BYTES] = "";
+    slipway_Asset asset = slipway_Asset_init_zero;
+    (void)field;
+    asset.name = (pb_callback_t){.funcs.decode = take_name, .arg = name};
+    if (!pb_decode(stream, slipway_Asset_fields, &asset)) {
+        return false;
+    }
+    if (out->items == NULL) { /* few applications have any */
+        out->items = calloc(IMAGE_ASSETS_MAX, sizeof *out->items);
+    }
+    if (asset.hash.size == SHA256_BYTES && out->items != NULL && out->count < IMAGE_ASSETS_MAX) {
+        struct app_asset *need = &out->items[out->count++];
+        memcpy(need->hash.b, asset.hash.bytes, SHA256_BYTES);
+        memcpy(need->name, name, sizeof need->name);
+    }
+    return true;
+}
+
+/* needs: NULL = they are passed over. */
+static bool decode_protobuf(struct span bytes, struct app_describe *out,
+                            struct app_asset_list *needs) {
     /* Large for a stack, and short-lived. */
     slipway_SystemDescribe *message = calloc(1, sizeof *message);
     if (message == NULL) {
         return false;
+    }
+    message->assets = (pb_callback_t){.funcs.decode = take_stored, .arg = out};
+    for (size_t i = 0; needs != NULL && i < SW_COUNT(message->modules); i++) {
+        message->modules[i].asset_dependencies =
+            (pb_callback_t){.funcs.decode = take_need, .arg = needs};
     }
     pb_istream_t stream = pb_istream_from_buffer(bytes.data, bytes.len);
     bool good = pb_decode(&stream, slipway_SystemDescribe_fields, message);
@@ -142,7 +192,7 @@ static bool decode_json(struct span bytes, struct app_describe *out) {
 
 bool describe_decode(struct span bytes, unsigned content_format, struct app_describe *out) {
     *out = (struct app_describe){.has = false};
-    out->has = bytes.len > 0 && (content_format == FORMAT_OCTETS ? decode_protobuf(bytes, out)
+    out->has = bytes.len > 0 && (content_format == FORMAT_OCTETS ? decode_protobuf(bytes, out, NULL)
                                                                  : decode_json(bytes, out));
     if (!out->has) {
         *out = (struct app_describe){.has = false};
@@ -212,6 +262,35 @@ int describe_read(struct app_tx *tx, const struct device *device, struct app_des
     int code = store_describe_get(tx->store, device->num, 1, &format, &bytes, &len, tx->fault);
     if (code == SW_OK) {
         (void)describe_decode(span_of(bytes, len), format, out);
+    }
+    free(bytes);
+    return code == SW_E_NOT_FOUND ? SW_OK : code;
+}
+
+bool describe_has_asset(const struct app_describe *described, const struct sha256 *hash) {
+    for (size_t i = 0; i < described->stored_count; i++) {
+        if (memcmp(described->stored[i].b, hash->b, sizeof hash->b) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int app_device_assets(struct app_tx *tx, const struct device *device, struct app_asset_list *out) {
+    struct app_describe described = {.has = false};
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    unsigned format = 0;
+    *out = (struct app_asset_list){.items = NULL};
+    if (device->system_version < ASSETS_SINCE) {
+        return SW_OK;
+    }
+    int code = store_describe_get(tx->store, device->num, 1, &format, &bytes, &len, tx->fault);
+    bool is_told = code == SW_OK && format == FORMAT_OCTETS &&
+                   decode_protobuf(span_of(bytes, len), &described, out);
+    out->count = is_told ? out->count : 0;
+    for (size_t i = 0; i < out->count; i++) {
+        out->items[i].is_available = describe_has_asset(&described, &out->items[i].hash);
     }
     free(bytes);
     return code == SW_E_NOT_FOUND ? SW_OK : code;

@@ -4,6 +4,7 @@
 #include "slipway/store/catalog.h"
 #include "slipway/util/hex.h"
 
+#include "app/file.h"
 #include "app/internal.h"
 
 #include <stdio.h>
@@ -43,43 +44,9 @@ static void take_file_name(const char *path, char *out, size_t cap) {
     }
 }
 
-static void record_of(const struct image_info *info, enum image_kind kind,
-                      struct image_record *out) {
-    *out = (struct image_record){.kind = kind,
-                                 .platform_id = info->platform_id,
-                                 .function = info->function,
-                                 .index = info->index,
-                                 .module_version = info->module_version,
-                                 .product_version = info->has_product ? info->product_version : 0,
-                                 .flags = info->flags,
-                                 .size = info->size,
-                                 .module_hash = info->hash,
-                                 .file_hash = info->file_hash};
-    for (size_t i = 0; i < 2; i++) {
-        if (info->dependencies[i].function != MODULE_NONE) {
-            out->dependencies[out->dependency_count++] = info->dependencies[i];
-        }
-    }
-}
-
-static int read_module(struct app_tx *tx, struct span bytes, struct image_info *info) {
-    const char *why = NULL;
-    if (bytes.len == 0) {
-        return app_fail(tx, SW_E_INPUT, "invalid_request", "file", "file is required");
-    }
-    if (bytes.len >= 4 && memcmp(bytes.data, "PK\x03\x04", 4) == 0) {
-        return app_fail(tx, SW_E_INPUT, "invalid_request", "file",
-                        "file: asset bundles (.zip) are not supported, upload the .bin file");
-    }
-    if (image_read_module(bytes, info, &why) != SW_OK) {
-        return app_fail(tx, SW_E_INPUT, "invalid_request", "file",
-                        "file is not a valid firmware module: %s", why);
-    }
-    return SW_OK;
-}
-
-int app_upload_check(struct app_tx *tx, const struct app_upload *upload, struct image_record *out) {
+int app_upload_check(struct app_tx *tx, const struct app_upload *upload, struct app_file *out) {
     struct firmware texts;
+    *out = (struct app_file){.bundle = NULL};
     int code = app_check_version(tx, "version", upload->version);
     if (code == SW_OK) {
         code = app_take_text(tx, &title_rule, upload->title, texts.title, sizeof texts.title);
@@ -97,7 +64,7 @@ int app_upload_check(struct app_tx *tx, const struct app_upload *upload, struct 
     }
     struct image_info info;
     if (code == SW_OK) {
-        code = read_module(tx, upload->bytes, &info);
+        code = file_read(tx, upload->bytes, &info, out);
     }
     if (code != SW_OK) {
         return code;
@@ -107,21 +74,22 @@ int app_upload_check(struct app_tx *tx, const struct app_upload *upload, struct 
                                 .platform_id = product.platform_id};
     char why[256];
     if (image_check_claim(&info, &claim, why, sizeof why) != SW_OK) {
+        app_file_close(out);
         return app_fail(tx, SW_E_RANGE, "invalid_request", "file", "%.240s", why);
     }
-    record_of(&info, IMAGE_KIND_PRODUCT, out);
-    take_file_name(upload->file_name, out->name, sizeof out->name);
+    out->image.kind = IMAGE_KIND_PRODUCT;
+    take_file_name(upload->file_name, out->image.name, sizeof out->image.name);
     return SW_OK;
 }
 
-int app_upload(struct app_tx *tx, const struct app_upload *upload,
-               const struct image_record *checked, struct firmware *out) {
+int app_upload(struct app_tx *tx, const struct app_upload *upload, const struct app_file *file,
+               struct firmware *out) {
     struct firmware firmware = {.product_id = upload->product_id,
                                 .version = (uint16_t)upload->version,
                                 .mandatory = upload->mandatory,
                                 .uploaded_ms = tx->now.ms,
                                 .updated_ms = tx->now.ms,
-                                .image = *checked};
+                                .image = file->image};
     int code = app_check_version(tx, "version", upload->version);
     if (code == SW_OK) {
         code = app_take_text(tx, &title_rule, upload->title, firmware.title, sizeof firmware.title);
@@ -140,7 +108,7 @@ int app_upload(struct app_tx *tx, const struct app_upload *upload,
     hex_encode(span_of(uid, sizeof uid), firmware.uid, sizeof firmware.uid);
 
     firmware.image.created_ms = tx->now.ms;
-    code = store_image_insert(tx->store, &firmware.image, upload->bytes, tx->fault);
+    code = file_store(tx, file, &firmware.image);
     if (code == SW_OK) {
         code = store_firmware_insert(tx->store, &firmware, tx->fault);
     }
@@ -169,6 +137,14 @@ int app_firmware_get(struct app_tx *tx, uint16_t product_id, int64_t version,
         code = store_firmware_get(tx->store, product_id, (uint16_t)version, out, tx->fault);
     }
     return code == SW_E_NOT_FOUND ? app_no_firmware(tx) : code;
+}
+
+int app_firmware_load(struct app_tx *tx, const struct firmware *firmware, struct app_image *out) {
+    if (firmware->bundle_bytes == 0) {
+        return app_image_load(tx, firmware->image.id, out);
+    }
+    *out = (struct app_image){.bytes = NULL};
+    return store_bundle_load(tx->store, firmware->image.id, &out->bytes, &out->size, tx->fault);
 }
 
 int app_firmware_list(struct app_tx *tx, uint16_t product_id, struct firmware_list *out) {
@@ -243,7 +219,7 @@ int app_system_upload(struct app_tx *tx, const struct app_system_upload *upload,
                       struct image_record *out) {
     static const struct app_text_rule version_rule = {.field = "version"};
     struct image_info info;
-    int code = read_module(tx, upload->bytes, &info);
+    int code = file_read_module(tx, upload->bytes, &info);
     if (code != SW_OK) {
         return code;
     }
@@ -252,7 +228,8 @@ int app_system_upload(struct app_tx *tx, const struct app_system_upload *upload,
                         "file is a %s module, not a part of Device OS",
                         module_function_name(info.function));
     }
-    record_of(&info, IMAGE_KIND_SYSTEM, out);
+    file_record(&info, out);
+    out->kind = IMAGE_KIND_SYSTEM;
     out->created_ms = tx->now.ms;
     code = app_take_text(tx, &version_rule, upload->name, out->name, sizeof out->name);
     if (code == SW_OK) {
@@ -288,18 +265,19 @@ int app_system_delete(struct app_tx *tx, int64_t image_id) {
 }
 
 int app_one_off_check(struct app_tx *tx, uint16_t platform_id, struct span bytes,
-                      struct image_record *out) {
+                      struct app_file *out) {
     struct image_info info;
-    int code = read_module(tx, bytes, &info);
+    int code = file_read(tx, bytes, &info, out);
     if (code != SW_OK) {
         return code;
     }
     bool is_asset = info.function == MODULE_ASSET;
     if (!is_asset && info.platform_id != platform_id) {
+        app_file_close(out);
         return app_fail(tx, SW_E_RANGE, "invalid_request", "file",
                         "file is built for platform %u, the device is of platform %u",
                         (unsigned)info.platform_id, (unsigned)platform_id);
     }
-    record_of(&info, IMAGE_KIND_ONE_OFF, out);
+    out->image.kind = IMAGE_KIND_ONE_OFF;
     return SW_OK;
 }

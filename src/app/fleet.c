@@ -4,6 +4,7 @@
 #include "slipway/store/fleet.h"
 #include "slipway/store/update.h"
 
+#include "app/file.h"
 #include "app/internal.h"
 #include "app/plan.h"
 
@@ -413,15 +414,14 @@ static int flash_target(struct app_tx *tx, const struct device *device,
     }
     /* Earlier one-off files have served their purpose. */
     int code = store_image_forget_one_offs(tx->store, tx->now.ms, tx->fault);
-    target->image = *flash->checked;
+    target->image = flash->file->image;
     target->image.created_ms = tx->now.ms;
     bool is_user =
         target->image.function == MODULE_USER_PART || target->image.function == MODULE_MONOLITHIC;
     target->version = is_user ? target->image.product_version : 0;
     (void)snprintf(target->image.name, sizeof target->image.name, "%s",
                    flash->file_name != NULL ? flash->file_name : "");
-    return code == SW_OK ? store_image_insert(tx->store, &target->image, flash->bytes, tx->fault)
-                         : code;
+    return code == SW_OK ? file_store(tx, flash->file, &target->image) : code;
 }
 
 int app_device_flash(struct app_tx *tx, const struct app_flash *flash, struct update *out) {
@@ -439,7 +439,7 @@ int app_device_flash(struct app_tx *tx, const struct app_flash *flash, struct up
     struct image_record step;
     struct obstacle obstacle = {.word = ""};
     if (code == SW_OK) {
-        code = step_choose(tx, &device, &target.image, &step, &obstacle);
+        code = step_choose(tx, &device, &target.image, NULL, &step, &obstacle);
     }
     if (code == SW_OK && obstacle.word[0] != '\0') {
         return app_fail(tx, SW_E_RANGE, "invalid_request", "file", "%s", obstacle.sentence);

@@ -16,6 +16,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define ASK_AGAIN_MS 20000 /* a device that was asked for its Describe and did not tell it */
+
 static bool in_transit(const struct update *update) {
     return update->state == UPDATE_OFFERED || update->state == UPDATE_SENDING ||
            update->state == UPDATE_VERIFYING;
@@ -57,6 +59,11 @@ static int read_want(struct app_tx *tx, const struct device *device, const struc
         if (code == SW_OK) {
             out->target.image = firmware.image;
         }
+    } else if (facts->decision.target_version != 0) {
+        /* It runs what it should, and may have lost a file that goes with it. */
+        out->target.version = facts->decision.target_version;
+        out->target.rule = rule_name(facts->decision.rule);
+        code = assets_repair(tx, device, out->target.version, &out->target.image, &out->is_any);
     }
     out->has_image = out->is_any && code == SW_OK;
     return code == SW_E_NOT_FOUND ? SW_OK : code;
@@ -104,7 +111,6 @@ int plan_open(struct app_tx *tx, const struct device *device, const struct plan_
                            .device_num = device->num,
                            .product_id = device->product_id,
                            .image_id = target->image.id,
-                           .step_image_id = target->image.id,
                            .version = target->version,
                            .from_version = device->running_version,
                            .cause = target->cause,
@@ -222,7 +228,7 @@ static int pursue(struct app_tx *tx, struct device *device, const struct facts *
     } else {
         code = attempt_check(tx, device, &want->target.image, &failures, &obstacle);
         if (code == SW_OK && obstacle.word[0] == '\0') {
-            code = step_choose(tx, device, &want->target.image, &step, &obstacle);
+            code = step_choose(tx, device, &want->target.image, open, &step, &obstacle);
         }
     }
     if (code != SW_OK) {
@@ -256,6 +262,30 @@ static int pursue(struct app_tx *tx, struct device *device, const struct facts *
     return code == SW_OK ? offer(tx, device, open, &step, plan) : code;
 }
 
+/* A device tells its modules anew when one of them has changed; assets are none. After a restart
+ * that changed nothing else it resumes its session, and has to be asked: at once, because only a
+ * yes is a verdict before the time is over in which it may still be about to restart. */
+static int ask_for_assets(struct app_tx *tx, const struct device *device, const struct update *open,
+                          struct app_plan *plan) {
+    struct image_record image;
+    struct asset_set assets = {.items = NULL};
+    bool is_back =
+        device->handshake_ms > device->hello_ms && device->handshake_ms >= open->updated_ms;
+    if (!is_back || open->image_id == 0) {
+        return SW_OK;
+    }
+    int code = store_image_get(tx->store, open->image_id, &image, tx->fault);
+    if (code == SW_OK) {
+        code = assets_read(tx, &image, &assets);
+    }
+    if (code == SW_OK && (assets.count > 0 || image.function == MODULE_ASSET)) {
+        plan->wants_describe = true;
+        plan->retry_ms = tx->now.ms + ASK_AGAIN_MS;
+    }
+    assets_free(&assets);
+    return code == SW_E_NOT_FOUND ? SW_OK : code;
+}
+
 int plan_device(struct app_tx *tx, struct device *device, enum update_cause cause,
                 struct app_plan *plan) {
     *plan = (struct app_plan){.verdict = APP_VERDICT_KNOWN, .product_id = device->product_id};
@@ -272,7 +302,7 @@ int plan_device(struct app_tx *tx, struct device *device, enum update_cause caus
         obstacle_set(&obstacle, "rebooting", "The device is applying an update");
         put_obstacle(plan, &obstacle);
         update_await_word(tx, device, &open, plan);
-        return SW_OK;
+        return ask_for_assets(tx, device, &open, plan);
     }
     if (code != SW_OK || (code = facts_read(tx, device, &facts)) != SW_OK) {
         return code;
@@ -345,7 +375,7 @@ int plan_explain(struct app_tx *tx, const struct device *device, const struct fa
     }
     code = attempt_check(tx, device, &want.target.image, &failures, out);
     if (code == SW_OK && out->word[0] == '\0') {
-        code = step_choose(tx, device, &want.target.image, &step, out);
+        code = step_choose(tx, device, &want.target.image, open, &step, out);
     }
     if (code != SW_OK || out->word[0] != '\0') {
         return code;

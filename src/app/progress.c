@@ -14,6 +14,7 @@
 #include <string.h>
 
 /* Device errors (system_error.h of Device OS) that mean something here. */
+#define DEVICE_TOO_LARGE     (-190)
 #define DEVICE_UNSUPPORTED   (-1310)
 #define DEVICE_INTEGRITY     (-1330)
 #define DEVICE_RESUME_BROKEN (-1331)
@@ -141,7 +142,7 @@ static int count_failure(struct app_tx *tx, const struct update *update, const c
 static bool is_permanent(int32_t device_error) {
     return device_error == DEVICE_UNSUPPORTED || device_error == DEVICE_ADDRESS ||
            device_error == DEVICE_SIZE || device_error == DEVICE_PLATFORM ||
-           device_error == DEVICE_FORMAT;
+           device_error == DEVICE_FORMAT || device_error == DEVICE_TOO_LARGE;
 }
 
 static int fail(struct app_tx *tx, struct update *update, const struct step *step) {
@@ -154,9 +155,8 @@ static int fail(struct app_tx *tx, struct update *update, const struct step *ste
     return code == SW_OK ? take_step(tx, update, step) : code;
 }
 
-/* A failure of the device's making: ends the update and counts. */
-static int update_fail(struct app_tx *tx, struct update *update, const char *reason,
-                       int32_t device_error) {
+int update_fail(struct app_tx *tx, struct update *update, const char *reason,
+                int32_t device_error) {
     struct step step = {.to = UPDATE_FAILED,
                         .reason = reason,
                         .device_error = device_error,
@@ -232,7 +232,9 @@ int app_update_ended(struct app_tx *tx, int64_t update_id, enum ota_failure fail
         return code;
     }
     struct step step = {.to = end_of(failure, &update, device_error),
-                        .reason = ota_failure_name(failure),
+                        .reason = failure == OTA_FAILURE_REFUSED && device_error == DEVICE_TOO_LARGE
+                                      ? "too_large"
+                                      : ota_failure_name(failure),
                         .device_error = device_error,
                         .progress = progress};
     if (step.to == UPDATE_DEFERRED && device.updates_enabled) {
@@ -283,12 +285,7 @@ int update_interrupt(struct app_tx *tx, const struct device *device) {
                                    : SW_OK;
 }
 
-/* How long after its commit a device may still be heard before it resets: it repeats its 2.04 for
- * up to 90 s, and each repetition is acknowledged. What it reports later is of the time after, too:
- * it repeats no report for longer. */
-#define RESET_GRACE_MS 100000
-
-static bool is_graceful(const struct app_tx *tx, const struct update *open) {
+bool update_is_graceful(const struct app_tx *tx, const struct update *open) {
     return tx->now.ms - open->updated_ms < RESET_GRACE_MS;
 }
 
@@ -299,8 +296,9 @@ void update_await_word(struct app_tx *tx, const struct device *device, const str
     if (device->handshake_ms <= open->updated_ms || device->hello_ms > open->updated_ms) {
         return;
     }
-    plan->wants_describe = !is_graceful(tx, open) && device->is_online;
-    plan->retry_ms = (is_graceful(tx, open) ? open->updated_ms : tx->now.ms) + RESET_GRACE_MS;
+    plan->wants_describe = !update_is_graceful(tx, open) && device->is_online;
+    plan->retry_ms =
+        (update_is_graceful(tx, open) ? open->updated_ms : tx->now.ms) + RESET_GRACE_MS;
 }
 
 /* --- judgement --- */
@@ -365,33 +363,66 @@ static int judge_return(struct app_tx *tx, const struct device *device,
     return update_fail(tx, open, "rolled_back", 0);
 }
 
-int update_judge(struct app_tx *tx, const struct device *device, const struct evidence *evidence) {
-    struct update open;
-    struct image_record image;
-    int code = store_update_open(tx->store, device->num, &open, tx->fault);
-    if (code != SW_OK) {
-        return code == SW_E_NOT_FOUND ? SW_OK : code;
+/* The target runs, or not, and the device did or did not say which assets it has. true: nothing
+ * else is to be judged. */
+static bool judge_assets(struct app_tx *tx, const struct device *device,
+                         const struct evidence *evidence, struct asset_judgement *judged,
+                         int *code) {
+    bool is_told = evidence->describe != NULL && evidence->describe->has;
+    bool is_awaited = judged->open->state == UPDATE_REBOOTING;
+    bool is_asset =
+        assets_place(judged->assets, judged->open->step_image_id) < judged->assets->count;
+    judged->runs = runs_target(device, judged->open, judged->image);
+    judged->described = evidence->describe;
+    if (judged->assets->count == 0 || (!judged->runs && !(is_awaited && is_asset))) {
+        return false;
     }
-    /* A report that was under way when the device committed, and came late or again, tells of the
-     * time before: only a session that began since then is a verdict. */
-    bool is_late = evidence->describe != NULL && !is_graceful(tx, &open);
-    int64_t since_ms = evidence->is_silent || is_late ? device->handshake_ms : device->hello_ms;
-    if (open.state == UPDATE_REBOOTING && since_ms < open.updated_ms) {
+    if (!is_told) {
+        return true; /* a Describe follows, or is asked for */
+    }
+    bool is_whole = judged->runs &&
+                    assets_missing(judged->assets, judged->described, 0) == judged->assets->count;
+    if (is_whole) {
+        return false;
+    }
+    *code = is_awaited ? assets_judge(tx, judged) : SW_OK;
+    return true;
+}
+
+/* A lone part or asset was flashed: the device came back, and says whether it has it. */
+static int judge_lone(struct app_tx *tx, const struct device *device,
+                      const struct evidence *evidence, struct update *open,
+                      const struct image_record *image) {
+    bool is_asset = image->function == MODULE_ASSET;
+    bool is_told = evidence->describe != NULL && evidence->describe->has;
+    bool is_done = is_asset ? is_told && describe_has_asset(evidence->describe, &image->module_hash)
+                            : has_part(device, evidence, image);
+    if (is_done) {
+        return update_step_to(tx, open, UPDATE_SUCCEEDED, "");
+    }
+    bool is_early = is_asset && update_is_graceful(tx, open);
+    if (evidence->is_hello || (is_asset && !is_told) || is_early) {
         return SW_OK;
     }
-    code = open.image_id != 0 ? store_image_get(tx->store, open.image_id, &image, tx->fault)
-                              : SW_E_NOT_FOUND;
-    if (code != SW_OK) {
-        return code == SW_E_NOT_FOUND ? SW_OK : code; /* the next plan ends it */
+    return update_fail(tx, open, is_asset ? "not_stored" : "rolled_back", 0);
+}
+
+/* What a report says of the update, its image at hand. */
+static int judge(struct app_tx *tx, const struct device *device, const struct evidence *evidence,
+                 struct asset_judgement *judged) {
+    struct update *open = judged->open;
+    const struct image_record *image = judged->image;
+    bool is_user_part = image->function == MODULE_USER_PART || image->function == MODULE_MONOLITHIC;
+    int code = SW_OK;
+    if (judge_assets(tx, device, evidence, judged, &code)) {
+        return code;
     }
-    bool is_user_part = image.function == MODULE_USER_PART || image.function == MODULE_MONOLITHIC;
-    bool is_unmet = device->is_safe_mode;
-    if (is_user_part && !is_unmet && runs_target(device, &open, &image)) {
-        bool is_awaited = open.state == UPDATE_REBOOTING;
-        code = update_step_to(tx, &open, UPDATE_SUCCEEDED, is_awaited ? "" : "already_running");
+    if (is_user_part && !device->is_safe_mode && runs_target(device, open, image)) {
+        bool is_awaited = open->state == UPDATE_REBOOTING;
+        code = update_step_to(tx, open, UPDATE_SUCCEEDED, is_awaited ? "" : "already_running");
         return code == SW_OK ? store_attempt_clear_device(tx->store, device->num, tx->fault) : code;
     }
-    if (open.state != UPDATE_REBOOTING) {
+    if (open->state != UPDATE_REBOOTING) {
         return SW_OK;
     }
     /* A device that only moved to another address looks the same: not against it, unless it says
@@ -399,18 +430,41 @@ int update_judge(struct app_tx *tx, const struct device *device, const struct ev
     if (evidence->is_silent && strcmp(device->last_reset, "update_error") != 0) {
         return SW_OK;
     }
-    if (open.step_image_id != open.image_id && open.step_image_id != 0) {
+    if (open->step_image_id != open->image_id && open->step_image_id != 0) {
         struct image_record part;
-        code = store_image_get(tx->store, open.step_image_id, &part, tx->fault);
-        return code == SW_OK ? judge_part(tx, device, evidence, &open, &part) : code;
+        code = store_image_get(tx->store, open->step_image_id, &part, tx->fault);
+        return code == SW_OK ? judge_part(tx, device, evidence, open, &part) : code;
     }
-    if (is_user_part) {
-        return judge_return(tx, device, evidence, &open, &image);
+    return is_user_part ? judge_return(tx, device, evidence, open, image)
+                        : judge_lone(tx, device, evidence, open, image);
+}
+
+int update_judge(struct app_tx *tx, const struct device *device, const struct evidence *evidence) {
+    struct update open;
+    struct image_record image;
+    struct asset_set assets = {.items = NULL};
+    int code = store_update_open(tx->store, device->num, &open, tx->fault);
+    if (code == SW_OK) {
+        code = open.image_id != 0 ? store_image_get(tx->store, open.image_id, &image, tx->fault)
+                                  : SW_E_NOT_FOUND;
     }
-    /* A lone part or asset that was flashed: the device came back, and says whether it has it. */
-    bool is_done = image.function == MODULE_ASSET || has_part(device, evidence, &image);
-    if (is_done) {
-        return update_step_to(tx, &open, UPDATE_SUCCEEDED, "");
+    if (code == SW_OK) {
+        code = assets_read(tx, &image, &assets);
     }
-    return evidence->is_hello ? SW_OK : update_fail(tx, &open, "rolled_back", 0);
+    if (code != SW_OK) {
+        return code == SW_E_NOT_FOUND ? SW_OK : code; /* the next plan ends it */
+    }
+    /* A report that was under way when the device committed, and came late or again, tells of the
+     * time before: only a session that began since then is a verdict. Where assets are awaited it
+     * may be a resumed one. */
+    bool is_late = evidence->describe != NULL && !update_is_graceful(tx, &open);
+    bool may_resume =
+        evidence->is_silent || is_late || assets.count > 0 || image.function == MODULE_ASSET;
+    int64_t since_ms = may_resume ? device->handshake_ms : device->hello_ms;
+    if (open.state != UPDATE_REBOOTING || since_ms >= open.updated_ms) {
+        struct asset_judgement judged = {.open = &open, .image = &image, .assets = &assets};
+        code = judge(tx, device, evidence, &judged);
+    }
+    assets_free(&assets);
+    return code;
 }

@@ -77,16 +77,10 @@ static void check_fit(const struct device *device, const struct image_record *im
     }
 }
 
-int step_choose(struct app_tx *tx, const struct device *device, const struct image_record *image,
-                struct image_record *step, struct obstacle *out) {
-    *step = *image;
-    *out = (struct obstacle){.word = ""};
-    if (!device->has_hello) {
-        obstacle_set(out, "not_seen", "The device has not connected yet");
-        return SW_OK;
-    }
-    check_fit(device, image, out);
-    if (out->word[0] != '\0' || image->dependency_count == 0) {
+static int choose_part(struct app_tx *tx, const struct device *device,
+                       const struct image_record *image, struct image_record *step,
+                       struct obstacle *out) {
+    if (image->dependency_count == 0) {
         return SW_OK;
     }
     struct app_describe described;
@@ -111,6 +105,28 @@ int step_choose(struct app_tx *tx, const struct device *device, const struct ima
     }
     if (code == SW_OK) {
         obstacle_set(out, "device_os", "The library's Device OS parts need each other in a circle");
+    }
+    return code;
+}
+
+int step_choose(struct app_tx *tx, const struct device *device, const struct image_record *image,
+                const struct update *open, struct image_record *step, struct obstacle *out) {
+    *step = *image;
+    *out = (struct obstacle){.word = ""};
+    if (!device->has_hello) {
+        obstacle_set(out, "not_seen", "The device has not connected yet");
+        return SW_OK;
+    }
+    check_fit(device, image, out);
+    if (out->word[0] != '\0') {
+        return SW_OK;
+    }
+    int code = choose_part(tx, device, image, step, out);
+    if (code == SW_OK && out->word[0] == '\0' && step->id == image->id) {
+        code = assets_choose(tx, device, image, open, step, out);
+        if (code == SW_OK && out->word[0] == '\0' && step->id != image->id) {
+            check_fit(device, step, out);
+        }
     }
     return code;
 }

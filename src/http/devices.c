@@ -54,7 +54,13 @@ static int add_device(struct app_tx *tx, struct sheet *sheet, const struct devic
     json_t *variables = described != NULL ? variable_types(described) : NULL;
     facts.functions = json_object_get(described, "f");
     facts.variables = variables;
+    struct app_asset_list assets = {0};
+    if (is_detail && app_device_assets(tx, device, &assets) != SW_OK) {
+        assets.count = 0;
+    }
+    facts.assets = &assets;
     page_device(sheet, device, &facts);
+    free(assets.items);
     json_decref(variables);
     json_decref(described);
     return SW_OK;

@@ -160,14 +160,14 @@ static void after_signal(struct request *rq, const struct device_reply *answer) 
 struct flash {
     struct request *rq;
     struct app_flash request;
-    struct image_record checked;
+    struct span bytes;
+    struct app_file file;
     struct update update;
 };
 
 static int run_flash_check(struct app_tx *tx, void *arg) {
     struct flash *flash = arg;
-    return app_one_off_check(tx, flash->rq->device.platform_id, flash->request.bytes,
-                             &flash->checked);
+    return app_one_off_check(tx, flash->rq->device.platform_id, flash->bytes, &flash->file);
 }
 
 static int run_flash(struct app_tx *tx, void *arg) {
@@ -188,21 +188,24 @@ static void edit_flash(struct request *rq) {
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         fields_known(&fields, known[i]);
     }
-    if (!fields_end(&fields) || !request_file(rq, &flash.request.bytes)) {
+    if (!fields_end(&fields) || !request_file(rq, &flash.bytes)) {
         return;
     }
     flash.request.device = rq->device.id;
-    flash.request.checked = &flash.checked;
+    flash.request.file = &flash.file;
     flash.request.file_name = rq->body.file_name;
     flash.request.by = request_user(rq);
     if (!request_read(rq, run_flash_check, &flash)) {
         return;
     }
     if (!rq->device.is_online) {
+        app_file_close(&flash.file);
         reply_flash_timeout(rq); /* what existing clients know for "it is not there" */
         return;
     }
-    if (!request_write(rq, run_flash, &flash)) {
+    bool is_begun = request_write(rq, run_flash, &flash);
+    app_file_close(&flash.file);
+    if (!is_begun) {
         return;
     }
     char id[DEVICE_ID_DIGITS + 1];

@@ -8,18 +8,18 @@
 
 struct upload {
     struct app_upload request;
-    struct image_record checked;
+    struct app_file file;
     struct firmware firmware;
 };
 
 static int run_check(struct app_tx *tx, void *arg) {
     struct upload *upload = arg;
-    return app_upload_check(tx, &upload->request, &upload->checked);
+    return app_upload_check(tx, &upload->request, &upload->file);
 }
 
 static int run_upload(struct app_tx *tx, void *arg) {
     struct upload *upload = arg;
-    return app_upload(tx, &upload->request, &upload->checked, &upload->firmware);
+    return app_upload(tx, &upload->request, &upload->file, &upload->firmware);
 }
 
 void handle_firmware_upload(struct request *rq) {
@@ -38,7 +38,9 @@ void handle_firmware_upload(struct request *rq) {
         return;
     }
     request->file_name = rq->body.file_name;
-    if (!request_read(rq, run_check, &upload) || !request_write(rq, run_upload, &upload)) {
+    bool is_stored = request_read(rq, run_check, &upload) && request_write(rq, run_upload, &upload);
+    app_file_close(&upload.file);
+    if (!is_stored) {
         return;
     }
     reply_header(&rq->reply, "Location", "/v1/products/%u/firmware/%u", rq->product.id,
@@ -79,11 +81,11 @@ void handle_firmware_binary(struct request *rq) {
     struct firmware firmware;
     struct app_image image = {0};
     if (!read_firmware(rq, &firmware) ||
-        !handler_ok(rq, app_image_load(rq->tx, firmware.image.id, &image))) {
+        !handler_ok(rq, app_firmware_load(rq->tx, &firmware, &image))) {
         return;
     }
-    reply_header(&rq->reply, "Content-Disposition", "attachment; filename=\"firmware-%u.bin\"",
-                 firmware.version);
+    reply_header(&rq->reply, "Content-Disposition", "attachment; filename=\"firmware-%u.%s\"",
+                 firmware.version, firmware.bundle_bytes > 0 ? "zip" : "bin");
     reply_bytes(&rq->reply, 200, "application/octet-stream", (char *)image.bytes, image.size);
 }
 

@@ -41,6 +41,24 @@ static void add_described(struct sheet *sheet, const char *key, const json_t *va
     }
 }
 
+/* What the application on the device depends on, and whether it is there. */
+static void add_assets(struct sheet *sheet, const struct app_asset_list *assets) {
+    sheet_key(sheet, "assets");
+    sheet_mark(sheet, '[');
+    for (size_t i = 0; i < assets->count; i++) {
+        const struct app_asset *asset = &assets->items[i];
+        char hash[2 * SHA256_BYTES + 1];
+        hex_encode(span_of(asset->hash.b, SHA256_BYTES), hash, sizeof hash);
+        sheet_entry(sheet);
+        sheet_mark(sheet, '{');
+        sheet_text(sheet, "name", asset->name);
+        sheet_text(sheet, "hash", hash);
+        sheet_text(sheet, "status", asset->is_available ? "available" : "missing");
+        sheet_mark(sheet, '}');
+    }
+    sheet_mark(sheet, ']');
+}
+
 static void add_detail(struct sheet *sheet, const struct device *device,
                        const struct page_device_facts *facts) {
     const struct platform *platform = platform_find(device->platform_id);
@@ -55,7 +73,7 @@ static void add_detail(struct sheet *sheet, const struct device *device,
     sheet_null(sheet, "mobile_secret");
     sheet_null(sheet, "current_build_target");
     sheet_null(sheet, "default_build_target");
-    add_described(sheet, "assets", NULL, "[]");
+    add_assets(sheet, facts->assets);
     if (device->has_app_hash) {
         char hash[2 * SHA256_BYTES + 1];
         hex_encode(span_of(device->app_hash.b, SHA256_BYTES), hash, sizeof hash);

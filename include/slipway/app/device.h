@@ -53,7 +53,8 @@ struct app_plan {
     int64_t cancel_update; /* a transfer of this update under way must be cancelled; 0 = none */
     /* Why there is no offer: "" or a word: up_to_date, quarantined, denied, development,
      * no_release, updates_disabled, waiting_for_force, rebooting, in_progress, attempts,
-     * retry_later, device_os, platform, too_large, compressed, encrypted, image_missing. */
+     * retry_later, device_os, platform, too_large, compressed, encrypted, image_missing,
+     * not_described, protocol. */
     char blocked_by[24];
     char sentence[SENTENCE_BYTES];
     int64_t retry_ms; /* wall time from which planning again may help; 0 = on an event only */

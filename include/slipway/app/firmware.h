@@ -2,7 +2,17 @@
 #ifndef SLIPWAY_APP_FIRMWARE_H
 #define SLIPWAY_APP_FIRMWARE_H
 
-#include "slipway/app/app.h"
+#include "slipway/app/device.h"
+
+/* A file that was looked at, ready to be stored: one module, or the application of an asset bundle
+ * (.zip) with its assets. */
+struct app_file {
+    struct image_record image; /* the module, the application; without ids and times */
+    struct span bytes;         /* its bytes: a module's are the upload's own */
+    struct app_bundle *bundle; /* NULL: it came alone */
+};
+/* Accepts zeroes. */
+void app_file_close(struct app_file *file);
 
 struct app_upload {
     uint16_t product_id;
@@ -14,17 +24,24 @@ struct app_upload {
     struct span bytes;
     const char *uploaded_by;
 };
-/* Before the job, on the door's own thread: reads the module, holds it against the claim (hashing
- * 16 MiB on the writer thread would make everybody wait). Fills *out except for ids and times.
- * Error texts name the field. */
+/* Before the job, on the door's own thread: reads the file, holds it against the claim (hashing
+ * 16 MiB on the writer thread would make everybody wait). *out is to be closed, and borrows the
+ * upload's bytes; on an error there is nothing in it. A bundle has to be whole: each asset that the
+ * application depends on with the very SHA-256 that it was built with, and no other file. Error
+ * texts name the field. */
 int app_upload_check(struct app_tx *tx, const struct app_upload *upload,
-                     struct image_record *out) SW_NODISCARD;
+                     struct app_file *out) SW_NODISCARD;
 /* The job. EXISTS "Firmware version already exists". */
-int app_upload(struct app_tx *tx, const struct app_upload *upload,
-               const struct image_record *checked, struct firmware *out) SW_NODISCARD;
+int app_upload(struct app_tx *tx, const struct app_upload *upload, const struct app_file *file,
+               struct firmware *out) SW_NODISCARD;
 
 int app_firmware_get(struct app_tx *tx, uint16_t product_id, int64_t version,
                      struct firmware *out) SW_NODISCARD;
+
+/* The file as it was uploaded: the .zip of a bundle, without a file_hash, else the module. For a
+ * reader. */
+int app_firmware_load(struct app_tx *tx, const struct firmware *firmware,
+                      struct app_image *out) SW_NODISCARD;
 
 struct firmware_list {
     struct firmware *items; /* free() */
@@ -66,8 +83,9 @@ int app_system_list(struct app_tx *tx, uint16_t platform_id, struct image_list *
 /* DENIED while an open update needs it. */
 int app_system_delete(struct app_tx *tx, int64_t image_id) SW_NODISCARD;
 
-/* A file for one device, not listed: flash it with app_device_flash. */
+/* A file for one device, not listed: flash it with app_device_flash. *out as in app_upload_check.
+ */
 int app_one_off_check(struct app_tx *tx, uint16_t platform_id, struct span bytes,
-                      struct image_record *out) SW_NODISCARD;
+                      struct app_file *out) SW_NODISCARD;
 
 #endif

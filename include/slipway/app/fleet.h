@@ -86,14 +86,13 @@ int app_device_remove(struct app_tx *tx, uint16_t product_id,
                       const struct device_id *id) SW_NODISCARD;
 
 /* Flashes one device once, whatever the rules say: a stored version (version > 0), or a one-off
- * file (bytes with what app_one_off_check found). Works for development devices. Opens an update
+ * file that app_one_off_check looked at. Works for development devices. Opens an update
  * with cause FLASH in place of an open one; the gateway is noticed.
  *   SW_E_STATE  an update is past recall (rebooting) */
 struct app_flash {
     struct device_id device;
     int64_t version;
-    struct span bytes;
-    const struct image_record *checked;
+    const struct app_file *file; /* borrowed; see slipway/app/firmware.h */
     const char *file_name;
     const char *by;
 };
@@ -116,11 +115,26 @@ int app_quarantine_deny(struct app_tx *tx, uint16_t product_id,
                         const struct device_id *id) SW_NODISCARD;
 
 /* The last system Describe, decoded. has = false: none yet, or unreadable. */
+#define APP_STORED_MAX 96
 struct app_describe {
     bool has;
     struct module_states modules;
     char iccid[33], imei[33], modem_version[65];
+    uint16_t stored_count; /* assets in its store; more of them are not believed in */
+    struct sha256 stored[APP_STORED_MAX];
 };
+/* The assets that the application on the device depends on, as the device itself told. */
+struct app_asset {
+    struct sha256 hash;
+    char name[NAME_BYTES];
+    bool is_available; /* it is in the device's store */
+};
+struct app_asset_list {
+    struct app_asset *items; /* free() */
+    size_t count;
+};
+int app_device_assets(struct app_tx *tx, const struct device *device,
+                      struct app_asset_list *out) SW_NODISCARD;
 /* The raw last Describe of a kind (2: functions and variables as JSON). *bytes is
  * malloc'ed. NOT_FOUND. */
 int app_device_described(struct app_tx *tx, const struct device *device, unsigned kind,

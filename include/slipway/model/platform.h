@@ -15,6 +15,7 @@ struct platform {
     bool is_served; /* a current Device OS (DTLS, extension 254) exists for it */
     uint32_t
         asset_overlap; /* application size above which it overwrites the asset store; 0 = never */
+    uint32_t asset_bytes; /* that the asset store takes; 0 = not known here */
 };
 
 const struct platform *platform_find(uint16_t id); /* NULL if unknown */

@@ -124,10 +124,14 @@ static int run_upload(struct app_tx *tx, void *arg) {
         .title = "simulated",
         .uploaded_by = "operator",
         .bytes = span_of(world->images[version - 1].bytes, world->images[version - 1].len)};
-    struct image_record checked;
+    struct app_file file;
     struct firmware firmware;
-    int code = app_upload_check(tx, &upload, &checked);
-    return code == SW_OK ? app_upload(tx, &upload, &checked, &firmware) : code;
+    int code = app_upload_check(tx, &upload, &file);
+    if (code == SW_OK) {
+        code = app_upload(tx, &upload, &file, &firmware);
+        app_file_close(&file);
+    }
+    return code;
 }
 
 static void upload(struct world *world) {

@@ -108,25 +108,29 @@ static void free_span(struct span bytes) {
 
 struct upload_bag {
     struct app_upload *upload;
-    struct image_record checked;
+    struct app_file file;
     struct firmware *out;
 };
 
 static int run_upload_check(struct app_tx *tx, void *arg) {
     struct upload_bag *bag = (struct upload_bag *)arg;
-    return app_upload_check(tx, bag->upload, &bag->checked);
+    return app_upload_check(tx, bag->upload, &bag->file);
 }
 
 static int run_upload(struct app_tx *tx, void *arg) {
     struct upload_bag *bag = (struct upload_bag *)arg;
-    return app_upload(tx, bag->upload, &bag->checked, bag->out);
+    return app_upload(tx, bag->upload, &bag->file, bag->out);
 }
 
 int world_upload_bytes(struct world *w, struct app_upload *upload, struct firmware *out) {
     upload->product_id = w->product.id;
     struct upload_bag bag = {.upload = upload, .out = out};
     int code = app_read(w->app, w->store, run_upload_check, &bag, &w->error);
-    return code == SW_OK ? app_execute(w->app, run_upload, &bag, &w->error) : code;
+    if (code == SW_OK) {
+        code = app_execute(w->app, run_upload, &bag, &w->error);
+    }
+    app_file_close(&bag.file);
+    return code;
 }
 
 int world_upload(struct world *w, uint16_t version, uint16_t needs_system) {
@@ -340,6 +344,18 @@ int world_describe(struct world *w, const struct device_id *id, const char *json
     return run(w, run_describe, &bag);
 }
 
+static int run_described(struct app_tx *tx, void *arg) {
+    struct bag *bag = (struct bag *)arg;
+    return app_device_describe(tx, (const struct device_id *)bag->in, 1, 42,
+                               *(const struct span *)bag->in2, (struct app_plan *)bag->out);
+}
+
+int world_described(struct world *w, const struct device_id *id, struct span bytes,
+                    struct app_plan *plan) {
+    struct bag bag = {.in = id, .in2 = &bytes, .out = plan};
+    return run(w, run_described, &bag);
+}
+
 static int run_updates(struct app_tx *tx, void *arg) {
     struct bag *bag = (struct bag *)arg;
     return app_device_updates(tx, (const struct device_id *)bag->in, bag->number != 0,
@@ -406,6 +422,16 @@ static int run_device(struct app_tx *tx, void *arg) {
 void world_device(struct world *w, const struct device_id *id, struct device *out) {
     struct bag bag = {.in = id, .out = out};
     assert_int_equal(read_now(w, run_device, &bag), SW_OK);
+}
+
+static int run_assets(struct app_tx *tx, void *arg) {
+    struct bag *bag = (struct bag *)arg;
+    return app_device_assets(tx, (const struct device *)bag->in, (struct app_asset_list *)bag->out);
+}
+
+void world_assets(struct world *w, const struct device *device, struct app_asset_list *out) {
+    struct bag bag = {.in = device, .out = out};
+    assert_int_equal(read_now(w, run_assets, &bag), SW_OK);
 }
 
 static int run_decision(struct app_tx *tx, void *arg) {

@@ -62,6 +62,9 @@ int world_hello(struct world *w, const struct app_hello *hello, struct app_plan 
 int world_resumed(struct world *w, const struct device_id *id, struct app_plan *plan);
 int world_describe(struct world *w, const struct device_id *id, const char *json,
                    struct app_plan *plan);
+/* The same with a Describe in protobuf. */
+int world_described(struct world *w, const struct device_id *id, struct span bytes,
+                    struct app_plan *plan);
 int world_updates(struct world *w, const struct device_id *id, bool forced, bool value,
                   struct app_plan *plan);
 int world_plan(struct world *w, const struct device_id *id, enum update_cause cause,
@@ -74,6 +77,7 @@ void world_transfer(struct world *w, int64_t id);
 
 /* Reads; they assert that they succeed. */
 void world_device(struct world *w, const struct device_id *id, struct device *out);
+void world_assets(struct world *w, const struct device *device, struct app_asset_list *out);
 void world_decision(struct world *w, const struct device_id *id, struct app_decision *out);
 void world_firmware(struct world *w, uint16_t version, struct firmware *out);
 void world_update(struct world *w, int64_t id, struct update *out);

@@ -165,20 +165,20 @@ void taker_close(struct taker *taker) {
 
 struct release_bag {
     struct app_upload upload;
-    struct image_record checked;
+    struct app_file file;
     bool is_immediate;
 };
 
 static int run_check(struct app_tx *tx, void *arg) {
     struct release_bag *bag = arg;
-    return app_upload_check(tx, &bag->upload, &bag->checked);
+    return app_upload_check(tx, &bag->upload, &bag->file);
 }
 
 static int run_release(struct app_tx *tx, void *arg) {
     struct release_bag *bag = arg;
     struct firmware firmware;
     struct app_release_result result;
-    int code = app_upload(tx, &bag->upload, &bag->checked, &firmware);
+    int code = app_upload(tx, &bag->upload, &bag->file, &firmware);
     const struct app_release request = {.product_id = bag->upload.product_id,
                                         .version = bag->upload.version,
                                         .product_default = APP_TRUE,
