@@ -45,7 +45,7 @@ static void add_described(struct sheet *sheet, const char *key, const json_t *va
 static void add_assets(struct sheet *sheet, const struct app_asset_list *assets) {
     sheet_key(sheet, "assets");
     sheet_mark(sheet, '[');
-    for (size_t i = 0; i < assets->count; i++) {
+    for (size_t i = 0; assets != NULL && i < assets->count; i++) {
         const struct app_asset *asset = &assets->items[i];
         char hash[2 * SHA256_BYTES + 1];
         hex_encode(span_of(asset->hash.b, SHA256_BYTES), hash, sizeof hash);

@@ -36,7 +36,7 @@ struct page_device_facts {
     uint16_t targeted_version;
     bool is_detail;                      /* all keys, else those of a list's entries */
     const json_t *functions, *variables; /* detail; borrowed, NULL = empty */
-    const struct app_asset_list *assets; /* detail; not NULL there */
+    const struct app_asset_list *assets; /* detail; NULL = none */
 };
 /* Appended as text, see sheet.h. */
 void page_device(struct sheet *sheet, const struct device *device,

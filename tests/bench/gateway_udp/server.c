@@ -278,10 +278,10 @@ static int run_upload(struct app_tx *tx, void *arg) {
         .title = "bench",
         .uploaded_by = "bench",
         .bytes = span_of(upload->server->image, upload->server->image_len)};
-    struct image_record checked;
+    struct app_file file;
     struct firmware firmware;
-    int code = app_upload_check(tx, &request, &checked);
-    return code == SW_OK ? app_upload(tx, &request, &checked, &firmware) : code;
+    int code = app_upload_check(tx, &request, &file);
+    return code == SW_OK ? app_upload(tx, &request, &file, &firmware) : code;
 }
 
 static int run_release(struct app_tx *tx, void *arg) {
