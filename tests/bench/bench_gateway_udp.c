@@ -305,7 +305,7 @@ int main(int argc, char **argv) {
     if (is_asked(argc, argv, "handshakes")) {
         part_handshakes(LOAD_RAW_KEY);
     }
-    if (argc > 2 && is_asked(argc, argv, "psk")) {
+    if (is_asked(argc, argv, "psk")) {
         part_handshakes(LOAD_PSK);
     }
     if (is_asked(argc, argv, "storm")) {

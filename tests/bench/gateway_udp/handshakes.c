@@ -1,6 +1,7 @@
 /* Handshakes by the client role of the same engine: so many at a time, or as a storm of new devices
  * at a fixed rate whatever the server answers. */
 #include "gateway_udp/load.h"
+#include "gateway_udp/server.h"
 
 #include "slipway/dtls/handshake.h"
 #include "slipway/sys/clock.h"
@@ -35,6 +36,7 @@ struct clients {
     uint32_t slot_count;
     uint32_t *slot_of; /* of new devices, by number */
     uint32_t hint;
+    char identity[DEVICE_ID_DIGITS + 1];
     uint8_t hello[512];
     size_t hello_len;
     struct outbox box;
@@ -48,8 +50,12 @@ static void clients_open(struct clients *c, const struct load_order *order,
     c->key = crypto_key_generate();
     struct dtls_endpoint_config role = {.cid_form = DTLS_CID_DRAFT05};
     if (order->credential == LOAD_PSK) {
-        role.psk_identity = span_text("bench");
-        role.psk_key = span_text("0123456789abcdef");
+        struct device_id id;
+        device_of(0, &id);
+        device_id_text(&id, c->identity);
+        role.psk_identity = span_text(c->identity);
+        role.cid_form = DTLS_CID_RFC9146;
+        role.psk_key = span_text(SERVER_PSK);
         role.only_suite = 0xc0a8;
     } else {
         role.key = c->key;

@@ -118,6 +118,7 @@ static int save_one(struct app_tx *tx, const struct part *part, uint32_t number)
     struct writer w = writer_of(plain, sizeof plain);
     writer_u8(&w, KEEP_FORM);
     writer_u8(&w, 0);
+    writer_u8(&w, APP_PROOF_RAW_KEY);
     writer_bytes(&w, span_of(key->b, sizeof key->b));
     int code = session_encode(&session, NULL, &w);
     if (code == SW_OK) {
@@ -141,6 +142,13 @@ static int run_save(struct app_tx *tx, void *arg) {
         code = save_one(tx, part, part->from + n);
     }
     return code;
+}
+
+static int run_psk(struct app_tx *tx, void *arg) {
+    const struct server *server = arg;
+    struct device_id id;
+    device_of(0, &id);
+    return app_device_psk_set(tx, server->product, &id, span_text(SERVER_PSK));
 }
 
 static void execute(struct server *server, app_run_fn *run, void *arg) {
@@ -219,10 +227,12 @@ void server_open(struct server *server, const struct server_setup *setup) {
     struct fault fault = {0};
     *server = (struct server){.folder = "/tmp/bench_gateway_XXXXXX"};
     SW_CHECK(mkdtemp(server->folder) != NULL);
+    sys_entropy(server->seal_key, sizeof server->seal_key);
     (void)snprintf(path, sizeof path, "%s/bench.db", server->folder);
     const struct app_options options = {.path = path,
                                         .is_threaded = true,
                                         .synchronous_normal = true,
+                                        .seal_key = server->seal_key,
                                         .notice = server_notice,
                                         .notice_arg = server};
     SW_CHECK(app_open(&server->app, &options, &fault) == SW_OK);
@@ -234,11 +244,12 @@ void server_open(struct server *server, const struct server_setup *setup) {
         .receive_buffer = SOCKET_BUF,
         .send_buffer = SOCKET_BUF,
         .without_segments = setup->without_segments,
-        .gateway = {.key = server->key, .transfers_max = setup->transfers_max},
+        .gateway = {.key = server->key, .accepts_psk = true, .transfers_max = setup->transfers_max},
     };
-    sys_entropy(door.gateway.seal_key, sizeof door.gateway.seal_key);
+    memcpy(door.gateway.seal_key, server->seal_key, sizeof server->seal_key);
     execute(server, run_product, server);
     execute_parts(server, run_import, NULL, setup->devices, IMPORT_MAX);
+    execute(server, run_psk, server);
     execute_parts(server, run_save, door.gateway.seal_key, setup->sessions, SAVES);
     SW_CHECK(loop_open(&server->loop, &door, &fault) == SW_OK);
     atomic_store(&server->listener, server->loop);

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #define SERVER_PLATFORM 12
+#define SERVER_PSK      "0123456789abcdef" /* of device 0; its identity is the id */
 
 struct server_setup {
     uint32_t sessions;     /* stored ones that it begins with, see device_session */
@@ -25,6 +26,7 @@ struct server {
     struct loop *_Atomic listener; /* the same, for the writer's thread */
     struct crypto_key *key;
     uint16_t port, product;
+    uint8_t seal_key[SEAL_KEY_BYTES];
     int thread; /* the loop's, in /proc */
     uint8_t *image;
     size_t image_len;
