@@ -357,6 +357,22 @@ static void begin_session(struct world_device *d, uint16_t port) {
     d->sessions[0].number = 0;
 }
 
+/* The alert that ended a session may be told again, bit for bit: that is no second use. */
+static bool repeats_alert(struct world_device *d, const uint8_t *record, size_t len) {
+    if (record[0] != DTLS_ALERT || len > sizeof d->alerts[0].bytes) {
+        return false;
+    }
+    for (size_t i = 0; i < ALERTS_MAX; i++) {
+        if (d->alerts[i].len == len && memcmp(d->alerts[i].bytes, record, len) == 0) {
+            return true;
+        }
+    }
+    size_t place = d->alert_next++ % ALERTS_MAX;
+    d->alerts[place].len = len;
+    memcpy(d->alerts[place].bytes, record, len);
+    return false;
+}
+
 void check_record(struct world *world, unsigned device, uint16_t port, struct span datagram) {
     struct world_device *d = &world->devices[device];
     size_t at = 0;
@@ -364,9 +380,10 @@ void check_record(struct world *world, unsigned device, uint16_t port, struct sp
         const uint8_t *header = datagram.data + at;
         bool is_protected = header[3] != 0 || header[4] != 0;
         uint64_t number = number_of(header);
+        size_t len = DTLS_HEADER + ((size_t)header[11] << 8 | header[12]);
         if (is_protected && header[0] == DTLS_HANDSHAKE && number == 0) {
             begin_session(d, port);
-        } else if (is_protected) {
+        } else if (is_protected && at + len <= datagram.len && !repeats_alert(d, header, len)) {
             uint64_t *last = session_number(d, port, number);
             if (last == NULL) {
                 world_fail(world, "a record number to device %u is used again: %llu", device,
@@ -375,7 +392,7 @@ void check_record(struct world *world, unsigned device, uint16_t port, struct sp
             }
             *last = number;
         }
-        at += DTLS_HEADER + ((size_t)header[11] << 8 | header[12]);
+        at += len;
     }
 }
 

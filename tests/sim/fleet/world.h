@@ -19,6 +19,7 @@
 #define PAST_MAX       64 /* targets that a device had */
 #define COMMANDS_MAX   256
 #define SESSIONS_MAX   8
+#define ALERTS_MAX     4
 #define FLASH_BYTES    131072
 #define IMAGE_MAX      65536
 #define DATAGRAM_MAX   2048
@@ -91,6 +92,11 @@ struct world_device {
         uint64_t number;
     } sessions[SESSIONS_MAX];
     size_t session_count;
+    struct {
+        size_t len;
+        uint8_t bytes[64];
+    } alerts[ALERTS_MAX];
+    size_t alert_next;
 };
 
 enum world_event_kind {
