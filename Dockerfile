@@ -10,7 +10,7 @@ RUN scripts/setup build \
 FROM debian:12-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libssl3 libsqlite3-0 libmicrohttpd12 \
-        libjansson4 libuv1 libinih1 zlib1g libzip4 libcurl4 ca-certificates curl \
+        libgnutls30 libjansson4 libuv1 libinih1 zlib1g libzip4 libcurl4 ca-certificates curl \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /data slipway \
     && install -d -o slipway -g slipway -m 0700 /data

@@ -225,6 +225,22 @@ static int open_hooks(struct daemon *daemon, struct fault *fault) {
     return status;
 }
 
+/* The texts of the two files of HTTPS; both NULL for plain HTTP. */
+struct pems {
+    char *certificate, *key;
+};
+
+static int pems_read(struct pems *pems, const struct config *config, struct fault *fault) {
+    *pems = (struct pems){.key = NULL};
+    int status = pem_read(config->http_tls_certificate, &pems->certificate, fault);
+    return status != SW_OK ? status : pem_read(config->http_tls_key, &pems->key, fault);
+}
+
+static void pems_close(struct pems *pems) {
+    pem_free(pems->certificate);
+    pem_free(pems->key);
+}
+
 static const char *text_or_null(const char *text) {
     return text[0] == '\0' ? NULL : text;
 }
@@ -234,14 +250,9 @@ static int open_rest(struct daemon *daemon, struct fault *fault) {
     struct http_ports ports = doors_ports(daemon->loop);
     struct http_server *server = NULL;
     uint16_t port = 0;
+    struct pems pems = {.key = NULL};
     int status = host_port_parse(config->http_listen, daemon->http_host, &port, fault);
-    status = status != SW_OK
-                 ? status
-                 : pem_read(config->http_tls_certificate, &daemon->tls_certificate, fault);
-    status = status != SW_OK ? status : pem_read(config->http_tls_key, &daemon->tls_key, fault);
-    if (status != SW_OK) {
-        return status;
-    }
+    status = status != SW_OK ? status : pems_read(&pems, config, fault);
     const struct http_config options = {
         .bind = daemon->http_host,
         .port = port,
@@ -258,10 +269,12 @@ static int open_rest(struct daemon *daemon, struct fault *fault) {
         .body_bytes_max = (size_t)config->http_body,
         .import_bytes_max = (size_t)config->http_import,
         .cors_origins = text_or_null(config->http_cors_origins),
-        .tls_cert_pem = daemon->tls_certificate,
-        .tls_key_pem = daemon->tls_key,
+        .tls_cert_pem = pems.certificate,
+        .tls_key_pem = pems.key,
         .base_url = text_or_null(config->http_base_url)};
-    status = http_server_start(&options, daemon->app, &ports, &server, fault);
+    status =
+        status != SW_OK ? status : http_server_start(&options, daemon->app, &ports, &server, fault);
+    pems_close(&pems);
     if (status == SW_OK) {
         daemon->http_port = http_server_port(server);
         daemon->http = server;
@@ -289,10 +302,28 @@ int daemon_open(struct daemon *daemon, struct fault *fault) {
     return status;
 }
 
+/* The files are read again, also when their names are the same. */
+static int reload_certificate(struct daemon *daemon, const struct config *fresh,
+                              struct fault *fault) {
+    bool is_secure = daemon->config.http_tls_certificate[0] != '\0';
+    struct pems pems;
+    if (is_secure != (fresh->http_tls_certificate[0] != '\0')) {
+        return fault_set(fault, SW_E_STATE,
+                         "http.tls_certificate: HTTPS is turned on and off by a restart");
+    }
+    int status = pems_read(&pems, fresh, fault);
+    if (status == SW_OK && is_secure) {
+        status = http_server_certificate(daemon->http, pems.certificate, pems.key, fault);
+    }
+    pems_close(&pems);
+    return status;
+}
+
 int daemon_reload(struct daemon *daemon, struct fault *fault) {
     struct config fresh;
     char left[512];
     int status = options_config(&daemon->options, &fresh, fault);
+    status = status != SW_OK ? status : reload_certificate(daemon, &fresh, fault);
     if (status != SW_OK) {
         return status;
     }
@@ -330,8 +361,6 @@ void daemon_close(struct daemon *daemon) {
     crypto_key_free(daemon->key);
     crypto_wipe(daemon->session_key, sizeof daemon->session_key);
     credentials_close(&daemon->credentials);
-    pem_free(daemon->tls_key);
-    pem_free(daemon->tls_certificate);
     folder_close(&daemon->folder);
     life_move(daemon, LIFE_CLOSED);
 }

@@ -27,7 +27,6 @@ struct daemon {
         loop; /* NULL until it is open, as is the next: the writer thread looks */
     _Atomic(struct http_server *) http;
     _Atomic(struct hook_sender *) hooks;
-    char *tls_certificate, *tls_key; /* PEM texts */
     char http_host[HOST_MAX], dtls_host[HOST_MAX];
     uint16_t http_port, dtls_port;
 };

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "http/door.h"
+#include "http/tls.h"
 #include "slipway/sys/clock.h"
 #include "slipway/sys/entropy.h"
 #include "slipway/sys/log.h"
@@ -226,10 +227,8 @@ static int daemon_start(struct http_server *server, struct fault *fault) {
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     if (config->tls_cert_pem != NULL) {
         flags |= MHD_USE_TLS;
-        options[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0,
-                                               (void *)(uintptr_t)config->tls_cert_pem};
-        options[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0,
-                                               (void *)(uintptr_t)config->tls_key_pem};
+        options[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_CERT_CALLBACK, 0,
+                                               (void *)(uintptr_t)tls_choose};
     }
     options[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
     server->daemon =
@@ -237,8 +236,7 @@ static int daemon_start(struct http_server *server, struct fault *fault) {
                          on_message, NULL, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
     if (server->daemon == NULL) {
         (void)close(fd);
-        return fault_set(fault, SW_E_IO, "http: cannot start%s",
-                         config->tls_cert_pem != NULL ? " (is the certificate the key's?)" : "");
+        return fault_set(fault, SW_E_IO, "http: cannot start");
     }
     return SW_OK;
 }
@@ -279,6 +277,9 @@ int http_server_start(const struct http_config *config, struct app *app,
     server->id_seed = seeds[0];
     mailbox_init(&server->work, (size_t)server->config.connections_max + 1, NULL, NULL);
     int rc = config_check(&server->config, fault);
+    if (rc == SW_OK && config->tls_cert_pem != NULL) {
+        rc = tls_set(config->tls_cert_pem, config->tls_key_pem, fault);
+    }
     if (rc == SW_OK) {
         rc = limits_init(&server->requests, config->address_requests_max, seeds[1]);
     }
@@ -310,6 +311,12 @@ int http_server_start(const struct http_config *config, struct app *app,
 
 uint16_t http_server_port(const struct http_server *server) {
     return server->port;
+}
+
+int http_server_certificate(struct http_server *server, const char *cert_pem, const char *key_pem,
+                            struct fault *fault) {
+    SW_CHECK(server->config.tls_cert_pem != NULL);
+    return tls_set(cert_pem, key_pem, fault);
 }
 
 void http_server_events_ready(struct http_server *server) {
@@ -349,6 +356,9 @@ void http_server_stop(struct http_server *server) {
     }
     if (server->daemon != NULL) {
         MHD_stop_daemon(server->daemon);
+    }
+    if (server->config.tls_cert_pem != NULL) {
+        tls_close();
     }
     if (server->hub.server != NULL) {
         hub_stop(&server->hub);

@@ -27,17 +27,25 @@ struct http_config {
     size_t body_bytes_max;            /* any other body; 0 = 1 MiB */
     size_t import_bytes_max;          /* a list of devices; 0 = 8 MiB */
     const char *cors_origins; /* comma-separated, "*" = any; NULL = no other origin is allowed */
-    const char *tls_cert_pem; /* contents, not a path; NULL = plain HTTP */
+    const char
+        *tls_cert_pem; /* contents, not a path; NULL = plain HTTP; one HTTPS door a process */
     const char *tls_key_pem;
     const char *base_url; /* how clients reach this server, for links in replies; NULL = relative */
 };
 
-/* The texts of config are borrowed until http_server_stop. SW_OK; SW_E_INPUT for a setting that
- * cannot be (the fault names it); SW_E_IO when the port cannot be opened. */
+/* The texts of config are borrowed until http_server_stop, the PEM texts only for the call. SW_OK;
+ * SW_E_INPUT for a setting that cannot be (the fault names it); SW_E_IO when the port cannot be
+ * opened. */
 int http_server_start(const struct http_config *config, struct app *app,
                       const struct http_ports *ports, struct http_server **out,
                       struct fault *fault) SW_NODISCARD;
 uint16_t http_server_port(const struct http_server *server);
+
+/* Another certificate and key for connections to come, of a door that speaks HTTPS already; those
+ * that are open keep theirs. If the two are not usable together the old ones stay: SW_E_INPUT, and
+ * the fault says why. Not on two threads at once. */
+int http_server_certificate(struct http_server *server, const char *cert_pem, const char *key_pem,
+                            struct fault *fault) SW_NODISCARD;
 
 /* Events were committed: wakes the streams. Any thread, never blocks. */
 void http_server_events_ready(struct http_server *server);

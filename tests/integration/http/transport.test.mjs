@@ -282,7 +282,9 @@ test('what failed is in the log, once, with the id of the request', async () => 
         assertError(reply, 500, /its log has the reason/);
         assert.doesNotMatch(reply.text, /sqlite|disk|malformed/i, 'the asker is not told');
         const id = reply.headers.get('x-request-id');
-        const lines = own.log().split('\n').filter((line) => line.includes(id));
+        const find = () => own.log().split('\n').filter((line) => line.includes(id));
+        for (let i = 0; i < 200 && find().length === 0; i++) await new Promise((resolve) => setTimeout(resolve, 20));
+        const lines = find();
         assert.equal(lines.length, 1, own.log());
         assert.match(lines[0], /status=500 .*cause="[^"]*(disk|malformed|database)[^"]*"/);
     } finally {
