@@ -1,16 +1,17 @@
 /* slipwayd. Reading starts here; the numbers are a path through the whole program.
  *
- *  1  main            this file: the command line, signals, and the end
- *  2  daemon_open     daemon.c: folder, database, keys, doors, in the order that they depend on
- *  3  http_server     src/http: a request becomes a use case of
- *  4  app             src/app: upload, release, plan - each one transaction of
- *  5  store           src/store: SQLite, one writer thread, commits in groups
- *  6  rules, image    src/rules, src/image: pure judgements: which version, is the file what it
- * says 7  loop_open       src/gateway/loop.c: the UDP socket and its thread, around 8  gateway_*
- * src/gateway/core.c: the device door without sockets: sorts datagrams into 9  dtls src/dtls:
- * handshakes and records, then 10  session         src/session: CoAP and what Device OS says over
- * it, which drives 11  ota             src/ota: the transfer, chunk by chunk; what the device
- * reports goes back through 8 as jobs of 4, and is acknowledged when it is durable. */
+ *  1  main         this file: the command line, signals, and the end
+ *  2  daemon_open  daemon.c: folder, keys, database, doors, in the order that they depend on
+ *  3  http_server  src/http: a request becomes a use case of
+ *  4  app          src/app: upload, release, plan - each one transaction of
+ *  5  store        src/store: SQLite, one writer thread, commits in groups
+ *  6  rules        src/rules, src/image: pure judgements: which version, is the file what it says
+ *  7  loop_open    src/gateway/loop.c: the UDP socket and its thread, around
+ *  8  gateway      src/gateway/core.c: the device door without sockets: sorts datagrams into
+ *  9  dtls         src/dtls: handshakes and records, then
+ * 10  session      src/session: CoAP and what Device OS says over it, which drives
+ * 11  ota          src/ota: the transfer, chunk by chunk; what the device reports goes back
+ *                  through 8 as jobs of 4, and is acknowledged when it is durable */
 #include "daemon.h"
 #include "tasks.h"
 
@@ -23,8 +24,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define PRUNE_S        60
+#define FILES_SPARE    1024         /* of descriptors, beside those of connections */
 #define ARENAS         4            /* of the allocator: few threads allocate much */
 #define MMAP_THRESHOLD (128 * 1024) /* bytes; slabs above it go back to the system when freed */
 
@@ -62,6 +65,20 @@ static void serve(struct daemon *daemon, const sigset_t *signals) {
     }
 }
 
+/* As many descriptors as connections may be open: shells start programs with a thousand. */
+static void raise_files(const struct config *config) {
+    struct rlimit files;
+    rlim_t wanted = (rlim_t)config->http_connections + FILES_SPARE;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= wanted) {
+        return;
+    }
+    files.rlim_cur = files.rlim_max < wanted ? files.rlim_max : wanted;
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur < wanted) {
+        log_note(LOG_UNUSUAL, "few_files",
+                 "fewer descriptors may be open than http.connections asks for");
+    }
+}
+
 static int run(struct daemon *daemon) {
     struct fault fault = {0};
     sigset_t signals, ends;
@@ -73,6 +90,7 @@ static int run(struct daemon *daemon) {
     (void)sigprocmask(SIG_BLOCK, &signals, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
     daemon->folder.lock = -1;
+    raise_files(&daemon->config);
     if (daemon_open(daemon, &fault) != SW_OK) {
         daemon_close(daemon);
         return failed(&fault);

@@ -363,6 +363,15 @@ static void close_reader(struct hook_sender *sender) {
     }
 }
 
+static int read_ranges(const char *setting, const char *text, struct ranges *out,
+                       struct fault *fault) {
+    int code = ranges_parse(text, out, fault);
+    if (code != SW_OK) {
+        fault_prefix(fault, setting);
+    }
+    return code;
+}
+
 int hook_sender_start(struct hook_sender **out, struct app *app, const struct hook_config *config,
                       struct fault *fault) {
     *out = NULL;
@@ -383,8 +392,8 @@ int hook_sender_start(struct hook_sender **out, struct app *app, const struct ho
     int code = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK
                    ? SW_OK
                    : fault_set(fault, SW_E_IO, "libcurl cannot be started");
-    code = code != SW_OK ? code : ranges_parse(config->deny, &sender->deny, fault);
-    code = code != SW_OK ? code : ranges_parse(config->allow, &sender->allow, fault);
+    code = code != SW_OK ? code : read_ranges("hooks.deny", config->deny, &sender->deny, fault);
+    code = code != SW_OK ? code : read_ranges("hooks.allow", config->allow, &sender->allow, fault);
     code = code != SW_OK ? code : app_reader_open(app, &sender->reader, fault);
     if (code == SW_OK && (sender->multi = curl_multi_init()) == NULL) {
         code = fault_set(fault, SW_E_MEMORY, "out of memory for webhooks");

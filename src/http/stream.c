@@ -26,7 +26,19 @@ void stream_text_release(struct stream_text *text) {
     }
 }
 
+/* Devices choose names: one with a line's end in it must not begin another field. */
+static void clean_name(const char *name, char out[EVENT_NAME_BYTES]) {
+    size_t len = strlen(name);
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)name[i];
+        out[i] = c < 0x20 || c == 0x7f ? '?' : name[i];
+    }
+    out[len] = '\0';
+}
+
 struct stream_text *stream_text_of(const struct event *event) {
+    char name[EVENT_NAME_BYTES];
+    clean_name(event->name, name);
     json_t *page = page_event(event);
     char *data = page != NULL ? json_dumps(page, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
     json_decref(page);
@@ -34,8 +46,8 @@ struct stream_text *stream_text_of(const struct event *event) {
         return NULL;
     }
     char *bytes = NULL;
-    int len = asprintf(&bytes, "event: %s\nid: %lld\ndata: %s\n\n", event->name,
-                       (long long)event->id, data);
+    int len =
+        asprintf(&bytes, "event: %s\nid: %lld\ndata: %s\n\n", name, (long long)event->id, data);
     free(data);
     struct stream_text *text = len > 0 ? stream_text_new(bytes, (size_t)len) : NULL;
     if (len >= 0) {

@@ -78,4 +78,14 @@ refused "HOST:PORT" "$bin/slipwayd" --data "$work/t" --http nonsense --dtls 127.
 refused "data" "$bin/slipwayd"
 printf '[http]\nthreads = many\n' >"$work/bad.conf"
 refused "line 2" "$bin/slipwayd" --data "$work/t" --config "$work/bad.conf"
+printf '[hooks]\ndeny = 10.0.0.0/33\n' >"$work/bad.conf"
+refused "hooks.deny" "$bin/slipwayd" --data "$work/t" --config "$work/bad.conf" \
+    --http 127.0.0.1:0 --dtls 127.0.0.1:0
+
+# A shell's thousand descriptors are not the end of it.
+ulimit -Sn 512
+start
+[ "$(awk '/Max open files/ { print $4 }' "/proc/$server/limits")" -gt 12000 ] ||
+    fail "no more descriptors than before"
+stop TERM 0
 echo passed
