@@ -3,6 +3,7 @@
 #include "slipway/coap/seen.h"
 
 #include "slipway/util/check.h"
+#include "slipway/util/reader.h"
 
 #define TICK_US     INT64_C(100000)
 #define EXPIRES_MS  (COAP_SEEN_MS + 100) /* `when` may be a tick off */
@@ -67,4 +68,27 @@ bool coap_seen_has(struct coap_seen *seen, uint16_t id, mono_time now) {
 
 mono_time coap_seen_until(const struct coap_seen *seen) {
     return seen->count == 0 ? MONO_NEVER : expiry(seen, seen->count - 1U);
+}
+
+void coap_seen_save(const struct coap_seen *seen, struct writer *out) {
+    writer_u64(out, (uint64_t)seen->origin.us);
+    for (unsigned n = 0; n < seen->count; n++) {
+        writer_u16(out, seen->id[slot_of(seen, n)]);
+        writer_u16(out, seen->when[slot_of(seen, n)]);
+    }
+}
+
+int coap_seen_load(struct coap_seen *seen, struct span saved) {
+    struct reader r = reader_of(saved);
+    *seen = (struct coap_seen){.origin = {.us = (int64_t)reader_u64(&r)}};
+    while (!r.failed && reader_left(&r) > 0 && seen->count < COAP_SEEN_MAX) {
+        seen->id[seen->count] = reader_u16(&r);
+        seen->when[seen->count] = reader_u16(&r);
+        seen->count++;
+    }
+    int status = reader_end(&r);
+    if (status != SW_OK) {
+        *seen = (struct coap_seen){0};
+    }
+    return status;
 }

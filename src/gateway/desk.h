@@ -52,6 +52,14 @@ struct request {
     mono_time deadline;
 };
 
+/* Which messages of its device were acknowledged, so that their repetitions are not taken for new
+ * ones: 60 bytes instead of a desk for the minutes in which they may come. On the heap. */
+struct trace {
+    mono_time until;
+    size_t len;
+    uint8_t bytes[];
+};
+
 struct desk {
     struct session_work work;
     uint32_t number;

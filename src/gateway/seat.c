@@ -125,6 +125,11 @@ static void desk_return(struct gateway *gw, struct desk *desk) {
     pool_give(&gw->desks, desk->number);
 }
 
+static void trace_drop(struct seat *seat) {
+    free(seat->trace);
+    seat->trace = NULL;
+}
+
 void seat_close(struct gateway *gw, struct seat *seat, bool is_told, struct moment now) {
     SW_CHECK(!seat->is_gone);
     if (is_told) {
@@ -136,6 +141,7 @@ void seat_close(struct gateway *gw, struct seat *seat, bool is_told, struct mome
     transfer_drop(gw, seat, now);
     table_remove(&gw->table, seat);
     (void)session_close(&seat->session);
+    trace_drop(seat);
     if (seat->desk != NULL) {
         desk_return(gw, seat->desk);
         seat->desk = NULL;
@@ -157,7 +163,30 @@ int seat_activate(struct gateway *gw, struct seat *seat, mono_time now) {
     desk->seat = seat->number;
     seat->desk = desk;
     session_attach(&seat->session, &desk->work, now);
+    if (seat->trace != NULL) {
+        session_recall(&seat->session, span_of(seat->trace->bytes, seat->trace->len));
+        trace_drop(seat);
+    }
     return SW_OK;
+}
+
+/* Nothing is under way any more: the desk goes back. Without memory for the trace it stays. */
+static void seat_rest(struct gateway *gw, struct seat *seat, mono_time now) {
+    size_t len = session_trace_bytes(&seat->session, now);
+    if (len > 0) {
+        seat->trace = malloc(sizeof *seat->trace + len);
+        if (seat->trace == NULL) {
+            return;
+        }
+        struct writer w = writer_of(seat->trace->bytes, len);
+        seat->trace->until = session_trace_until(&seat->session);
+        seat->trace->len = len;
+        (void)session_rest(&seat->session, &w);
+    } else {
+        (void)session_detach(&seat->session);
+    }
+    desk_return(gw, seat->desk);
+    seat->desk = NULL;
 }
 
 static bool desk_is_idle(const struct desk *desk) {
@@ -171,13 +200,16 @@ static bool desk_is_idle(const struct desk *desk) {
 
 static void seat_timer(struct gateway *gw, struct seat *seat, struct moment now) {
     mono_time deadline = mono_earlier(session_deadline(&seat->session), seat->retry);
-    struct desk *desk = seat->desk;
-    if (desk != NULL && seat->jobs == 0 && desk_is_idle(desk) && !keep_is_knocking(seat) &&
-        session_is_idle(&seat->session, now.mono)) {
-        (void)session_detach(&seat->session);
-        desk_return(gw, desk);
-        seat->desk = desk = NULL;
+    if (seat->desk != NULL && seat->jobs == 0 && desk_is_idle(seat->desk) &&
+        !keep_is_knocking(seat) && session_is_resting(&seat->session)) {
+        seat_rest(gw, seat, now.mono);
     }
+    if (seat->trace != NULL && mono_reached(now.mono, seat->trace->until)) {
+        trace_drop(seat);
+    } else if (seat->trace != NULL) {
+        deadline = mono_earlier(deadline, seat->trace->until);
+    }
+    const struct desk *desk = seat->desk;
     if (desk != NULL) {
         deadline = mono_earlier(deadline, mono_add_ms(now.mono, IDLE_LOOK_MS));
         deadline = mono_earlier(deadline, transfer_deadline(desk));
@@ -392,6 +424,7 @@ void seat_silence(struct gateway *gw, struct moment now) {
 }
 
 void seat_abandon(struct gateway *gw, struct seat *seat) {
+    trace_drop(seat);
     if (seat->desk != NULL) {
         if (seat->desk->transfer.image != NULL) {
             images_leave(&gw->images, seat->desk->transfer.image);

@@ -23,12 +23,14 @@ enum seat_list {
     SEAT_LISTS
 };
 
-struct desk; /* what only an active session needs, see desk.h */
+struct desk;  /* what only an active session needs, see desk.h */
+struct trace; /* what is left of its work until it is forgotten, see desk.h */
 
 struct seat {
     struct session session;
     struct app_proof proof; /* of the handshake */
     struct desk *desk;      /* NULL when idle */
+    struct trace *trace;    /* of its last desk; NULL when there is none, or a desk */
     mono_time listed;       /* when it last went to the newest end of its list */
     mono_time retry;        /* when to look at its update again; MONO_NEVER = on an event */
     uint32_t number;

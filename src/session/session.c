@@ -39,7 +39,7 @@ void session_attach(struct session *session, struct session_work *work, mono_tim
     (void)now;
 }
 
-bool session_is_idle(const struct session *session, mono_time now) {
+bool session_is_resting(const struct session *session) {
     const struct work *work = work_of(session);
     if (work == NULL) {
         return true;
@@ -49,12 +49,24 @@ bool session_is_idle(const struct session *session, mono_time now) {
             return false;
         }
     }
-    mono_time seen = coap_seen_until(&work->seen);
     return work->report_count == 0 && work->transfer.version == TRANSFER_NONE &&
            work->wish_pending == WISH_NONE && work->wish_forced == WISH_NONE && !work->wish_ping &&
            work->wish_describe == 0 && !work->gathering.assembly.is_open &&
-           !work->gathering.assembly.is_complete &&
-           (seen.us == MONO_NEVER.us || mono_reached(now, seen));
+           !work->gathering.assembly.is_complete;
+}
+
+mono_time session_trace_until(const struct session *session) {
+    return session->work == NULL ? MONO_NEVER : coap_seen_until(&work_of(session)->seen);
+}
+
+size_t session_trace_bytes(const struct session *session, mono_time now) {
+    mono_time until = session_trace_until(session);
+    bool is_over = until.us == MONO_NEVER.us || mono_reached(now, until);
+    return is_over ? 0 : COAP_SEEN_SAVED_BYTES(work_of(session)->seen.count);
+}
+
+bool session_is_idle(const struct session *session, mono_time now) {
+    return session_is_resting(session) && session_trace_bytes(session, now) == 0;
 }
 
 static struct session_work *take_work(struct session *session) {
@@ -64,9 +76,18 @@ static struct session_work *take_work(struct session *session) {
 }
 
 struct session_work *session_detach(struct session *session) {
-    /* With the clock at its end only what is under way counts, not what is remembered. */
-    SW_CHECK(session_is_idle(session, MONO_NEVER));
+    SW_CHECK(session_is_resting(session));
     return take_work(session);
+}
+
+struct session_work *session_rest(struct session *session, struct writer *trace) {
+    coap_seen_save(&work_of(session)->seen, trace);
+    return session_detach(session);
+}
+
+void session_recall(struct session *session, struct span trace) {
+    int status = coap_seen_load(&work_of(session)->seen, trace);
+    SW_CHECK(status == SW_OK);
 }
 
 struct session_work *session_close(struct session *session) {

@@ -5,6 +5,7 @@
 #define SLIPWAY_COAP_SEEN_H
 
 #include "slipway/util/time.h"
+#include "slipway/util/writer.h"
 
 #define COAP_SEEN_MAX 512
 #define COAP_SEEN_MS                                                                               \
@@ -24,5 +25,11 @@ bool coap_seen_has(struct coap_seen *seen, uint16_t id, mono_time now);
 void coap_seen_expire(struct coap_seen *seen, mono_time now);
 /* When the last entry expires; MONO_NEVER if there is none. */
 mono_time coap_seen_until(const struct coap_seen *seen);
+
+/* The same in as little room as it takes: 8 bytes and 4 for each message. The form is this
+ * process's own. A form that load does not know (SW_E_INPUT) leaves it empty. */
+#define COAP_SEEN_SAVED_BYTES(count) (8U + 4U * (count))
+void coap_seen_save(const struct coap_seen *seen, struct writer *out);
+int coap_seen_load(struct coap_seen *seen, struct span saved) SW_NODISCARD;
 
 #endif

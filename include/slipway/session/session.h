@@ -167,6 +167,15 @@ void session_init(struct session *session, const struct dtls_session *dtls,
 void session_attach(struct session *session, struct session_work *work, mono_time now);
 struct session_work *session_detach(struct session *session);
 bool session_is_idle(const struct session *session, mono_time now);
+/* Between the two: nothing is under way, but what the device said lately may still come again.
+ * session_rest is a detach that writes down what those messages were, in session_trace_bytes; who
+ * keeps that until session_trace_until and gives it to session_recall, right after an attach, has
+ * lost nothing. session_trace_bytes is 0 when there is nothing to keep. */
+bool session_is_resting(const struct session *session);
+size_t session_trace_bytes(const struct session *session, mono_time now);
+mono_time session_trace_until(const struct session *session);
+struct session_work *session_rest(struct session *session, struct writer *trace);
+void session_recall(struct session *session, struct span trace);
 /* Wipes secrets; detaches whatever is there and returns it. */
 struct session_work *session_close(struct session *session);
 

@@ -57,6 +57,29 @@ static void duplicates_are_known_for_100_s(void **state) {
     }
 }
 
+static void what_was_seen_can_be_put_away(void **state) {
+    (void)state;
+    static uint8_t bytes[COAP_SEEN_SAVED_BYTES(COAP_SEEN_MAX)];
+    for (unsigned count = 0; count <= COAP_SEEN_MAX + 3; count += 5) {
+        struct coap_seen seen = {0}, again = {.count = 3};
+        for (unsigned n = 0; n < count; n++) {
+            coap_seen_add(&seen, (uint16_t)(3 * n), at_ms(7000000 + 100 * n));
+        }
+        struct writer w = writer_of(bytes, sizeof bytes);
+        coap_seen_save(&seen, &w);
+        assert_int_equal(w.at, COAP_SEEN_SAVED_BYTES(seen.count));
+        assert_int_equal(coap_seen_load(&again, writer_span(&w)), SW_OK);
+        assert_int_equal(coap_seen_until(&again).us, coap_seen_until(&seen).us);
+        mono_time now = at_ms(7000000 + 100 * COAP_SEEN_MAX);
+        for (unsigned n = 0; n < count; n++) {
+            bool is_kept = n + COAP_SEEN_MAX >= count;
+            assert_int_equal(coap_seen_has(&again, (uint16_t)(3 * n), now), is_kept);
+        }
+        assert_int_equal(coap_seen_load(&again, span_of(bytes, w.at - 1)), SW_E_INPUT);
+        assert_int_equal(again.count, 0);
+    }
+}
+
 static void a_steady_stream_expires_in_order(void **state) {
     (void)state;
     struct coap_seen seen = {0};
@@ -164,6 +187,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(four_transmissions_then_giving_up),
         cmocka_unit_test(duplicates_are_known_for_100_s),
+        cmocka_unit_test(what_was_seen_can_be_put_away),
         cmocka_unit_test(a_steady_stream_expires_in_order),
         cmocka_unit_test(when_full_the_oldest_is_forgotten),
         cmocka_unit_test(block_options),

@@ -436,6 +436,31 @@ static void keep_alive_needs_no_work(void **state) {
     assert_non_null(p->why); /* a replayed record */
 }
 
+static void repetitions_are_known_after_a_rest(void **state) {
+    (void)state;
+    uint8_t trace[64];
+    peer_say(p, "40020104" ENABLED_HEX "74727565");
+    assert_true(peer_has_event(p, SESSION_EVENT_UPDATES));
+    assert_false(session_is_resting(&p->session)); /* nothing is acknowledged yet */
+    peer_confirm(p, peer_event(p, SESSION_EVENT_UPDATES)->ticket);
+    assert_true(session_is_resting(&p->session));
+    assert_false(session_is_idle(&p->session, p->now));
+    size_t len = session_trace_bytes(&p->session, p->now);
+    assert_in_range(len, 1, sizeof trace);
+    struct writer w = writer_of(trace, len);
+    assert_ptr_equal(session_rest(&p->session, &w), &p->work);
+    assert_int_equal(session_trace_bytes(&p->session, p->now), 0);
+
+    session_attach(&p->session, &p->work, p->now);
+    session_recall(&p->session, writer_span(&w));
+    peer_say(p, "40020104" ENABLED_HEX "74727565");
+    assert_false(peer_has_event(p, SESSION_EVENT_UPDATES));
+    assert_reply(p, "60000104");
+    mono_time until = session_trace_until(&p->session);
+    assert_int_equal(session_trace_bytes(&p->session, until), 0);
+    assert_true(session_is_idle(&p->session, until));
+}
+
 static void resumed_by_its_mark(void **state) {
     (void)state;
     p->now = mono_add_ms(p->now, 3600000);
@@ -566,6 +591,7 @@ int main(void) {
         KNOWN(describe_blocks_without_a_beginning_are_asked_for_again),
         KNOWN(describe_that_is_too_long_is_refused),
         KNOWN(keep_alive_needs_no_work),
+        KNOWN(repetitions_are_known_after_a_rest),
         KNOWN(resumed_by_its_mark),
         KNOWN(a_marked_hello_is_no_resumption),
         KNOWN(only_the_newest_record_moves_the_address),

@@ -76,7 +76,7 @@ static void upgrade_keeps_every_update(void **state) {
               "(9, 1, 101, 3, 1, 'flash', '', 'sending', 6, 7, 0);"
               "INSERT INTO update_history (update_id, at_ms, from_state, to_state) VALUES "
               "(4, 1, NULL, 'planned'), (4, 5, 'planned', 'failed'), (9, 6, NULL, 'planned');"
-              "INSERT INTO describe VALUES (1, 4, 50, x'7b7d', 3)");
+              "INSERT INTO describe VALUES (1, 1, 50, x'7b7d', 3)");
     store_close(old);
 
     struct store *store;
@@ -98,7 +98,7 @@ static void upgrade_keeps_every_update(void **state) {
     assert_int_equal(value_of(store, "SELECT count(*) FROM update_history"), 3);
     assert_int_equal(value_of(store, "SELECT pending_told FROM device WHERE num = 1"), 1);
     assert_int_equal(value_of(store, "SELECT pending_told FROM device WHERE num = 2"), -1);
-    assert_int_equal(value_of(store, "SELECT count(*) FROM describe WHERE kind = 4"), 1);
+    assert_int_equal(value_of(store, "SELECT count(*) FROM describe WHERE kind = 1"), 1);
     assert_int_equal(value_of(store, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
     store_close(store);
 }
