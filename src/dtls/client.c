@@ -5,7 +5,8 @@
 #include "slipway/util/check.h"
 
 static bool is_device_os(const struct turn *t) {
-    return t->endpoint->config.cid_form == DTLS_CID_DRAFT05;
+    const struct dtls_endpoint_config *config = &t->endpoint->config;
+    return config->cid_form == DTLS_CID_DRAFT05 || config->is_device_os_30;
 }
 
 /* One kind of proof of the server is asked for: its pinned raw key, or a certificate. */
@@ -28,9 +29,14 @@ static bool offers(const struct turn *t, const struct suite *suite) {
 /* In the order that Device OS has them. */
 static void write_extensions(struct turn *t, struct writer *w) {
     writer_u16(w, EXTENSION_SIGNATURES);
-    writer_u16(w, 4);
-    writer_u16(w, 2);
+    size_t place = writer_open(w, 2);
+    size_t list = writer_open(w, 2);
     writer_u16(w, SIGNATURE_ECDSA_SHA256);
+    if (is_device_os(t)) { /* it verifies those too; no server of devices signs so */
+        writer_u16(w, SIGNATURE_ECDSA_SHA224);
+    }
+    writer_close(w, list, 2);
+    writer_close(w, place, 2);
     writer_u16(w, EXTENSION_GROUPS);
     writer_u16(w, 4);
     writer_u16(w, 2);

@@ -124,13 +124,24 @@ int hello_datagram_parse(struct span datagram, struct hello_datagram *out, const
     return client_hello_parse(out->message.bytes, &out->hello, why);
 }
 
+/* Device OS 3.0 knows no connection ids. What is left to tell it by is the whole of its hello: one
+ * suite and the SCSV, raw keys and nothing else, no extended master secret and no renegotiation
+ * extension, no session to resume, and the SHA-224 signatures that its library still lists. Other
+ * raw-key clients differ in several of these. */
+static bool is_device_os_30(const struct client_hello *hello) {
+    return hello->suites.len == 4 && client_hello_offers(hello, SUITE_RENEGOTIATION_SCSV) &&
+           !hello->client_x509 && !hello->server_x509 && !hello->has_extended_master &&
+           !hello->has_renegotiation_extension && hello->session_id.len == 0 &&
+           hello->has_ecdsa_sha224;
+}
+
 /* Device OS leaves the server's key out of the handshake, which no RFC allows, so it must be told
- * apart: it alone combines raw keys with the draft's extension number. */
+ * apart: from 3.1 on it alone combines raw keys with the draft's extension number. */
 static bool is_device_os(const struct dtls_endpoint *endpoint, const struct client_hello *hello) {
-    return endpoint->config.key != NULL && hello->cid_draft.data != NULL &&
-           hello->cid.data == NULL && hello->has_client_type && hello->client_raw &&
-           hello->has_server_type && hello->server_raw && hello->has_p256 &&
-           hello->has_ecdsa_sha256 && client_hello_offers(hello, SUITE_DEVICE_OS);
+    return endpoint->config.key != NULL && hello->cid.data == NULL && hello->has_client_type &&
+           hello->client_raw && hello->has_server_type && hello->server_raw && hello->has_p256 &&
+           hello->has_ecdsa_sha256 && client_hello_offers(hello, SUITE_DEVICE_OS) &&
+           (hello->cid_draft.data != NULL || is_device_os_30(hello));
 }
 
 static bool can_certify(const struct dtls_endpoint *endpoint, const struct client_hello *hello,

@@ -252,6 +252,9 @@ static void deliver_ready(struct turn *t) {
 
 static void take_fragment(struct turn *t, const struct fragment *fragment) {
     struct machine *m = t->m;
+    if (fragment->type == MESSAGE_HELLO_REQUEST && !m->is_server) {
+        return; /* RFC 5246 section 7.4.1.1: of no interest to who is negotiating already */
+    }
     if (takes_plain(m) && fragment->message_seq == m->in.next && !m->in.slots[0].is_used &&
         fragment->bytes.len == fragment->message_len) {
         handle_message(t, fragment->type, fragment->bytes, false);

@@ -127,7 +127,9 @@ static void client_extension(uint16_t type, struct reader *r, void *hello) {
         }
         return;
     case EXTENSION_SIGNATURES:
-        out->has_ecdsa_sha256 = list16_has(even_list16(r), SIGNATURE_ECDSA_SHA256);
+        list = even_list16(r);
+        out->has_ecdsa_sha256 = list16_has(list, SIGNATURE_ECDSA_SHA256);
+        out->has_ecdsa_sha224 = list16_has(list, SIGNATURE_ECDSA_SHA224);
         return;
     case EXTENSION_CLIENT_TYPE:
         list = filled_list8(r);
@@ -152,6 +154,7 @@ static void client_extension(uint16_t type, struct reader *r, void *hello) {
         return;
     case EXTENSION_RENEGOTIATION:
         out->has_renegotiation = true;
+        out->has_renegotiation_extension = true;
         expect_no_renegotiation(r);
         return;
     default:

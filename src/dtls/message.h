@@ -36,6 +36,7 @@ enum extension {
 #define CERTIFICATE_RAW        2
 #define GROUP_P256             23
 #define CURVE_NAMED            3
+#define SIGNATURE_ECDSA_SHA224 0x0303
 #define SIGNATURE_ECDSA_SHA256 0x0403
 #define SIGNATURE_ECDSA_SHA384 0x0503
 #define CERTIFICATE_KIND_ECDSA 64
@@ -60,6 +61,7 @@ enum alert {
     ALERT_DECRYPT_ERROR = 51,
     ALERT_PROTOCOL_VERSION = 70,
     ALERT_INTERNAL_ERROR = 80,
+    ALERT_NO_RENEGOTIATION = 100,
     ALERT_UNSUPPORTED_EXTENSION = 110
 };
 
@@ -95,9 +97,11 @@ struct client_hello {
     struct span cid, cid_draft;              /* wanted for our records; data NULL = not offered */
     bool has_p256;                           /* or says nothing of groups */
     bool has_ecdsa_sha256;                   /* or says nothing of signatures */
+    bool has_ecdsa_sha224;                   /* and says so */
     bool has_groups, has_point_formats, has_server_type, has_client_type;
     bool has_extended_master;
     bool has_renegotiation; /* by extension or SCSV */
+    bool has_renegotiation_extension;
     bool client_raw, client_x509, server_raw,
         server_x509; /* X.509 unless the lists say otherwise */
 };

@@ -289,6 +289,25 @@ bool dtls_is_end(const struct dtls_opened *opened) {
             opened->content.data[1] == ALERT_CLOSE_NOTIFY);
 }
 
+static bool wants_handshake(const struct dtls_session *session, const struct dtls_opened *opened) {
+    uint8_t type = session->is_server ? MESSAGE_CLIENT_HELLO : MESSAGE_HELLO_REQUEST;
+    return opened->type == DTLS_HANDSHAKE && opened->content.len >= MESSAGE_HEADER_BYTES &&
+           opened->content.data[0] == type;
+}
+
+int dtls_seal_answer(struct dtls_crypto *crypto, struct dtls_session *session,
+                     const struct dtls_opened *opened, struct writer *out) {
+    static const uint8_t no_renegotiation[ALERT_BYTES] = {ALERT_WARNING, ALERT_NO_RENEGOTIATION};
+    if (opened->type == DTLS_ALERT && opened->content.len == ALERT_BYTES &&
+        opened->content.data[1] == ALERT_CLOSE_NOTIFY) {
+        return dtls_seal_close(crypto, session, out);
+    }
+    if (opened->is_newest && wants_handshake(session, opened)) {
+        return dtls_seal(crypto, session, DTLS_ALERT, span_of(no_renegotiation, ALERT_BYTES), out);
+    }
+    return SW_E_NOT_FOUND;
+}
+
 size_t dtls_overhead(const struct dtls_session *session) {
     const struct suite *suite = suite_find(session->suite);
     size_t tag_bytes = AEAD_TAG_MAX;

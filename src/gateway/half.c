@@ -150,3 +150,17 @@ void half_deadline(struct half_table *table, struct half *half, mono_time deadli
     /* Without memory for a deadline it stays until it is the oldest. */
     (void)!heap_set(&table->heap, half->number, half->heap_at, deadline);
 }
+
+bool half_may_alert(struct half_table *table, const struct address *peer, mono_time now) {
+    uint32_t source = half_source_of(table, peer);
+    uint32_t second = (uint32_t)(now.us / 1000000);
+    if (table->alert_second[source] != second) {
+        table->alert_second[source] = second;
+        table->alerts[source] = 0;
+    }
+    if (table->alerts[source] >= HALF_ALERTS_S) {
+        return false;
+    }
+    table->alerts[source]++;
+    return true;
+}

@@ -15,6 +15,7 @@
 #define HALF_NONE      UINT32_MAX
 #define HALF_SOURCES   4096U /* counters of sources; sources that share one share the limit */
 #define HALF_LINGER_MS 20000 /* for repeating the last flight after it was established */
+#define HALF_ALERTS_S  8     /* alerts a second to a source that has proved nothing */
 
 struct half {
     struct dtls_handshake hs;
@@ -37,6 +38,8 @@ struct half_table {
     uint32_t source_max;
     struct hash_key hash;
     uint16_t sources[HALF_SOURCES];
+    uint32_t alert_second[HALF_SOURCES]; /* the last in which one was sent */
+    uint8_t alerts[HALF_SOURCES];        /* how many in that second */
 };
 
 void half_table_init(struct half_table *table, uint32_t max, uint32_t source_max,
@@ -51,6 +54,8 @@ void half_remove(struct half_table *table, struct half *half);
 struct half *half_by_address(const struct half_table *table, const struct address *peer);
 struct half *half_by_cid(const struct half_table *table, struct span cid);
 struct half *half_at(const struct half_table *table, uint32_t number);
+/* Whether one more alert may go to that source; counts it. */
+bool half_may_alert(struct half_table *table, const struct address *peer, mono_time now);
 void half_deadline(struct half_table *table, struct half *half, mono_time deadline);
 
 #endif

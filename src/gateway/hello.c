@@ -222,7 +222,14 @@ void hello_datagram(struct gateway *gw, gateway_path path, const struct address 
         gw->counters.dropped_hello++;
         break;
     case DTLS_HELLO_REPLY:
-        gw->counters.hellos_cookie++;
+        if (why == NULL) {
+            gw->counters.hellos_cookie++;
+        } else if (half_may_alert(&gw->halves, from, now.mono)) {
+            gw->counters.hellos_refused++;
+        } else {
+            gw->counters.alerts_dropped++;
+            outbox_clear(&gw->out.box);
+        }
         hello_send(gw, path, from);
         break;
     case DTLS_HELLO_ACCEPT:

@@ -16,7 +16,6 @@
 #define IDLE_LOOK_MS 5000   /* between looks whether a desk can be taken back */
 #define BUSY_MS      200    /* before trying again what the store refused */
 #define FULL_ROUNDS  64     /* of a session whose output fills the box */
-#define ALERT_CLOSE  "\x01\x00"
 
 static const char hex_digits[] = "0123456789abcdef";
 
@@ -68,7 +67,7 @@ static void seat_farewell(struct gateway *gw, struct seat *seat, bool is_told, s
     uint8_t record[64];
     struct writer w = writer_of(record, sizeof record);
     struct dtls_session *dtls = &seat->session.dtls;
-    if (dtls_seal(gw->crypto, dtls, DTLS_ALERT, span_of(ALERT_CLOSE, 2), &w) != SW_OK) {
+    if (dtls_seal_close(gw->crypto, dtls, &w) != SW_OK) {
         return;
     }
     if (dtls->cid_in_len == DTLS_CID_BYTES) {

@@ -112,6 +112,18 @@ static void take_alert(struct turn *t, struct span content) {
     turn_event(t, SESSION_EVENT_CLOSED);
 }
 
+/* Of the protocol's own; without room or numbers the peer waits for it in vain, as for a lost one.
+ */
+static void answer(struct turn *t, const struct dtls_opened *opened) {
+    uint8_t record[64];
+    struct writer w = writer_of(record, sizeof record);
+    uint8_t *place = outbox_begin(&t->out->box, sizeof record);
+    if (place != NULL && dtls_seal_answer(t->crypto, &t->session->dtls, opened, &w) == SW_OK) {
+        memcpy(place, record, w.at);
+        outbox_commit(&t->out->box, w.at);
+    }
+}
+
 static const char *refusal(int status) {
     switch (status) {
     case SW_E_REPLAY:
@@ -160,9 +172,11 @@ static int take_record(struct turn *t, const struct address *from, struct span *
     if (is_coap) {
         take_message(t, &message, wall, why);
     } else if (opened.type == DTLS_ALERT) {
+        answer(t, &opened);
         take_alert(t, opened.content);
     } else if (opened.type == DTLS_HANDSHAKE) {
         *why = "a handshake message"; /* the handshake's owner repeats its last flight */
+        answer(t, &opened);
     }
     return SW_OK;
 }

@@ -4,7 +4,8 @@
  *
  * Device OS profile: ECDHE_ECDSA_AES_128_CCM_8, P-256, raw public keys, and *no Certificate message
  * from the server*; chosen when a ClientHello offers extension 254 with raw keys and no
- * extension 54. Every other client is spoken to as the RFCs say, with the credentials that the
+ * extension 54, or is in every respect that of Device OS 3.0, which has no connection ids (see
+ * docs/dtls.md). Every other client is spoken to as the RFCs say, with the credentials that the
  * endpoint has. */
 #ifndef SLIPWAY_DTLS_HANDSHAKE_H
 #define SLIPWAY_DTLS_HANDSHAKE_H
@@ -45,6 +46,7 @@ struct dtls_endpoint_config {
     /* Client: ask for this form of connection id in the other direction (device: DRAFT05, empty).
      */
     uint8_t cid_form;
+    bool is_device_os_30; /* Client: speak as Device OS 3.0 does, without connection ids */
     /* Server: ask the owner for the keys of PSK clients (DTLS_EVENT_NEED_PSK). */
     bool accepts_psk;
     /* Client: offer PSK suites with this identity and key; borrowed for the endpoint's life. */
@@ -80,7 +82,8 @@ struct dtls_crypto *dtls_endpoint_crypto(struct dtls_endpoint *endpoint);
  * whose first message is a ClientHello. */
 enum dtls_hello {
     DTLS_HELLO_DROP,  /* malformed or unacceptable; *why says so */
-    DTLS_HELLO_REPLY, /* reply (HelloVerifyRequest or an alert) written to out; keep nothing */
+    DTLS_HELLO_REPLY, /* written to out, keep nothing: a HelloVerifyRequest, or an alert when *why
+                         says what for */
     DTLS_HELLO_ACCEPT /* the cookie proves the address: start a handshake with it */
 };
 enum dtls_hello dtls_server_hello(struct dtls_endpoint *endpoint, const struct address *peer,

@@ -108,6 +108,13 @@ int dtls_seal_close(struct dtls_crypto *crypto, struct dtls_session *session,
                     struct writer *out) SW_NODISCARD;
 /* Whether an opened record ends the association: close_notify or a fatal alert. */
 bool dtls_is_end(const struct dtls_opened *opened);
+/* Seals what the protocol itself answers to an opened record: a close_notify to one of the peer's
+ * (RFC 5246 section 7.2.1), and to a wish for another handshake the warning no_renegotiation
+ * (section 7.2.2): a server to a ClientHello, a client to a HelloRequest. At most one for each
+ * record that is the newest, and shorter than it. SW_E_NOT_FOUND: there is nothing to answer. Else
+ * as dtls_seal. */
+int dtls_seal_answer(struct dtls_crypto *crypto, struct dtls_session *session,
+                     const struct dtls_opened *opened, struct writer *out) SW_NODISCARD;
 
 /* Bytes that sealing adds to a content of that length, at most. */
 size_t dtls_overhead(const struct dtls_session *session);

@@ -165,6 +165,8 @@ bool gateway_is_drained(const struct gateway *gw);
     X(probes_echoed)                                                                               \
     X(probes_dropped) /* over the rate */                                                          \
     X(hellos_cookie)  /* answered statelessly */                                                   \
+    X(hellos_refused) /* answered with an alert */                                                 \
+    X(alerts_dropped) /* over the rate of their source */                                          \
     X(handshakes_started)                                                                          \
     X(handshakes_done)                                                                             \
     X(handshakes_failed)                                                                           \

@@ -185,6 +185,63 @@ static void old_versions_are_refused(void **state) {
     (void)cookie_of_reply();
 }
 
+static bool is_taken_for_device_os(const struct hello_shape *shape) {
+    struct hello_datagram in;
+    struct choice choice;
+    uint8_t alert = 0;
+    assert_int_equal(hello_datagram_parse(hello_bytes(shape), &in, &why), SW_OK);
+    return endpoint_choose(endpoint, &in.hello, &choice, &alert, &why) == SW_OK &&
+           choice.is_device_os;
+}
+
+/* Without connection ids the rest of the hello tells Device OS 3.0; whoever differs in one point
+ * gets the Certificate message that the RFCs promise. */
+static void device_os_3_0_is_told_by_its_whole_hello(void **state) {
+    (void)state;
+    static const uint8_t own[] = {0, 13, 0, 10, 0, 8, 4, 3, 4, 1,  3, 3, 3, 1, 0, 10, 0, 4, 0, 2,
+                                  0, 23, 0, 11, 0, 2, 1, 0, 0, 19, 0, 2, 1, 2, 0, 20, 0, 2, 1, 2};
+    enum { LEN = sizeof own };
+    uint8_t changed[LEN + 8];
+    struct hello_shape shape = device_shape();
+    shape.extensions = span_of(own, LEN);
+    assert_true(is_taken_for_device_os(&shape));
+    static const uint8_t suite_lists[][6] = {
+        {0xc0, 0xae}, {0xc0, 0xae, 0xc0, 0xac}, {0xc0, 0xae, 0, 0xff, 0xc0, 0x2b}};
+    static const size_t suite_lens[] = {2, 4, 6};
+    for (size_t i = 0; i < 3; i++) {
+        shape.suites = span_of(suite_lists[i], suite_lens[i]);
+        assert_false(is_taken_for_device_os(&shape));
+    }
+    shape = device_shape();
+    shape.extensions = span_of(own, LEN);
+    shape.session_id_len = 32;
+    assert_false(is_taken_for_device_os(&shape));
+    shape.session_id_len = 0;
+    /* Extended master secret, renegotiation, RFC 9146. */
+    static const struct {
+        size_t len;
+        uint8_t bytes[5];
+    } more[] = {{4, {0, 23, 0, 0}}, {5, {0xff, 1, 0, 1, 0}}, {5, {0, 54, 0, 1, 0}}};
+    for (size_t i = 0; i < 3; i++) {
+        memcpy(changed, own, LEN);
+        memcpy(changed + LEN, more[i].bytes, more[i].len);
+        shape.extensions = span_of(changed, LEN + more[i].len);
+        assert_false(is_taken_for_device_os(&shape));
+    }
+    /* No SHA-224; X.509 instead of raw keys, either way. */
+    static const struct {
+        size_t at;
+        uint8_t value;
+    } bytes[] = {{10, 6}, {LEN - 1, 0}, {LEN - 7, 0}};
+    for (size_t i = 0; i < 3; i++) {
+        memcpy(changed, own, LEN);
+        assert_int_not_equal(changed[bytes[i].at], bytes[i].value);
+        changed[bytes[i].at] = bytes[i].value;
+        shape.extensions = span_of(changed, LEN);
+        assert_false(is_taken_for_device_os(&shape));
+    }
+}
+
 static void nothing_in_common_is_told(void **state) {
     (void)state;
     static const uint8_t foreign_suites[] = {0x13, 0x01, 0xc0, 0xa8, 0x00, 0x2f};
@@ -271,6 +328,8 @@ int main(void) {
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_cookie_outlives_one_rotation, set_up, tear_down),
         cmocka_unit_test_setup_teardown(old_versions_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(device_os_3_0_is_told_by_its_whole_hello, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(nothing_in_common_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(malformed_hellos_are_dropped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(changed_hellos_never_pass_with_the_cookie_of_another,

@@ -258,6 +258,57 @@ static void moved_sessions_of_device_os_3_0_open(void **state) {
     assert_int_equal(opened.consumed, w.at);
 }
 
+/* Sends `content` from `from` to `to`, and says what `to` answers by itself. */
+static int answer_to(struct dtls_session *from, struct dtls_session *to, uint8_t type,
+                     struct span content, uint8_t alert[2]) {
+    uint8_t record[200], plain[DTLS_RECORD_MAX];
+    struct dtls_opened opened;
+    struct writer w = writer_of(record, sizeof record);
+    assert_int_equal(dtls_seal(crypto, from, type, content, &w), SW_OK);
+    size_t asked = w.at;
+    assert_int_equal(dtls_open(crypto, to, writer_span(&w), plain, sizeof plain, &opened), SW_OK);
+    w = writer_of(record, sizeof record);
+    int status = dtls_seal_answer(crypto, to, &opened, &w);
+    if (status == SW_OK) {
+        assert_true(w.at <= asked);
+        assert_int_equal(dtls_open(crypto, from, writer_span(&w), plain, sizeof plain, &opened),
+                         SW_OK);
+        assert_int_equal(opened.type, DTLS_ALERT);
+        assert_int_equal(opened.content.len, 2);
+        memcpy(alert, opened.content.data, 2);
+    }
+    return status;
+}
+
+static void no_side_renegotiates_and_both_say_goodbye(void **state) {
+    (void)state;
+    struct dtls_session server = session_of(0xC0AE, DTLS_CID_RFC9146, 8);
+    struct dtls_session client = peer_of(&server);
+    client.is_server = 0;
+    const uint8_t hello[60] = {1}, request[12] = {0};
+    uint8_t alert[2] = {0};
+    assert_int_equal(answer_to(&client, &server, 22, span_of(hello, sizeof hello), alert), SW_OK);
+    assert_memory_equal(alert, "\x01\x64", 2);
+    assert_int_equal(answer_to(&server, &client, 22, span_of(request, sizeof request), alert),
+                     SW_OK);
+    assert_memory_equal(alert, "\x01\x64", 2);
+    /* Each only to what the other may ask. */
+    assert_int_equal(answer_to(&server, &client, 22, span_of(hello, sizeof hello), alert),
+                     SW_E_NOT_FOUND);
+    assert_int_equal(answer_to(&client, &server, 22, span_of(request, sizeof request), alert),
+                     SW_E_NOT_FOUND);
+    /* The same bytes as application data mean nothing. */
+    assert_int_equal(answer_to(&client, &server, 23, span_of(hello, sizeof hello), alert),
+                     SW_E_NOT_FOUND);
+    for (unsigned way = 0; way < 2; way++) {
+        struct dtls_session *from = way == 0 ? &client : &server;
+        struct dtls_session *to = way == 0 ? &server : &client;
+        assert_int_equal(answer_to(from, to, 21, span_of("\x02\x28", 2), alert), SW_E_NOT_FOUND);
+        assert_int_equal(answer_to(from, to, 21, span_of("\x01\x00", 2), alert), SW_OK);
+        assert_memory_equal(alert, "\x01\x00", 2);
+    }
+}
+
 static void padding_hides_nothing_that_is_not_there(void **state) {
     (void)state;
     /* An inner plaintext of zeroes alone has no type (RFC 9146 section 4). */
@@ -346,6 +397,7 @@ int main(void) {
         cmocka_unit_test(opening_waits_for_a_reserve),
         cmocka_unit_test(records_of_another_form_are_not_ours),
         cmocka_unit_test(moved_sessions_of_device_os_3_0_open),
+        cmocka_unit_test(no_side_renegotiates_and_both_say_goodbye),
         cmocka_unit_test(padding_hides_nothing_that_is_not_there),
         cmocka_unit_test(sessions_survive_storage),
         cmocka_unit_test(limits_past_the_last_number_are_stored_as_the_last),

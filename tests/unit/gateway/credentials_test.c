@@ -312,6 +312,54 @@ static void a_session_without_ids_survives_a_crash(void **state) {
     peer_close(&client);
 }
 
+/* The record as 3.0 sends it while it moves: another first byte, its id and 0C behind. */
+static void say_moved_30(struct peer *client, struct span message) {
+    uint8_t record[1400];
+    struct writer w = writer_of(record, sizeof record);
+    assert_int_equal(dtls_seal(dtls_endpoint_crypto(client->endpoint), &client->session,
+                               DTLS_APPLICATION_DATA, message, &w),
+                     SW_OK);
+    record[0] = 254;
+    writer_bytes(&w, span_of(client->id.b, DEVICE_ID_BYTES));
+    writer_u8(&w, DEVICE_ID_BYTES);
+    peer_datagram(client, &rig, writer_span(&w));
+}
+
+static void device_os_3_0_is_found_by_address_and_by_its_trailer(void **state) {
+    (void)state;
+    struct peer client;
+    struct crypto_key *key = crypto_key_generate();
+    const struct dtls_endpoint_config config = {
+        .key = key, .pinned = crypto_key_point(rig.key), .is_device_os_30 = true};
+    peer_open_as(&client, 1, &config);
+    client.key = key;
+    peer_connect(&client, &rig);
+    assert_true(says_hello(&client, 1, &client.id));
+    assert_true(is_served(&client.id));
+    peer_say(&client, &rig, span_of("\x40\x00\x11\x11", 4));
+    assert_true(peer_is_acked(&client, &rig, 0x1111));
+    client.address.port++;
+    peer_say(&client, &rig, span_of("\x40\x00\x11\x12", 4));
+    assert_int_equal(COUNTER(dropped_unknown), 1);
+    say_moved_30(&client, span_of("\x40\x00\x11\x13", 4));
+    assert_true(peer_is_acked(&client, &rig, 0x1113));
+    peer_say(&client, &rig, span_of("\x40\x00\x11\x14", 4)); /* the new address is its own now */
+    assert_true(peer_is_acked(&client, &rig, 0x1114));
+    /* After a crash the trailer finds it as well. */
+    rig_crash(&rig);
+    client.address.port++;
+    bool is_heard = false;
+    for (uint16_t n = 0; n < 600 && !is_heard; n++) {
+        const uint8_t ping[4] = {0x40, 0, (uint8_t)(0x40 + (n >> 8)), (uint8_t)n};
+        say_moved_30(&client, span_of(ping, sizeof ping));
+        rig_pump(&rig, STORE_TROUBLE_NONE);
+        is_heard = peer_is_acked(&client, &rig, (uint16_t)(0x4000 + n));
+    }
+    assert_true(is_heard);
+    assert_true(is_served(&client.id));
+    peer_close(&client);
+}
+
 static struct span client_pem;
 static char client_chain[4096];
 static struct crypto_key *client_key;
@@ -397,6 +445,7 @@ int main(void) {
         TEST(a_strangers_raw_key_is_not_bound_to_a_device_with_a_psk),
         TEST(a_psk_that_is_replaced_or_removed_ends_its_sessions),
         TEST(a_session_without_ids_survives_a_crash),
+        TEST(device_os_3_0_is_found_by_address_and_by_its_trailer),
         TEST(certificates_name_their_device),
         TEST(a_certificate_that_names_no_device_is_refused),
         cmocka_unit_test(the_name_is_a_device_id_alone_or_before_a_dot),

@@ -71,22 +71,30 @@ static void grant(struct peer *p) {
 void peer_collect(struct peer *p) {
     p->event_count = p->out.event_count;
     memcpy(p->events, p->out.events, sizeof p->events);
-    p->reply_count = p->out.box.count;
-    assert_true(p->reply_count <= PEER_REPLIES_MAX);
-    for (size_t i = 0; i < p->reply_count; i++) {
-        struct peer_reply *reply = &p->replies[i];
+    p->reply_count = 0;
+    p->alert_count = 0;
+    assert_true(p->out.box.count <= PEER_REPLIES_MAX);
+    for (size_t i = 0; i < p->out.box.count; i++) {
+        struct peer_reply *reply = &p->replies[p->reply_count];
         struct dtls_session device = p->device;
         struct dtls_opened opened;
         const char *why;
         assert_int_equal(dtls_open(p->crypto, &device, outbox_datagram(&p->out.box, i),
                                    reply->bytes, sizeof reply->bytes, &opened),
                          SW_OK); /* a replay here would be a nonce used twice */
+        p->device = device;
+        if (opened.type == DTLS_ALERT) {
+            assert_int_equal(opened.content.len, sizeof p->alert);
+            memcpy(p->alert, opened.content.data, sizeof p->alert);
+            p->alert_count++;
+            continue;
+        }
         assert_int_equal(opened.type, DTLS_APPLICATION_DATA);
+        p->reply_count++;
         reply->len = opened.content.len;
         assert_true(reply->len <= DEVICE_MESSAGE_MAX);
         assert_int_equal(coap_decode(opened.content, &reply->message, &why), SW_OK);
         assert_int_not_equal(reply->message.type, COAP_RST);
-        p->device = device;
     }
     session_out_clear(&p->out);
     grant(p);

@@ -32,6 +32,8 @@ struct peer {
     } replies[PEER_REPLIES_MAX];
     size_t event_count;
     struct session_event events[SESSION_EVENTS_MAX];
+    size_t alert_count; /* of the last call: they are no replies */
+    uint8_t alert[2];
     bool lose_replies; /* the device does not get them; replies[] has them all the same */
 };
 

@@ -513,25 +513,53 @@ static void only_the_newest_record_moves_the_address(void **state) {
     assert_true(peer_has_event(p, SESSION_EVENT_RESUMED));
 }
 
-static void say_alert(uint8_t level, uint8_t description) {
-    uint8_t alert[2] = {level, description}, sealed[128];
+static void say_record(uint8_t type, struct span content) {
+    uint8_t sealed[256];
     struct writer w = writer_of(sealed, sizeof sealed);
-    assert_int_equal(dtls_seal(p->crypto, &p->device, DTLS_ALERT, span_of(alert, 2), &w), SW_OK);
+    assert_int_equal(dtls_seal(p->crypto, &p->device, type, content, &w), SW_OK);
     assert_int_equal(peer_give(p, writer_span(&w)), SW_OK);
+}
+
+static void say_alert(uint8_t level, uint8_t description) {
+    uint8_t alert[2] = {level, description};
+    say_record(DTLS_ALERT, span_of(alert, 2));
 }
 
 static void alerts_close_the_session(void **state) {
     (void)state;
     say_alert(1, 90); /* a warning */
     assert_false(peer_has_event(p, SESSION_EVENT_CLOSED));
+    assert_int_equal(p->alert_count, 0);
     say_alert(1, 0); /* close_notify */
     assert_true(peer_has_event(p, SESSION_EVENT_CLOSED));
+    assert_int_equal(p->alert_count, 1); /* RFC 5246 section 7.2.1: answered with our own */
+    assert_memory_equal(p->alert, "\x01\x00", 2);
     peer_close(p);
     peer_open(p);
     peer_known(p, 0xb6);
     say_alert(2, 20);
     assert_true(peer_has_event(p, SESSION_EVENT_CLOSED));
+    assert_int_equal(p->alert_count, 0);
     assert_silence(p);
+}
+
+static void renegotiation_is_refused_with_a_warning(void **state) {
+    (void)state;
+    uint8_t hello[64] = {1, [3] = 52, [11] = 52}, request[12] = {0}, finished[24] = {20, [3] = 12};
+    say_record(DTLS_HANDSHAKE, span_of(hello, sizeof hello));
+    assert_int_equal(p->alert_count, 1);
+    assert_memory_equal(p->alert, "\x01\x64", 2); /* warning, no_renegotiation */
+    assert_silence(p);
+    assert_false(peer_has_event(p, SESSION_EVENT_CLOSED));
+    /* A Finished that is repeated, a client's HelloRequest, a cut message: nothing to say. */
+    say_record(DTLS_HANDSHAKE, span_of(finished, sizeof finished));
+    assert_int_equal(p->alert_count, 0);
+    say_record(DTLS_HANDSHAKE, span_of(request, sizeof request));
+    assert_int_equal(p->alert_count, 0);
+    say_record(DTLS_HANDSHAKE, span_of(hello, 11));
+    assert_int_equal(p->alert_count, 0);
+    peer_say(p, "40000103"); /* the session goes on */
+    assert_reply(p, "60000103");
 }
 
 static void junk_is_not_an_error(void **state) {
@@ -596,6 +624,7 @@ int main(void) {
         KNOWN(a_marked_hello_is_no_resumption),
         KNOWN(only_the_newest_record_moves_the_address),
         KNOWN(alerts_close_the_session),
+        KNOWN(renegotiation_is_refused_with_a_warning),
         KNOWN(junk_is_not_an_error),
         KNOWN(without_room_nothing_is_lost),
     };
