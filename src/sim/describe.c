@@ -38,7 +38,40 @@ static void add_need(slipway_Module *module, uint32_t type, uint32_t index, uint
     need->version = version;
 }
 
-size_t device_describe_system(const struct sim_device *device, uint8_t *out, size_t cap) {
+static bool encode_text(pb_ostream_t *stream, const pb_field_t *field, void *const *arg) {
+    const char *text = *arg;
+    return pb_encode_tag_for_field(stream, field) &&
+           pb_encode_string(stream, (const pb_byte_t *)text, strlen(text));
+}
+
+/* nanopb hands on what it was given, without knowing that it is only read. */
+static void *borrowed(const void *bytes) {
+    return (void *)(uintptr_t)bytes;
+}
+
+static bool encode_assets(pb_ostream_t *stream, const pb_field_t *field, void *const *arg) {
+    const struct sim_assets *assets = *arg;
+    for (size_t i = 0; i < assets->count; i++) {
+        slipway_Asset asset = slipway_Asset_init_zero;
+        asset.hash.size = SHA256_BYTES;
+        memcpy(asset.hash.bytes, assets->items[i].hash, SHA256_BYTES);
+        asset.name =
+            (pb_callback_t){.funcs.encode = encode_text, .arg = borrowed(assets->items[i].name)};
+        asset.size = assets->items[i].bytes;
+        if (!pb_encode_tag_for_field(stream, field) ||
+            !pb_encode_submessage(stream, slipway_Asset_fields, &asset)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static pb_callback_t told(const struct sim_assets *assets) {
+    return (pb_callback_t){.funcs.encode = encode_assets, .arg = borrowed(assets)};
+}
+
+static size_t describe_system(const struct sim_device *device, bool has_assets, uint8_t *out,
+                              size_t cap) {
     slipway_SystemDescribe describe = slipway_SystemDescribe_init_zero;
     const struct sim_firmware *firmware = &device->firmware;
     add_module(&describe, MODULE_BOOTLOADER, 0, device->bootloader_version, 49152);
@@ -56,9 +89,21 @@ size_t device_describe_system(const struct sim_device *device, uint8_t *out, siz
     module->has_hash = true;
     module->hash.size = SHA256_BYTES;
     memcpy(module->hash.bytes, firmware->hash, SHA256_BYTES);
-
+    if (has_assets) {
+        module->asset_dependencies = told(&firmware->assets);
+        describe.assets = told(&device->store);
+    }
     pb_ostream_t stream = pb_ostream_from_buffer(out, cap);
     return pb_encode(&stream, slipway_SystemDescribe_fields, &describe) ? stream.bytes_written : 0;
+}
+
+size_t device_describe_system(const struct sim_device *device, uint8_t *out, size_t cap) {
+    return describe_system(device, true, out, cap);
+}
+
+uint32_t device_system_checksum(const struct sim_device *device) {
+    uint8_t bytes[SIM_APPLICATION_MAX];
+    return device_checksum(span_of(bytes, describe_system(device, false, bytes, sizeof bytes)));
 }
 
 size_t device_describe_application(const struct sim_device *device, uint8_t *out, size_t cap) {

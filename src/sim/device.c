@@ -127,6 +127,7 @@ void sim_device_init(struct sim_device *device, const struct sim_device_config *
     c->ping_ms = c->ping_ms != 0 ? c->ping_ms : 25000;
     c->reboot_ms = c->reboot_ms != 0 ? c->reboot_ms : 1000;
     c->erase_ms = c->erase_ms != 0 ? c->erase_ms : 50;
+    c->asset_cap = c->asset_cap != 0 ? c->asset_cap : 1114112;
     c->function_count = c->function_count != 0 ? c->function_count : 1;
     SW_CHECK(c->binary_max <= c->flash_cap);
     rng_seed(&device->rng, c->seed);
@@ -148,12 +149,10 @@ void sim_device_close(struct sim_device *device) {
 }
 
 static void resume(struct sim_device *device, mono_time now, struct outbox *out) {
-    uint8_t bytes[SIM_APPLICATION_MAX];
-    size_t len = device_describe_system(device, bytes, sizeof bytes);
     device->resumes++;
     device->session_uses++;
     device->is_moved = true;
-    if (device->announced_system != device_checksum(span_of(bytes, len))) {
+    if (device->announced_system != device_system_checksum(device)) {
         device->announced_system = 0;
         device->announced_application = 0;
         device->announced_subscriptions = false;
@@ -319,7 +318,7 @@ static void described(struct sim_device *device, const struct sim_word *word, mo
     if ((size_t)next * SIM_BLOCK_BYTES < len) {
         device_say(device, (enum sim_word_kind)word->kind, next, 0, now, out);
     } else if (is_system) {
-        device->announced_system = device_checksum(span_of(bytes, len));
+        device->announced_system = device_system_checksum(device);
     } else {
         device->announced_application = device_checksum(span_of(bytes, len));
     }

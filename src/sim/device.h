@@ -36,6 +36,19 @@ enum sim_state {
 };
 extern const struct fsm sim_device_fsm;
 
+/* An asset, as the application needs it or as the store has it. */
+#define SIM_ASSETS_MAX       8
+#define SIM_ASSET_NAME_BYTES 48 /* longer names are cut */
+struct sim_asset {
+    uint8_t hash[SHA256_BYTES]; /* of the asset itself */
+    char name[SIM_ASSET_NAME_BYTES];
+    uint32_t bytes; /* of its module; 0 where it is only needed */
+};
+struct sim_assets {
+    uint8_t count;
+    struct sim_asset items[SIM_ASSETS_MAX];
+};
+
 /* An application as it is installed. */
 struct sim_firmware {
     uint16_t product_id;
@@ -44,6 +57,7 @@ struct sim_firmware {
     uint16_t module_version;
     uint8_t hash[SHA256_BYTES]; /* of its suffix */
     struct module_dependency needs;
+    struct sim_assets assets; /* that it depends on */
 };
 
 struct sim_device_config {
@@ -61,6 +75,8 @@ struct sim_device_config {
     uint32_t ping_ms;          /* [25000] */
     uint32_t reboot_ms;        /* [1000] from reset to the first datagram */
     uint32_t erase_ms;         /* [50] from UpdateStart to its answer */
+    uint32_t asset_cap;        /* [1114112] bytes that its asset store holds */
+    bool clears_assets;        /* before it stores one: those that its application has no use for */
     uint16_t function_count;   /* [1] functions that its application has: the Describe grows */
     bool is_legacy;            /* without the version 3 flag: the older, chunked protocol */
     bool is_slow;              /* legacy: it takes no fast OTA, and answers each chunk */
@@ -127,6 +143,7 @@ struct sim_device {
     /* survives resets */
     struct sim_firmware firmware;
     uint16_t system_version, bootloader_version;
+    struct sim_assets store;
     struct sim_flash flash;
     struct dtls_session session;
     uint32_t announced_system, announced_application; /* checksums last acknowledged; 0 = none */
@@ -209,6 +226,8 @@ void sim_device_allow_updates(struct sim_device *device, bool enabled, mono_time
 const char *sim_device_state_name(const struct sim_device *device);
 /* Whether the application runs: the needed Device OS is there. */
 bool sim_device_is_safe_mode(const struct sim_device *device);
+/* Whether everything that the application depends on is in the asset store. */
+bool sim_device_has_assets(const struct sim_device *device);
 /* Bytes of the present transfer that are in flash, and its length; 0 of 0 without one. */
 uint32_t sim_device_progress(const struct sim_device *device, uint32_t *total);
 

@@ -4,6 +4,7 @@
 
 #include "sim/device.h"
 #include "slipway/coap/message.h"
+#include "slipway/image/image.h"
 
 #define SIM_MESSAGE_MAX     1152
 #define SIM_BLOCK_BYTES     1024
@@ -56,12 +57,21 @@ void device_send_bare(struct sim_device *device, uint8_t type, uint16_t id, stru
 
 /* describe.c */
 size_t device_describe_system(const struct sim_device *device, uint8_t *out, size_t cap);
+/* What a resumed session compares: its modules, without its assets. */
+uint32_t device_system_checksum(const struct sim_device *device);
 size_t device_describe_application(const struct sim_device *device, uint8_t *out, size_t cap);
 uint32_t device_checksum(struct span bytes); /* never 0 */
 
 /* dispatch.c: what the server says */
 void device_dispatch(struct sim_device *device, struct span bytes, mono_time now,
                      struct outbox *out);
+
+/* assets.c */
+bool asset_is_there(const struct sim_assets *assets, const uint8_t hash[SHA256_BYTES]);
+/* What an application's file says that it depends on. */
+void assets_of(struct span file, const struct image_info *info, struct sim_assets *out);
+/* Stores a verified asset module, if there is room. */
+bool asset_store(struct sim_device *device, struct span file, const struct image_info *info);
 
 /* update.c */
 void device_update_start(struct sim_device *device, const struct coap_message *message,

@@ -7,6 +7,8 @@
 
 const char *sim_error_text(int error) {
     switch (error) {
+    case SIM_ERROR_TOO_LARGE:
+        return "Data size exceeds the limit";
     case SIM_ERROR_INVALID_STATE:
         return "Invalid state";
     case SIM_ERROR_PROTOCOL:

@@ -19,6 +19,7 @@
 
 /* Device OS system errors, as they go into error responses. */
 enum sim_error {
+    SIM_ERROR_TOO_LARGE = -190,
     SIM_ERROR_INVALID_STATE = -210,
     SIM_ERROR_PROTOCOL = -240,
     SIM_ERROR_INTEGRITY = -1330,
@@ -46,6 +47,7 @@ struct receiver_request { /* the options of UpdateStart */
     bool has_hash;
     struct sha256 hash;
     bool discard;
+    bool is_asset; /* Module-Function 9 */
 };
 
 struct receiver {

@@ -2,6 +2,7 @@
  * applies what it has only when its 2.04 was acknowledged - that acknowledgement is the commit. */
 #include "sim/internal.h"
 #include "slipway/image/image.h"
+#include "slipway/model/platform.h"
 #include "slipway/util/check.h"
 #include "slipway/util/writer.h"
 
@@ -48,7 +49,17 @@ static bool read_request(const struct coap_message *message, struct receiver_req
     }
     struct span none;
     request->discard = coap_option_at(message, COAP_DISCARD_DATA, 0, &none);
+    uint32_t function = MODULE_NONE;
+    if (coap_option_uint(message, COAP_MODULE_FUNCTION, &function)) {
+        request->is_asset = function == MODULE_ASSET;
+        return request->is_asset; /* nothing else is ever named */
+    }
     return true;
+}
+
+static uint32_t asset_overlap(const struct sim_device *device) {
+    const struct platform *platform = platform_find(device->config.platform_id);
+    return platform != NULL && platform->asset_overlap != 0 ? platform->asset_overlap : UINT32_MAX;
 }
 
 void device_update_start(struct sim_device *device, const struct coap_message *message,
@@ -85,6 +96,14 @@ void device_update_start(struct sim_device *device, const struct coap_message *m
         device_say(device, WORD_ANSWER_ERROR, (uint32_t)-SIM_ERROR_SIZE, device->start_token, now,
                    out);
         return;
+    }
+    if (request.is_asset && request.file_bytes > device->config.asset_cap) {
+        device_say(device, WORD_ANSWER_ERROR, (uint32_t)-SIM_ERROR_TOO_LARGE, device->start_token,
+                   now, out);
+        return;
+    }
+    if (!request.is_asset && request.file_bytes > asset_overlap(device)) {
+        device->store.count = 0; /* the transfer runs over it */
     }
     device->updates_pending = false;
     device->request = request;
@@ -179,6 +198,16 @@ static int validate(struct sim_device *device, struct image_info *info) {
     if (image_read_module(file, info, &why) != SW_OK) {
         return SIM_ERROR_INTEGRITY;
     }
+    if (device->request.is_asset != (info->function == MODULE_ASSET)) {
+        device_violation(device, "a module of another function than UpdateStart named",
+                         info->function);
+        return SIM_ERROR_INTEGRITY;
+    }
+    struct image_asset asset;
+    struct span body;
+    if (info->function == MODULE_ASSET) {
+        return image_read_asset(file, info, &asset, &body, &why) == SW_OK ? 0 : SIM_ERROR_INTEGRITY;
+    }
     return info->platform_id == device->config.platform_id ? 0 : SIM_ERROR_PLATFORM;
 }
 
@@ -242,7 +271,8 @@ void device_update_commit(struct sim_device *device, mono_time now) {
     device->reset_at = mono_add_ms(now, RESET_DELAY_MS);
 }
 
-static void install_application(struct sim_device *device, const struct image_info *info) {
+static void install_application(struct sim_device *device, struct span file,
+                                const struct image_info *info) {
     struct sim_firmware *firmware = &device->firmware;
     firmware->product_id = info->product_id;
     firmware->product_version = info->has_product ? info->product_version : VERSION_NONE;
@@ -250,6 +280,7 @@ static void install_application(struct sim_device *device, const struct image_in
     firmware->module_version = info->module_version;
     firmware->needs = info->dependencies[0];
     memcpy(firmware->hash, info->hash.b, SHA256_BYTES);
+    assets_of(file, info, &firmware->assets);
 }
 
 void device_update_install(struct sim_device *device) {
@@ -259,9 +290,8 @@ void device_update_install(struct sim_device *device) {
         return;
     }
     device->has_staged = false;
-    if (device->config.keeps_old ||
-        image_read_module(span_of(device->flash.data, device->staged_bytes), &info, &why) !=
-            SW_OK) {
+    struct span file = span_of(device->flash.data, device->staged_bytes);
+    if (device->config.keeps_old || image_read_module(file, &info, &why) != SW_OK) {
         device->last_reset = device->config.is_discreet ? "update" : "update_error";
         return;
     }
@@ -269,10 +299,14 @@ void device_update_install(struct sim_device *device) {
     if (info.function == MODULE_SYSTEM_PART) {
         device->system_version = info.module_version;
         device->has_session = false; /* its stored form changes with the version */
+    } else if (info.function == MODULE_ASSET) {
+        if (!asset_store(device, file, &info)) {
+            device->last_reset = "update_error";
+        }
     } else if (info.function == MODULE_BOOTLOADER) {
         device->bootloader_version = info.module_version;
     } else {
-        install_application(device, &info);
+        install_application(device, file, &info);
     }
 }
 

@@ -144,7 +144,8 @@ static void write_error(struct writer *out, const struct sim_word *word) {
     text_add(&text, ",\"message\":\"");
     text_add(&text, sim_error_text(error));
     text_add(&text, "\"}");
-    struct coap_writer w = begin_answer(out, COAP_UNAVAILABLE, word);
+    uint8_t code = error == SIM_ERROR_TOO_LARGE ? COAP_BAD_REQUEST : COAP_UNAVAILABLE;
+    struct coap_writer w = begin_answer(out, code, word);
     coap_put_payload(&w, span_text(json));
 }
 

@@ -12,11 +12,13 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <zip.h>
 
 #define SIZE_DEFAULT 65536
 
 static const char usage[] =
     "usage: slipway-module make --platform NAME|ID [options] FILE\n"
+    "       slipway-module bundle FILE.zip APPLICATION.bin ASSET...\n"
     "       slipway-module show FILE [--json]\n"
     "\n"
     "options of make:\n"
@@ -27,7 +29,8 @@ static const char usage[] =
     "  --function NAME  user_part, system_part, bootloader, ... [user_part]\n"
     "  --index N        of the module [2 on nRF52840 applications, else 1]\n"
     "  --module-version N  of the module itself [6]\n"
-    "  --system N       lowest Device OS module version it runs on [none]\n";
+    "  --system N       lowest Device OS module version it runs on [none]\n"
+    "  --asset FILE     an asset that it depends on; any number of times\n";
 
 static int complain(const char *what, const char *about) {
     fprintf(stderr, "slipway-module: %s: %s\n", about, what);
@@ -62,7 +65,36 @@ struct make_options {
     const struct platform *platform;
     unsigned function;
     long index, module_version, version, product_id, size, seed, system;
+    struct image_asset assets[IMAGE_ASSETS_MAX];
+    size_t asset_count;
 };
+
+static const char *file_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+static bool add_asset(struct make_options *options, const char *path) {
+    static uint8_t bytes[IMAGE_MODULE_MAX];
+    struct image_asset *asset = &options->assets[options->asset_count];
+    const char *name = file_name(path);
+    if (options->asset_count == IMAGE_ASSETS_MAX || strlen(name) > IMAGE_ASSET_NAME_MAX) {
+        (void)complain("one asset too many, or its name is too long", path);
+        return false;
+    }
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) {
+        (void)complain(strerror(errno), path);
+        return false;
+    }
+    size_t len = fread(bytes, 1, sizeof bytes, file);
+    bool is_read = ferror(file) == 0;
+    fclose(file);
+    sha256_of(span_of(bytes, len), &asset->hash);
+    asset->name = span_text(name);
+    options->asset_count++;
+    return is_read || complain("could not be read", path) == EXIT_SUCCESS;
+}
 
 static bool take_option(struct make_options *options, int which, const char *text) {
     switch (which) {
@@ -92,6 +124,8 @@ static bool take_option(struct make_options *options, int which, const char *tex
         return read_number(text, 0, UINT16_MAX, &options->module_version);
     case 'd':
         return read_number(text, 0, UINT16_MAX, &options->system);
+    case 'a':
+        return add_asset(options, text);
     default:
         fputs(usage, stderr);
         return false;
@@ -114,6 +148,8 @@ static int make(const struct make_options *options, const char *path) {
         .function = (uint8_t)options->function,
         .module_version = (uint16_t)options->module_version,
         .product_version = (uint16_t)options->version,
+        .assets = options->assets,
+        .asset_count = options->asset_count,
     };
     bool is_second = !options->platform->is_rtl && options->function == MODULE_USER_PART;
     recipe.index = (uint8_t)(options->index >= 0 ? options->index : is_second ? 2 : 1);
@@ -156,6 +192,7 @@ static int run_make(int argc, char **argv) {
         {"index", required_argument, NULL, 'x'},
         {"module-version", required_argument, NULL, 'm'},
         {"system", required_argument, NULL, 'd'},
+        {"asset", required_argument, NULL, 'a'},
         {NULL, 0, NULL, 0},
     };
     struct make_options options = {.function = MODULE_USER_PART,
@@ -176,12 +213,68 @@ static int run_make(int argc, char **argv) {
     return make(&options, argv[optind]);
 }
 
+static bool add_file(zip_t *zip, const char *folder, const char *path) {
+    char name[PATH_MAX];
+    snprintf(name, sizeof name, "%s%s", folder, file_name(path));
+    zip_source_t *source = zip_source_file(zip, path, 0, -1);
+    if (source != NULL && zip_file_add(zip, name, source, ZIP_FL_ENC_UTF_8) >= 0) {
+        return true;
+    }
+    zip_source_free(source);
+    return false;
+}
+
+static int run_bundle(int argc, char **argv) {
+    if (argc < 3) {
+        fputs(usage, stderr);
+        return EXIT_FAILURE;
+    }
+    const char *path = argv[1];
+    zip_t *zip = zip_open(path, ZIP_CREATE | ZIP_TRUNCATE, NULL);
+    if (zip == NULL) {
+        return complain("could not be made", path);
+    }
+    for (int i = 2; i < argc; i++) {
+        if (!add_file(zip, i == 2 ? "" : "assets/", argv[i])) {
+            zip_discard(zip);
+            return complain("could not be added", argv[i]);
+        }
+    }
+    if (zip_close(zip) != 0) {
+        int status = complain(zip_strerror(zip), path);
+        zip_discard(zip);
+        return status;
+    }
+    return EXIT_SUCCESS;
+}
+
+static json_t *assets_json(struct span file, const struct image_info *info) {
+    struct image_asset assets[IMAGE_ASSETS_MAX];
+    size_t count = 0;
+    const char *why;
+    struct span body;
+    json_t *list = json_array();
+    if (info->function == MODULE_ASSET) {
+        count = image_read_asset(file, info, assets, &body, &why) == SW_OK ? 1 : 0;
+    } else if (image_read_assets(file, info, assets, IMAGE_ASSETS_MAX, &count, &why) != SW_OK) {
+        count = 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        char hash[2 * SHA256_BYTES + 1];
+        hex_encode(span_of(assets[i].hash.b, SHA256_BYTES), hash, sizeof hash);
+        json_array_append_new(list,
+                              json_pack("{s:s%, s:s}", "name", (const char *)assets[i].name.data,
+                                        assets[i].name.len, "sha256", hash));
+    }
+    return list;
+}
+
 static json_t *dependency_json(const struct module_dependency *dependency) {
     return json_pack("{s:s, s:i, s:i}", "function", module_function_name(dependency->function),
                      "index", dependency->index, "version", dependency->version);
 }
 
-static int show(const struct image_info *info, bool is_json) {
+static int show(struct span file, const struct image_info *info, bool is_json) {
     char hash[2 * SHA256_BYTES + 1], file_hash[2 * SHA256_BYTES + 1], crc[9];
     hex_encode(span_of(info->hash.b, SHA256_BYTES), hash, sizeof hash);
     hex_encode(span_of(info->file_hash.b, SHA256_BYTES), file_hash, sizeof file_hash);
@@ -204,6 +297,7 @@ static int show(const struct image_info *info, bool is_json) {
         }
     }
     json_object_set_new(shown, "dependencies", dependencies);
+    json_object_set_new(shown, "assets", assets_json(file, info));
     if (is_json) {
         (void)json_dumpf(shown, stdout, JSON_COMPACT);
         putchar('\n');
@@ -239,7 +333,7 @@ static int run_show(int argc, char **argv) {
     const char *why = "cannot be read";
     if (ferror(file) == 0 && bytes != NULL &&
         image_read_module(span_of(bytes, len), &info, &why) == SW_OK) {
-        status = show(&info, is_json);
+        status = show(span_of(bytes, len), &info, is_json);
     } else {
         status = complain(why, path);
     }
@@ -251,6 +345,9 @@ static int run_show(int argc, char **argv) {
 int main(int argc, char **argv) {
     if (argc >= 2 && strcmp(argv[1], "make") == 0) {
         return run_make(argc - 1, argv + 1);
+    }
+    if (argc >= 2 && strcmp(argv[1], "bundle") == 0) {
+        return run_bundle(argc - 1, argv + 1);
     }
     if (argc >= 2 && strcmp(argv[1], "show") == 0) {
         return run_show(argc - 1, argv + 1);
