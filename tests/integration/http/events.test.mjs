@@ -3,7 +3,7 @@ import { test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import http from 'node:http';
-import { startDoor, createProduct, upload, adminToken, assertError, deviceId } from './door.mjs';
+import { startDoor, createProduct, upload, listRoutes, adminToken, assertError, deviceId } from './door.mjs';
 
 let door, product, other;
 before(async () => {
@@ -91,6 +91,35 @@ test('filters: product, device, prefix with an encoded slash', async () => {
     await my.until(2);
     assert.deepEqual(names(my), ['my/three', 'my/five']);
     [mine, prefixed, all, device, my].forEach((stream) => stream.close());
+});
+
+// Every path of the route table that ends in a stream, with and without a prefix.
+test('each path gives what it says, live and from the log', async () => {
+    const id = deviceId(0x811);
+    await door.call('POST', `/v1/products/${product.id}/devices`, { json: { id } });
+    const routes = listRoutes().filter((route) => route.stream).map((route) => route.path);
+    assert.ok(routes.length >= 10, routes.join(' '));
+    const mark = await open('/v1/devices/events');
+    await publish(product, 'mark', '');
+    const [{ id: from }] = await mark.until(1);
+    mark.close();
+    const path = (pattern) => pattern.replace(':product', product.slug).replace(':device', id.toUpperCase()).replace(':prefix', 'each%2Fone');
+    const live = await Promise.all(routes.map((pattern) => open(path(pattern))));
+    await publish(product, 'each/one/a', '1');
+    await publish(product, 'each/two', '2');
+    await publish(other, 'each/one/b', '3');
+    await publish(null, 'each/one/c', '4');
+    const wanted = (pattern) => (pattern.includes(':device') ? [] // none of them is a device's
+        : pattern.includes(':product') ? (pattern.includes(':prefix') ? ['each/one/a'] : ['each/one/a', 'each/two'])
+            : pattern.includes(':prefix') ? ['each/one/a', 'each/one/b', 'each/one/c'] : ['each/one/a', 'each/two', 'each/one/b', 'each/one/c']);
+    const logged = await Promise.all(routes.map((pattern) => open(path(pattern), { 'last-event-id': String(from) })));
+    for (const [i, pattern] of routes.entries()) {
+        for (const stream of [live[i], logged[i]]) {
+            await stream.until(wanted(pattern).length);
+            assert.deepEqual(stream.events.map((e) => e.name), wanted(pattern), pattern);
+        }
+    }
+    [...live, ...logged].forEach((stream) => stream.close());
 });
 
 test('firmware events are as sampled', async () => {

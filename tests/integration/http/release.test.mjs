@@ -278,6 +278,99 @@ test('releases follow the precedence rules', async () => {
     assertError(await door.call('DELETE', `/v1/products/${product.id}/firmware/2`), 400);
 });
 
+test('a group that is renamed keeps its devices and its release', async () => {
+    const product = await createProduct(door, 'renames');
+    const groups = `/v1/products/${product.id}/groups`;
+    const [one, two] = [0x321, 0x322].map(deviceId);
+    await upload(door, product, 1);
+    await upload(door, product, 2);
+    await importIds(product, [one, two]);
+    await put(product, one, { groups: ['old', 'other'] });
+    await put(product, two, { groups: ['other'] });
+    assert.equal((await release(product, { version: 1, groups: ['old'] })).status, 200);
+    assert.equal((await release(product, { version: 2, groups: ['other'] })).status, 200);
+
+    const renamed = await door.call('PUT', `${groups}/old`, { json: { name: 'new' } });
+    assert.deepEqual([renamed.body.group.name, renamed.body.group.fw_version, renamed.body.group.device_count], ['new', 1, 1]);
+    const device = async (id) => (await door.call('GET', `/v1/products/${product.id}/devices/${id}`)).body;
+    assert.deepEqual((await device(one)).groups.sort(), ['new', 'other']);
+    assert.deepEqual((await device(two)).groups, ['other']);
+    assert.deepEqual((await door.call('GET', `/v1/products/${product.id}/firmware/1`)).body.groups, ['new']);
+    assert.equal((await decision(product, one)).target_version, 2);
+    await put(product, one, { groups: ['new'] });
+    assert.deepEqual([(await decision(product, one)).target_version, (await decision(product, one)).group], [1, 'new']);
+    const listed = await door.call('GET', `/v1/products/${product.id}/devices?groups=new`);
+    assert.deepEqual(listed.body.devices.map((d) => d.id), [one]);
+    assert.equal((await door.call('GET', `/v1/products/${product.id}/devices?groups=old`)).body.devices.length, 0);
+
+    // Into a name that is taken, one that cannot be, and its own.
+    assertError(await door.call('PUT', `${groups}/new`, { json: { name: 'other' } }), 400, /already exists/);
+    assertError(await door.call('PUT', `${groups}/new`, { json: { name: 'No Good' } }), 400, /name/);
+    assert.equal((await door.call('PUT', `${groups}/new`, { json: { name: 'new', color: '#000000' } })).status, 200);
+    // The old name is free again, and has nothing of the old group.
+    const again = await door.call('POST', groups, { json: { name: 'old' } });
+    assert.deepEqual([again.status, again.body.group.fw_version, again.body.group.device_count], [201, null, 0]);
+    // With its group a release ends.
+    assert.equal((await door.call('DELETE', `${groups}/new`)).status, 204);
+    assert.deepEqual((await door.call('GET', `/v1/products/${product.id}/firmware/1`)).body.groups, []);
+    assert.deepEqual((await device(one)).groups, []);
+    assert.equal((await decision(product, one)).target_version, null);
+});
+
+test('releases are taken back, moved, and refused', async () => {
+    const product = await createProduct(door, 'takes back');
+    const firmware = async (version) => (await door.call('GET', `/v1/products/${product.id}/firmware/${version}`)).body;
+    const id = deviceId(0x331);
+    for (const version of [1, 2]) await upload(door, product, version);
+    await importIds(product, [id]);
+    await put(product, id, { groups: ['a', 'b'] });
+
+    // The default moves, and goes.
+    await release(product, { version: 1, product_default: true });
+    await release(product, { version: 2, product_default: true, intelligent: true });
+    assert.deepEqual([(await firmware(1)).product_default, (await firmware(2)).product_default, (await firmware(2)).intelligent], [false, true, true]);
+    await release(product, { version: 2, product_default: true });
+    assert.equal((await firmware(2)).intelligent, false, 'left out means not');
+    const other = await release(product, { version: 1, product_default: false });
+    assert.equal(other.body.changed, false, 'it was not the default');
+    assert.equal((await firmware(2)).product_default, true);
+    assert.equal((await release(product, { version: 2, product_default: false })).body.product_default, false);
+    assert.equal((await decision(product, id)).rule, 'none');
+
+    // The list of groups is absolute; without it, and with the default, it is empty; alone it leaves the default.
+    assert.deepEqual((await release(product, { version: 1, groups: ['a', 'b', 'a'] })).body.groups, ['a', 'b']);
+    assert.deepEqual((await release(product, { version: 1, groups: ['b'] })).body.groups, ['b']);
+    assert.equal((await decision(product, id)).group, 'b');
+    assert.deepEqual((await release(product, { version: 1, product_default: true })).body.groups, []);
+    assert.equal((await decision(product, id)).rule, 'product_default');
+    const kept = await release(product, { version: 1, groups: ['a'] });
+    assert.deepEqual([kept.body.product_default, kept.body.groups], [true, ['a']]);
+    assert.deepEqual((await release(product, { version: 1, groups: [] })).body.groups, []);
+
+    // In a form: one group, several, and none.
+    const form = (body) => door.call('PUT', `/v1/products/${product.id}/firmware/release`,
+        { body, headers: { 'content-type': 'application/x-www-form-urlencoded' } });
+    assert.deepEqual((await form('version=2&groups[]=a&groups[]=b&immediate=true')).body.groups, ['a', 'b']);
+    assert.equal((await firmware(2)).immediate, true);
+    assert.deepEqual((await form('version=2&groups=a&product_default=false')).body.groups, ['a']);
+
+    // What cannot be released changes nothing.
+    const history = async () => (await door.call('GET', `/v1/products/${product.id}/releases`)).body.releases.length;
+    const before = await history();
+    for (const json of [{ version: 9 }, { version: 1, groups: ['nobody'] }, { version: 1, groups: ['a', 'x y'] }, {}, { version: 0 },
+        { version: 65535 }, { version: '1x' }, { version: 1, product_default: 'maybe' }, { version: 1, groups: { a: 1 } }]) {
+        const reply = await release(product, json);
+        assert.ok(reply.status === 400 || reply.status === 404, `${JSON.stringify(json)}: ${reply.status} ${reply.text}`);
+        assertError(reply, reply.status);
+    }
+    assert.equal(await history(), before);
+    assert.deepEqual((await firmware(2)).groups, ['a']);
+    assertError(await door.call('DELETE', `/v1/products/${product.id}/firmware/1`), 400, /released/);
+    // Once more changes nothing, but is written down: devices that failed get another chance.
+    assert.equal((await release(product, { version: 2, groups: ['a'], product_default: false })).body.changed, false);
+    assert.equal(await history(), before + 1);
+});
+
 test('a product can insist on tested firmware', async () => {
     const product = await createProduct(door, 'insists', { settings: { require_tested_firmware: 'enforce' } });
     await upload(door, product, 1);
