@@ -249,9 +249,7 @@ void gateway_tick(struct gateway *gw, mono_time now, wall_time wall) {
         seat_tick(gw, seat, moment);
     }
     pace_pump(gw, moment);
-    if (mono_reached(now, gw->silence_due)) {
-        seat_silence(gw, moment);
-    }
+    seat_expire(gw, moment);
     if (mono_reached(now, gw->expire_due)) {
         gw->expire_due = mono_add_ms(now, EXPIRE_MS);
         (void)!job_submit(gw, job_new(JOB_EXPIRE, 0), NULL, moment);
@@ -267,7 +265,7 @@ mono_time gateway_deadline(const struct gateway *gw) {
     deadline = mono_earlier(deadline, heap_deadline(&gw->table.heap));
     deadline = mono_earlier(deadline, heap_deadline(&gw->halves.heap));
     deadline = mono_earlier(deadline, pace_deadline(gw));
-    return mono_earlier(deadline, seat_silence_due(gw));
+    return mono_earlier(deadline, seat_expiry(gw));
 }
 
 void gateway_job_done(struct gateway *gw, struct store_job *base, int code, mono_time now,
@@ -353,8 +351,7 @@ const struct gateway_counters *gateway_counters(const struct gateway *gw) {
 
 void gateway_sizes(const struct gateway *gw, struct gateway_sizes *out) {
     *out = (struct gateway_sizes){.sessions = gw->table.seats.count,
-                                  .online = gw->table.lists[SEAT_ONLINE].count +
-                                            gw->table.lists[SEAT_ONLINE_CELLULAR].count,
+                                  .online = gw->table.lists[SEAT_ONLINE].count,
                                   .active = gw->desks.count,
                                   .half_open = gw->halves.pool.count,
                                   .transfers = gw->transfers,

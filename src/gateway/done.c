@@ -36,7 +36,7 @@ static void done_verdict(struct gateway *gw, struct seat *seat, const struct gat
     }
     seat->product = job->plan.product_id;
     seat->is_present = true;
-    seat_list(gw, seat, seat->is_cellular ? SEAT_ONLINE_CELLULAR : SEAT_ONLINE, now.mono);
+    seat_list(gw, seat, SEAT_ONLINE, now.mono);
     done_replace(gw, seat, now);
 }
 

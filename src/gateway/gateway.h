@@ -105,9 +105,9 @@ void seat_close(struct gateway *gw, struct seat *seat, bool is_told, struct mome
 /* The last job of a seat that is gone came back. */
 void seat_release(struct gateway *gw, struct seat *seat);
 void seat_list(struct gateway *gw, struct seat *seat, enum seat_list list, mono_time now);
-/* Devices that were not heard for too long: offline first, forgotten much later. */
-void seat_silence(struct gateway *gw, struct moment now);
-mono_time seat_silence_due(const struct gateway *gw);
+/* Forgets who has been offline for very long. */
+void seat_expire(struct gateway *gw, struct moment now);
+mono_time seat_expiry(const struct gateway *gw);
 /* At the gateway's end: what it holds is given back, nothing is told or stored. */
 void seat_abandon(struct gateway *gw, struct seat *seat);
 /* The peer's address as text, without the port. */

@@ -12,10 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define UNNAMED_MS   120000 /* for a Hello after the handshake */
-#define IDLE_LOOK_MS 5000   /* between looks whether a desk can be taken back */
-#define BUSY_MS      200    /* before trying again what the store refused */
-#define FULL_ROUNDS  64     /* of a session whose output fills the box */
+#define UNNAMED_MS      120000 /* for a Hello after the handshake */
+#define IDLE_LOOK_MS    5000   /* between looks whether a desk can be taken back */
+#define BUSY_MS         200    /* before trying again what the store refused */
+#define LISTED_MS       10000  /* what the order in a list is worth */
+#define PING_S          25     /* what Device OS does on Wi-Fi and Ethernet, */
+#define PING_CELLULAR_S 1380   /* and on cellular, unless the application says otherwise */
+#define DAY_MS          INT64_C(86400000)
+#define FULL_ROUNDS     64 /* of a session whose output fills the box */
 
 static const char hex_digits[] = "0123456789abcdef";
 
@@ -197,8 +201,28 @@ static bool desk_is_idle(const struct desk *desk) {
            desk->wish_pending == APP_TELL_NOTHING && desk->wish_forced == APP_TELL_NOTHING;
 }
 
+/* The silence after which a device that counts as online no longer does: as many of its own ping
+ * intervals as an operator grants the usual one of its kind. */
+static int64_t patience_ms(const struct gateway *gw, const struct seat *seat) {
+    const struct gateway_config *config = &gw->config;
+    int64_t usual_ms = (int64_t)config->offline_after_s * 1000;
+    int64_t most_ms = seat->is_cellular ? (int64_t)config->offline_cellular_s * 1000 : usual_ms;
+    int64_t own_ms =
+        most_ms * seat->session.ping_s / (seat->is_cellular ? PING_CELLULAR_S : PING_S);
+    /* Whoever pings often may still lose a few in a row. */
+    return seat->session.ping_s == 0 ? most_ms : own_ms > usual_ms ? own_ms : usual_ms;
+}
+
+static mono_time silent_at(const struct gateway *gw, const struct seat *seat) {
+    mono_time at = mono_add_ms(seat->session.heard, patience_ms(gw, seat));
+    return seat->list != SEAT_ONLINE    ? MONO_NEVER
+           : at.us > gw->silence_due.us ? at
+                                        : gw->silence_due;
+}
+
 static void seat_timer(struct gateway *gw, struct seat *seat, struct moment now) {
     mono_time deadline = mono_earlier(session_deadline(&seat->session), seat->retry);
+    deadline = mono_earlier(deadline, silent_at(gw, seat));
     if (seat->desk != NULL && seat->jobs == 0 && desk_is_idle(seat->desk) &&
         !keep_is_knocking(seat) && session_is_resting(&seat->session)) {
         seat_rest(gw, seat, now.mono);
@@ -265,24 +289,10 @@ bool seat_settle(struct gateway *gw, struct seat *seat, struct moment now) {
     return true;
 }
 
-static int64_t silence_limit_ms(const struct gateway *gw, unsigned list) {
-    switch ((enum seat_list)list) {
-    case SEAT_ONLINE:
-        return (int64_t)gw->config.offline_after_s * 1000;
-    case SEAT_ONLINE_CELLULAR:
-        return (int64_t)gw->config.offline_cellular_s * 1000;
-    case SEAT_OFFLINE:
-    case SEAT_LISTS:
-        break;
-    }
-    return (int64_t)gw->config.idle_days * 86400000;
-}
-
 /* To the newest end, unless it is near it: so a chatty device does not move its neighbours about.
  */
 void seat_list(struct gateway *gw, struct seat *seat, enum seat_list list, mono_time now) {
-    if (seat->list == list &&
-        !mono_reached(now, mono_add_ms(seat->listed, silence_limit_ms(gw, list) / 8))) {
+    if (seat->list == list && !mono_reached(now, mono_add_ms(seat->listed, LISTED_MS))) {
         return;
     }
     table_list(&gw->table, seat, list);
@@ -291,7 +301,7 @@ void seat_list(struct gateway *gw, struct seat *seat, enum seat_list list, mono_
 
 /* An authentic word came from the peer. */
 static void seat_heard(struct gateway *gw, struct seat *seat, struct moment now) {
-    seat_list(gw, seat, seat->is_cellular ? SEAT_ONLINE_CELLULAR : SEAT_ONLINE, now.mono);
+    seat_list(gw, seat, SEAT_ONLINE, now.mono);
     command_heard(gw, seat);
     if (!seat->is_served) {
         return;
@@ -356,42 +366,8 @@ void seat_datagram(struct gateway *gw, struct seat *seat, gateway_path path,
     (void)seat_settle(gw, seat, now);
 }
 
-void seat_tick(struct gateway *gw, struct seat *seat, struct moment now) {
-    if (!seat->session.is_known &&
-        mono_reached(now.mono, mono_add_ms(seat->session.heard, UNNAMED_MS))) {
-        gw->counters.sessions_expired++;
-        seat_close(gw, seat, false, now);
-        return;
-    }
-    if (mono_reached(now.mono, seat->retry)) {
-        seat->retry = MONO_NEVER;
-        seat->is_settling = false;
-        plan_due(gw, seat, UPDATE_CAUSE_RULES);
-    }
-    command_tick(gw, seat, now.mono);
-    session_out_clear(&gw->out);
-    session_tick(&seat->session, gw->crypto, now.mono, &gw->out);
-    (void)seat_settle(gw, seat, now);
-}
-
-mono_time seat_silence_due(const struct gateway *gw) {
-    mono_time due = MONO_NEVER;
-    for (unsigned list = 0; list < SEAT_LISTS; list++) {
-        const struct seat *seat = table_oldest(&gw->table, (enum seat_list)list);
-        if (seat != NULL) {
-            due = mono_earlier(due, mono_add_ms(seat->session.heard, silence_limit_ms(gw, list)));
-        }
-    }
-    return due.us < gw->silence_due.us ? gw->silence_due : due;
-}
-
-/* The oldest of that list is past its time. False when the store takes no more jobs now. */
-static bool seat_fell_silent(struct gateway *gw, struct seat *seat, struct moment now) {
-    if (seat->list == SEAT_OFFLINE) {
-        gw->counters.sessions_expired++;
-        seat_close(gw, seat, false, now);
-        return true;
-    }
+/* False when the store takes no more jobs now. */
+static bool seat_go_offline(struct gateway *gw, struct seat *seat, struct moment now) {
     if (seat->is_present) {
         struct gateway_job *job = job_new(JOB_ONLINE, 0);
         if (job != NULL) {
@@ -407,18 +383,37 @@ static bool seat_fell_silent(struct gateway *gw, struct seat *seat, struct momen
     return true;
 }
 
-/* Silence is judged at the old ends of the lists, where it is longest. */
-void seat_silence(struct gateway *gw, struct moment now) {
-    for (unsigned list = 0; list < SEAT_LISTS; list++) {
-        int64_t limit_ms = silence_limit_ms(gw, list);
-        struct seat *seat;
-        while ((seat = table_oldest(&gw->table, (enum seat_list)list)) != NULL &&
-               mono_reached(now.mono, mono_add_ms(seat->session.heard, limit_ms))) {
-            if (!seat_fell_silent(gw, seat, now)) {
-                gw->silence_due = mono_add_ms(now.mono, BUSY_MS);
-                return;
-            }
-        }
+void seat_tick(struct gateway *gw, struct seat *seat, struct moment now) {
+    if (!seat->session.is_known &&
+        mono_reached(now.mono, mono_add_ms(seat->session.heard, UNNAMED_MS))) {
+        gw->counters.sessions_expired++;
+        seat_close(gw, seat, false, now);
+        return;
+    }
+    if (mono_reached(now.mono, silent_at(gw, seat)) && !seat_go_offline(gw, seat, now)) {
+        gw->silence_due = mono_add_ms(now.mono, BUSY_MS);
+    }
+    if (mono_reached(now.mono, seat->retry)) {
+        seat->retry = MONO_NEVER;
+        seat->is_settling = false;
+        plan_due(gw, seat, UPDATE_CAUSE_RULES);
+    }
+    command_tick(gw, seat, now.mono);
+    session_out_clear(&gw->out);
+    session_tick(&seat->session, gw->crypto, now.mono, &gw->out);
+    (void)seat_settle(gw, seat, now);
+}
+
+mono_time seat_expiry(const struct gateway *gw) {
+    const struct seat *seat = table_oldest(&gw->table, SEAT_OFFLINE);
+    return seat == NULL ? MONO_NEVER
+                        : mono_add_ms(seat->session.heard, gw->config.idle_days * DAY_MS);
+}
+
+void seat_expire(struct gateway *gw, struct moment now) {
+    while (mono_reached(now.mono, seat_expiry(gw))) {
+        gw->counters.sessions_expired++;
+        seat_close(gw, table_oldest(&gw->table, SEAT_OFFLINE), false, now);
     }
 }
 

@@ -14,14 +14,9 @@
 
 #define SEAT_NONE UINT32_MAX
 
-/* Silence is judged by list: each holds seats whose devices are expected within the same time,
- * newest first, so that only each list's end needs a look. */
-enum seat_list {
-    SEAT_OFFLINE,
-    SEAT_ONLINE,          /* speaks every half minute or so */
-    SEAT_ONLINE_CELLULAR, /* every 23 minutes */
-    SEAT_LISTS
-};
+/* Newest first, by when they were heard. Who is offline is forgotten after the same long time, so
+ * that only that list's end needs a look; who is online has a deadline of its own. */
+enum seat_list { SEAT_OFFLINE, SEAT_ONLINE, SEAT_LISTS };
 
 struct desk;  /* what only an active session needs, see desk.h */
 struct trace; /* what is left of its work until it is forgotten, see desk.h */

@@ -99,6 +99,21 @@ static void take_address(struct turn *t, const struct address *from, bool is_mar
     }
 }
 
+/* How long the device lets pass before it pings, as it shows. Its application chooses that, and
+ * tells nobody. A repeated ping says nothing, nor does the first word after a pause. A longer pause
+ * is believed at once, a shorter one by and by: too much patience does no harm. */
+static void learn_interval(struct session *session, uint16_t id, mono_time heard, mono_time now) {
+    int64_t gap_s = (mono_since_us(heard, now) + 500000) / 1000000;
+    if (id == session->ping_id || gap_s == 0) {
+        return;
+    }
+    gap_s = gap_s < UINT16_MAX ? gap_s : UINT16_MAX;
+    session->ping_id = id;
+    session->ping_s =
+        (uint16_t)(session->ping_s == 0 || gap_s > session->ping_s ? gap_s
+                                                                   : (session->ping_s + gap_s) / 2);
+}
+
 static void take_alert(struct turn *t, struct span content) {
     enum { LEVEL_FATAL = 2, CLOSE_NOTIFY = 0 };
     if (content.len != 2 || (content.data[0] != LEVEL_FATAL && content.data[1] != CLOSE_NOTIFY)) {
@@ -165,6 +180,11 @@ static int take_record(struct turn *t, const struct address *from, struct span *
     if (is_coap && t->work == NULL && device_needs_work(&message)) {
         session->dtls = before;
         return SW_E_STATE;
+    }
+    bool is_ping = is_coap && message.type == COAP_CON && message.code == COAP_EMPTY;
+    bool is_moved = is_marked || session->is_resumed || !address_equal(&session->peer, from);
+    if (is_ping && session->is_known && !is_moved) {
+        learn_interval(session, message.id, session->heard, t->now);
     }
     session->heard = t->now;
     bool is_hello = is_coap && message.code == COAP_POST && coap_path_is(&message, 'h');

@@ -5,7 +5,8 @@
 #include "slipway/util/check.h"
 #include "slipway/util/reader.h"
 
-#define STORED_VERSION 1
+#define STORED_VERSION 2
+#define STORED_FIRST   1    /* without the ping interval */
 #define ID_JUMP        4096 /* more messages than one reservation of numbers allows */
 #define TOKEN_JUMP     64
 #define FLAG_KNOWN     0x01
@@ -52,6 +53,7 @@ int session_encode(const struct session *session, const struct session_reserve *
     writer_u32(out, session->binary_max);
     writer_u16(out, id);
     writer_u8(out, token);
+    writer_u16(out, session->ping_s);
     return writer_status(out);
 }
 
@@ -60,7 +62,8 @@ int session_decode(struct span stored, mono_time now, struct session *out) {
     struct dtls_session dtls;
     struct address peer;
     *out = (struct session){0};
-    if (reader_u8(&r) != STORED_VERSION) {
+    uint8_t version = reader_u8(&r);
+    if (version != STORED_VERSION && version != STORED_FIRST) {
         return stored.len == 0 ? SW_E_INPUT : SW_E_VERSION;
     }
     int status = dtls_session_decode(reader_vector8(&r), &dtls);
@@ -83,6 +86,7 @@ int session_decode(struct span stored, mono_time now, struct session *out) {
     session.binary_max = reader_u32(&r);
     session.coap_id = reader_u16(&r) % SESSION_CHUNK_ID_FIRST;
     session.coap_token = reader_u8(&r);
+    session.ping_s = version == STORED_FIRST ? 0 : reader_u16(&r);
     session.is_resumed = true;
     session.seq_in_stride = STRIDE_RESTORED;
     status = reader_end(&r);

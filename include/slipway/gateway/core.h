@@ -78,8 +78,10 @@ struct gateway_config {
     uint32_t resumptions;          /* by session id, of standard clients with keys [1,024] */
     uint32_t idle_days;            /* silence after which a session is forgotten [30] */
     uint32_t probes_per_s;         /* reachability probes echoed, in total [1,000] */
-    uint32_t offline_after_s;      /* silence after which a Wi-Fi device counts as offline [75] */
-    uint32_t offline_cellular_s;   /* and a cellular one [3,600] */
+    /* Silence after which a device counts as offline, if it pings every 25 s; in proportion more if
+     * it shows that it pings less often [75] */
+    uint32_t offline_after_s;
+    uint32_t offline_cellular_s; /* the same for a cellular device, and 23 minutes [3,600] */
 };
 
 /* NULL when memory or libcrypto fails. */

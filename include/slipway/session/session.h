@@ -138,6 +138,8 @@ struct session {
     uint16_t coap_id;         /* our next message id, below SESSION_CHUNK_ID_FIRST */
     uint16_t chunk_id;        /* the same for chunks: SESSION_CHUNK_ID_FIRST and above */
     uint16_t seq_in_stride;   /* numbers to reserve at a time; grows with traffic */
+    uint16_t ping_s;          /* silence after which the device pings, as it did; 0 = not known */
+    uint16_t ping_id;         /* message id of its last ping */
     uint8_t coap_token;       /* our next 1-byte token */
     bool is_known : 1;        /* a Hello of this session was confirmed */
     bool updates_enabled : 1; /* what the device said last; assumed true after a Hello */

@@ -344,6 +344,55 @@ static void silence_makes_a_device_offline_and_a_month_of_it_forgotten(void **st
 }
 
 /* The alert that ends a session may miss its device, as when that restarts just then. */
+static bool is_online(const struct peer *client) {
+    struct gateway_device seen;
+    assert_int_equal(gateway_device(rig.gw, &client->id, &seen), SW_OK);
+    return seen.is_online;
+}
+
+/* A cellular device, of which 23 minutes are expected and an hour is granted. */
+static void silence_is_measured_by_the_devices_own_interval(void **state) {
+    (void)state;
+    static const struct {
+        int64_t interval_s, patience_s;
+    } cases[] = {{30, 78}, {10, 75}, {1380, 3600}, {7200, 18782}};
+    for (size_t n = 0; n < sizeof cases / sizeof cases[0]; n++) {
+        struct peer client;
+        peer_open(&client, &rig, (unsigned)n + 1);
+        peer_connect(&client, &rig);
+        peer_hello(&client, &rig, 1, &client.id);
+        rig_pump(&rig, STORE_TROUBLE_NONE);
+        for (uint8_t id = 1; id < 4; id++) {
+            const uint8_t ping[4] = {0x40, 0, 1, id};
+            rig_pass(&rig, cases[n].interval_s * 1000);
+            rig_forget(&rig);
+            peer_say(&client, &rig, span_of(ping, sizeof ping));
+            rig_pump(&rig, STORE_TROUBLE_NONE);
+        }
+        rig_pass(&rig, cases[n].patience_s * 1000 - 1000);
+        assert_true(is_online(&client));
+        rig_pass(&rig, 2000);
+        assert_false(is_online(&client));
+        peer_close(&client);
+    }
+}
+
+static void going_offline_waits_for_the_store(void **state) {
+    (void)state;
+    struct peer client;
+    peer_open(&client, &rig, 1);
+    peer_connect(&client, &rig);
+    peer_hello(&client, &rig, 1, &client.id);
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    rig.refuses = true;
+    rig_pass(&rig, 3700 * 1000);
+    assert_true(is_online(&client));
+    rig.refuses = false;
+    rig_pass(&rig, 1000);
+    assert_false(is_online(&client));
+    peer_close(&client);
+}
+
 static void who_missed_the_end_of_its_session_is_told_again(void **state) {
     (void)state;
     struct peer client;
@@ -520,6 +569,8 @@ int main(void) {
         TEST(a_clean_stop_loses_nothing),
         TEST(a_full_table_forgets_who_was_silent_longest),
         TEST(silence_makes_a_device_offline_and_a_month_of_it_forgotten),
+        TEST(silence_is_measured_by_the_devices_own_interval),
+        TEST(going_offline_waits_for_the_store),
         TEST(who_missed_the_end_of_its_session_is_told_again),
         TEST(without_a_hello_a_session_is_short_lived),
         TEST(probes_are_echoed_if_they_say_their_length),

@@ -408,6 +408,36 @@ static void describe_that_is_too_long_is_refused(void **state) {
     assert_false(peer_has_event(p, SESSION_EVENT_DESCRIBE));
 }
 
+static void say_ping_after(int64_t seconds, uint16_t id) {
+    const uint8_t ping[4] = {0x40, 0, (uint8_t)(id >> 8), (uint8_t)id};
+    p->now = mono_add_ms(p->now, seconds * 1000);
+    peer_say_bytes(p, span_of(ping, sizeof ping));
+    assert_int_equal(p->reply_count, 1);
+}
+
+static void the_ping_interval_is_learned(void **state) {
+    (void)state;
+    assert_int_equal(p->session.ping_s, 0);
+    say_ping_after(25, 300);
+    assert_int_equal(p->session.ping_s, 25);
+    say_ping_after(5, 300); /* repeated: its acknowledgement was lost */
+    assert_int_equal(p->session.ping_s, 25);
+    say_ping_after(1380, 301); /* its application asked for longer ones */
+    assert_int_equal(p->session.ping_s, 1380);
+    for (uint16_t id = 302; id < 320; id++) { /* and for shorter ones again */
+        say_ping_after(60, id);
+    }
+    assert_in_range(p->session.ping_s, 60, 62);
+    p->from.port++; /* it came back from somewhere: no interval */
+    say_ping_after(7200, 400);
+    p->is_moved = true;
+    say_ping_after(7200, 401);
+    p->is_moved = false;
+    assert_in_range(p->session.ping_s, 60, 62);
+    say_ping_after(10000000, 402);
+    assert_int_equal(p->session.ping_s, UINT16_MAX);
+}
+
 static void keep_alive_needs_no_work(void **state) {
     (void)state;
     p->now = mono_add_ms(p->now, 110000);
@@ -618,6 +648,7 @@ int main(void) {
         KNOWN(describe_in_blocks),
         KNOWN(describe_blocks_without_a_beginning_are_asked_for_again),
         KNOWN(describe_that_is_too_long_is_refused),
+        KNOWN(the_ping_interval_is_learned),
         KNOWN(keep_alive_needs_no_work),
         KNOWN(repetitions_are_known_after_a_rest),
         KNOWN(resumed_by_its_mark),
