@@ -32,6 +32,9 @@ function(slipway_unit_tests name)
         add_executable(${target} ${test} ${helpers})
         target_link_libraries(${target} PRIVATE sw_${name} ${LIBS_${name}} PkgConfig::CMOCKA
                               Threads::Threads)
+        if(name STREQUAL app)
+            target_link_libraries(${target} PRIVATE test_zip)
+        endif()
         target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src)
         target_compile_definitions(${target} PRIVATE
             TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data"

@@ -140,6 +140,33 @@ static void check_hello(struct world *world, unsigned device) {
     }
 }
 
+static bool is_telling(const struct sim_device *sim) {
+    for (size_t i = 0; i < SIM_WORDS_MAX; i++) {
+        if (sim->words[i].kind == WORD_ENABLED) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Everything that it told of itself at the beginning was acknowledged: so all of it is on disk. */
+static void check_introduced(struct world *world, unsigned device) {
+    struct question q = {.world = world, .device = device};
+    const struct sim_device *sim = &world->devices[device].sim;
+    if (!server_ask(world, run_row, &q)) {
+        world_fail(world, "device %u is connected, but is not in the store", device);
+    } else if (!q.row.has_app_hash ||
+               memcmp(q.row.app_hash.b, sim->firmware.hash, SHA256_BYTES) != 0) {
+        world_fail(world, "device %u described another application than the store has", device);
+    } else if (q.row.system_version != sim->system_version) {
+        world_fail(world, "device %u runs Device OS %u, but the store says %u", device,
+                   sim->system_version, q.row.system_version);
+    } else if (q.row.updates_enabled != sim->updates_enabled && !is_telling(sim)) {
+        world_fail(world, "device %u told whether it takes updates, and the store has it otherwise",
+                   device);
+    }
+}
+
 static bool was_target(const struct world *world, unsigned device, uint16_t version) {
     const struct world_wish *wish = &world->devices[device].wish;
     for (size_t i = 0; i < wish->past_count; i++) {
@@ -164,6 +191,19 @@ static bool needs_part(const struct world *world, unsigned device) {
     return false;
 }
 
+/* Whether some version that it may be due depends on that asset. */
+static bool needs_asset(const struct world *world, unsigned device,
+                        const struct world_asset *asset) {
+    unsigned which = (unsigned)(asset - world->assets);
+    for (unsigned v = 1; v <= world->versions; v++) {
+        if ((world->images[v - 1].assets >> which & 1) != 0 &&
+            was_target(world, device, (uint16_t)v)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool is_system(const struct world *world, const struct sha256 *hash) {
     return world->system.len > 0 && memcmp(world->system.hash.b, hash->b, SHA256_BYTES) == 0;
 }
@@ -173,7 +213,9 @@ static void check_commit(struct world *world, unsigned device) {
     struct question q = {.world = world, .device = device};
     struct world_device *d = &world->devices[device];
     uint16_t version = 0;
-    bool is_part = is_system(world, &d->committed);
+    const struct world_asset *asset = assets_find(world, &d->committed);
+    world->assets_sent += asset != NULL ? 1 : 0;
+    bool is_part = is_system(world, &d->committed) || asset != NULL;
     if (!is_part && image_of(world, &d->committed, &version) == NULL) {
         world_fail(world, "device %u has committed a file that nobody uploaded", device);
     } else if (d->sim.config.is_legacy) {
@@ -210,6 +252,7 @@ void check_restarted(struct world *world) {
 
 static void check_transfer(struct world *world, unsigned device) {
     const struct sim_device *sim = &world->devices[device].sim;
+    const struct world_asset *asset;
     uint16_t version = 0;
     if (world->devices[device].is_foreign) {
         world_fail(world, "a device that is not ours is sent firmware (%u)", device);
@@ -221,6 +264,13 @@ static void check_transfer(struct world *world, unsigned device) {
     if (sim->receiver.has_hash && is_system(world, &sim->receiver.hash)) {
         if (!needs_part(world, device)) {
             world_fail(world, "device %u is sent a Device OS that it does not need", device);
+        }
+    } else if (sim->receiver.has_hash &&
+               (asset = assets_find(world, &sim->receiver.hash)) != NULL) {
+        if (!needs_asset(world, device, asset)) {
+            world_fail(world, "device %u is sent an asset that it does not need", device);
+        } else if (world->profile.is_perfect && asset_is_there(&sim->store, asset->hash.b)) {
+            world_fail(world, "device %u is sent an asset that it has", device);
         }
     } else if (!sim->receiver.has_hash || image_of(world, &sim->receiver.hash, &version) == NULL) {
         world_fail(world, "device %u is offered a file that nobody uploaded", device);
@@ -240,15 +290,6 @@ static void check_refusal(struct world *world, unsigned device) {
         world_fail(world, "device %u is offered an update long after it said that it takes none",
                    device);
     }
-}
-
-static bool is_telling(const struct sim_device *sim) {
-    for (size_t i = 0; i < SIM_WORDS_MAX; i++) {
-        if (sim->words[i].kind == WORD_ENABLED) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static void tell_news(const struct world *world, unsigned device, uint32_t news) {
@@ -290,6 +331,9 @@ void check_device(struct world *world, unsigned device, uint32_t news) {
         } else {
             d->owes_hello_check = true;
         }
+    }
+    if ((news & SIM_NEWS_CONNECTED) != 0 && !d->is_foreign && server_is_up(world)) {
+        check_introduced(world, device);
     }
     if ((news & SIM_NEWS_TRANSFER) != 0) {
         check_transfer(world, device);
@@ -416,6 +460,25 @@ void check_server(struct world *world) {
     }
 }
 
+/* Where the rules put it, with everything that belongs there. */
+static bool is_at_target(const struct world *world, const struct world_device *d, uint16_t target) {
+    bool is_past_help = d->sim.config.keeps_old;
+    if (target == 0 || is_past_help) {
+        return true;
+    }
+    bool has_assets = world->images[target - 1].assets != 0;
+    if (d->sim.firmware.product_version != target) {
+        return has_assets && d->sim.config.is_legacy; /* its protocol cannot carry them */
+    }
+    return sim_device_has_assets(&d->sim);
+}
+
+static bool is_at_rest(const struct world_device *d) {
+    bool sleeps = d->is_sleepy && d->sim.is_asleep;
+    return (d->sim.state == SIM_CONNECTED || sleeps) && !d->sim.receiver.is_running &&
+           !d->sim.has_staged;
+}
+
 bool check_converged(struct world *world) {
     if (!server_is_up(world)) {
         return false;
@@ -427,11 +490,7 @@ bool check_converged(struct world *world) {
     }
     for (unsigned i = 0; i < world->profile.devices; i++) {
         const struct world_device *d = &world->devices[i];
-        uint16_t target = operator_target(world, i);
-        bool is_there =
-            target == 0 || d->sim.firmware.product_version == target || d->sim.config.keeps_old;
-        if (d->sim.state != SIM_CONNECTED || d->sim.receiver.is_running || d->sim.has_staged ||
-            !is_there) {
+        if (!is_at_rest(d) || !is_at_target(world, d, operator_target(world, i))) {
             return false;
         }
     }

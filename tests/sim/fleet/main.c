@@ -11,10 +11,12 @@ static const char *const mutant_names[MUTANTS] = {
     [MUTANT_WRONG_IMAGE] = "wrong-image",
     [MUTANT_NO_LOCKS] = "no-locks",
     [MUTANT_STALE_STORE] = "stale-store",
+    [MUTANT_NO_ASSETS] = "no-assets",
+    [MUTANT_DEAF] = "deaf",
 };
 
 struct outcome {
-    uint64_t trace, steps, datagrams, commits, crashes, calls;
+    uint64_t trace, steps, datagrams, commits, crashes, calls, assets;
     char failure[256];
 };
 
@@ -44,7 +46,8 @@ static void run_once(uint64_t seed, const struct arguments *arguments, bool is_v
                             .datagrams = world.datagrams,
                             .commits = world.commits,
                             .crashes = world.crashes,
-                            .calls = world.calls};
+                            .calls = world.calls,
+                            .assets = world.assets_sent};
     memcpy(out->failure, world.failure, sizeof out->failure);
     world_close(&world);
 }
@@ -63,6 +66,7 @@ static bool run_seed(uint64_t seed, const struct arguments *arguments, struct ou
     total->commits += first.commits;
     total->crashes += first.crashes;
     total->calls += first.calls;
+    total->assets += first.assets;
     if (first.trace != second.trace || first.steps != second.steps) {
         printf("seed %llu: two runs differ (%016llx and %016llx)\n", (unsigned long long)seed,
                (unsigned long long)first.trace, (unsigned long long)second.trace);
@@ -117,24 +121,29 @@ int main(int argc, char **argv) {
     struct arguments arguments = {.first = 1, .last = 20};
     if (!read_arguments(argc, argv, &arguments)) {
         fprintf(stderr, "usage: sim_fleet [--seeds A..B] [--verbose] [--tell] [--mutant lost-rows|"
-                        "wrong-image|no-locks|stale-store] [--expect-failure]\n");
+                        "wrong-image|no-locks|stale-store|no-assets|deaf] [--expect-failure]\n");
         return EXIT_FAILURE;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
+    world_prepare();
     struct outcome total = {.steps = 0};
     unsigned long long failed = 0;
-    for (unsigned long long seed = arguments.first; seed <= arguments.last; seed++) {
+    bool is_found = false;
+    for (unsigned long long seed = arguments.first; seed <= arguments.last && !is_found; seed++) {
         bool is_fine = run_seed(seed, &arguments, &total);
         failed += is_fine ? 0 : 1;
-        if (!is_fine && arguments.expects_failure) {
-            printf("the planted fault was found\n");
-            return EXIT_SUCCESS;
-        }
+        is_found = !is_fine && arguments.expects_failure;
     }
-    printf("%llu seeds, %llu failed: %llu steps, %llu datagrams, %llu updates committed, %llu "
-           "crashes, %llu calls\n",
+    world_finish();
+    if (is_found) {
+        printf("the planted fault was found\n");
+        return EXIT_SUCCESS;
+    }
+    printf("%llu seeds, %llu failed: %llu steps, %llu datagrams, %llu updates committed (%llu "
+           "of them assets), %llu crashes, %llu calls\n",
            arguments.last - arguments.first + 1, failed, (unsigned long long)total.steps,
            (unsigned long long)total.datagrams, (unsigned long long)total.commits,
-           (unsigned long long)total.crashes, (unsigned long long)total.calls);
+           (unsigned long long)total.assets, (unsigned long long)total.crashes,
+           (unsigned long long)total.calls);
     return (failed > 0) != arguments.expects_failure ? EXIT_FAILURE : EXIT_SUCCESS;
 }

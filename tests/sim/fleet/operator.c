@@ -89,7 +89,14 @@ static void make_image(struct world *world, unsigned version, size_t body_len) {
         recipe.dependencies[0] = (struct module_dependency){
             .function = MODULE_SYSTEM_PART, .index = 1, .version = SYSTEM_NEW};
     }
+    struct image_asset names[ASSETS];
+    if (world->profile.has_assets && version > 1 && world_chance(world, 60)) {
+        image->assets = assets_draw(world, &recipe, names);
+    }
     make_module(world, image, &recipe, body_len);
+    if (image->assets != 0) {
+        assets_pack(world, image);
+    }
 }
 
 static void make_system(struct world *world) {
@@ -118,17 +125,20 @@ static void upload_system(struct world *world) {
 static int run_upload(struct app_tx *tx, void *arg) {
     const struct world *world = arg;
     unsigned version = world->versions + 1;
-    struct app_upload upload = {
-        .product_id = world->product_id,
-        .version = version,
-        .title = "simulated",
-        .uploaded_by = "operator",
-        .bytes = span_of(world->images[version - 1].bytes, world->images[version - 1].len)};
+    const struct world_image *image = &world->images[version - 1];
+    struct app_upload upload = {.product_id = world->product_id,
+                                .version = version,
+                                .title = "simulated",
+                                .uploaded_by = "operator",
+                                .bytes = image->assets != 0 ? span_of(image->zip, image->zip_len)
+                                                            : span_of(image->bytes, image->len)};
     struct app_file file;
     struct firmware firmware;
     int code = app_upload_check(tx, &upload, &file);
     if (code == SW_OK) {
-        code = app_upload(tx, &upload, &file, &firmware);
+        struct app_file stored = file;
+        stored.bundle = world->mutant == MUTANT_NO_ASSETS ? NULL : file.bundle;
+        code = app_upload(tx, &upload, &stored, &firmware);
         app_file_close(&file);
     }
     return code;
@@ -391,6 +401,7 @@ static int run_key(struct app_tx *tx, void *arg) {
 void operator_close(struct world *world) {
     for (unsigned v = 0; v < VERSIONS_MAX; v++) {
         free(world->images[v].bytes);
+        free(world->images[v].zip);
     }
     free(world->system.bytes);
 }
@@ -408,6 +419,7 @@ void operator_prepare(struct world *world) {
     if (world->profile.needs_system) {
         make_system(world);
     }
+    assets_make(world);
     upload(world);
     upload(world);
     for (unsigned i = 0; i < world->profile.devices; i++) {

@@ -53,6 +53,11 @@ static int port_submit(void *ctx, struct store_job *job) {
     if (world->is_dying) {
         return SW_E_STATE;
     }
+    struct gateway_job *inside = (struct gateway_job *)job;
+    if (world->mutant == MUTANT_DEAF && inside->kind == JOB_UPDATES &&
+        !inside->u.updates.is_forced) {
+        inside->u.updates.value = true;
+    }
     job->done = job_written;
     int status = app_submit_job(world->app, job);
     if (status != SW_OK) {
@@ -157,16 +162,27 @@ static void bring_back_copy(struct world *world) {
     SW_CHECK(rename(copy, world->path) == 0);
 }
 
+static struct app_options options_of(struct world *world) {
+    return (struct app_options){.path = world->path,
+                                .synchronous_normal = true,
+                                .retry_ms = 5000,
+                                .attempts_max = 3,
+                                .notice = on_notice,
+                                .notice_arg = world,
+                                .now = app_clock,
+                                .entropy = port_entropy,
+                                .world_arg = world};
+}
+
+void server_make_store(struct world *world) {
+    struct app_options options = options_of(world);
+    struct fault fault;
+    SW_CHECK(app_open(&world->app, &options, &fault) == SW_OK);
+    app_close(world->app);
+}
+
 void server_start(struct world *world) {
-    struct app_options options = {.path = world->path,
-                                  .synchronous_normal = true,
-                                  .retry_ms = 5000,
-                                  .attempts_max = 3,
-                                  .notice = on_notice,
-                                  .notice_arg = world,
-                                  .now = app_clock,
-                                  .entropy = port_entropy,
-                                  .world_arg = world};
+    struct app_options options = options_of(world);
     struct gateway_ports ports = {.ctx = world,
                                   .send = port_send,
                                   .submit = port_submit,

@@ -52,6 +52,7 @@ static void draw_profile(struct world *world) {
     p->has_liar = rng_below(rng, 6) == 0;
     p->needs_system = rng_below(rng, 3) == 0;
     p->has_legacy = rng_below(rng, 3) == 0;
+    p->has_assets = rng_below(rng, 3) == 0;
     if (p->is_perfect) {
         return;
     }
@@ -63,6 +64,8 @@ static void draw_profile(struct world *world) {
     p->crashes = (unsigned)rng_below(rng, 5);
     p->store_percent = rng_below(rng, 3) == 0 ? (unsigned)rng_below(rng, 15) : 0;
     p->power_percent = rng_below(rng, 2) == 0 ? (unsigned)rng_below(rng, 100) : 0;
+    p->sleepy_percent = rng_below(rng, 3) == 0 ? 50 : 0;
+    p->step_percent = rng_below(rng, 3) == 0 ? 1 + (unsigned)rng_below(rng, 5) : 0;
     p->restless_percent = rng_below(rng, 2) == 0 ? (unsigned)rng_below(rng, 10) : 0;
     p->commit_us_max = rng_below(rng, 4) == 0 ? rng_between(rng, 1000, 2000000) : p->commit_us_max;
 }
@@ -143,7 +146,26 @@ static void open_device(struct world *world, unsigned i) {
     config.is_slow = config.is_legacy && i % 2 == 0;
     config.keeps_old = world->profile.has_liar && i + 1 == world->profile.devices;
     config.is_discreet = config.keeps_old && world->profile.devices % 2 == 0;
+    config.clears_assets = i % 2 == 1;
+    d->is_sleepy = !d->is_foreign && world_chance(world, world->profile.sleepy_percent);
     sim_device_init(&d->sim, &config);
+}
+
+static void plan(struct world *world, enum world_event_kind kind, int64_t in_us) {
+    world_event_put(world,
+                    world_event_new(world, kind, mono_add_us(world->now, in_us), span_of(NULL, 0)));
+}
+
+/* A failure at a step of an update, rather than at just any time. */
+static void fail_now(struct world *world, struct sim_device *sim) {
+    if (rng_below(&world->rng, 3) == 0) {
+        sim_device_power_cut(sim, rng_between(&world->rng, 100, 5000), world->now);
+    } else {
+        plan(world, EVENT_CRASH,
+             rng_below(&world->rng, 2) == 0
+                 ? 0
+                 : rng_between(&world->rng, 0, world->profile.commit_us_max));
+    }
 }
 
 static void settle(struct world *world, unsigned device, const struct outbox *out) {
@@ -152,6 +174,9 @@ static void settle(struct world *world, unsigned device, const struct outbox *ou
     sim->news = 0;
     world_from_device(world, device, out);
     check_device(world, device, news);
+    if (news != 0 && !world->is_healed && world_chance(world, world->profile.step_percent)) {
+        fail_now(world, sim);
+    }
 }
 
 static void tick_device(struct world *world, unsigned device) {
@@ -191,11 +216,61 @@ static void disturb(struct world *world) {
     }
 }
 
+/* A sleepy device: awake for seconds, asleep for minutes. Most stay awake for an update. */
+static void nap(struct world *world, unsigned device) {
+    struct sim_device *sim = &world->devices[device].sim;
+    bool is_free = sim->state == SIM_CONNECTED && !sim->receiver.is_running &&
+                   !sim->legacy.is_running && sim->reset_at.us == INT64_MAX;
+    if (is_free || (!world->is_healed && world_chance(world, 20))) {
+        sim_device_sleep(sim, rng_between(&world->rng, 5000, 120000), world->now);
+    }
+}
+
+static void plan_nap(struct world *world, unsigned device) {
+    int64_t awake_us = rng_between(&world->rng, SECOND_US, 8 * SECOND_US);
+    mono_time from = world->now;
+    if (world->devices[device].sim.is_asleep) {
+        from = world->devices[device].sim.state_at;
+    }
+    struct world_event *event =
+        world_event_new(world, EVENT_NAP, mono_add_us(from, awake_us), span_of(NULL, 0));
+    event->device = device;
+    world_event_put(world, event);
+}
+
 /* --- life --- */
 
-static void plan(struct world *world, enum world_event_kind kind, int64_t in_us) {
-    world_event_put(world,
-                    world_event_new(world, kind, mono_add_us(world->now, in_us), span_of(NULL, 0)));
+/* A new store costs more than a whole run: it is made once, and copied. */
+static char blank[128];
+
+static void name_store(char *out, size_t cap, const char *what) {
+    const char *folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    snprintf(out, cap, "%s/slipway-sim-%ld.%s", folder, (long)getpid(), what);
+}
+
+void world_prepare(void) {
+    static struct world nothing;
+    name_store(blank, sizeof blank, "blank");
+    memcpy(nothing.path, blank, sizeof nothing.path);
+    rng_seed(&nothing.rng, 1);
+    server_make_store(&nothing);
+}
+
+void world_finish(void) {
+    (void)unlink(blank);
+}
+
+static void copy_store(const char *to) {
+    static char bytes[1 << 20];
+    FILE *in = fopen(blank, "rb");
+    FILE *out = fopen(to, "wb");
+    SW_CHECK(in != NULL && out != NULL);
+    size_t len;
+    while ((len = fread(bytes, 1, sizeof bytes, in)) > 0) {
+        SW_CHECK(fwrite(bytes, 1, len, out) == len);
+    }
+    SW_CHECK(ferror(in) == 0 && fclose(out) == 0);
+    fclose(in);
 }
 
 static void remove_store(const struct world *world) {
@@ -218,9 +293,9 @@ void world_open(struct world *world, uint64_t seed, enum world_mutant mutant) {
     rng_seed(&libcrypto_rng, ~seed);
     SW_CHECK(RAND_set_rand_method(&libcrypto_method) == 1);
     draw_profile(world);
-    const char *folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    snprintf(world->path, sizeof world->path, "%s/slipway-sim-%ld.db", folder, (long)getpid());
+    name_store(world->path, sizeof world->path, "db");
     remove_store(world);
+    copy_store(world->path);
     world->crypto = dtls_crypto_new();
     world->server_key = crypto_key_from_scalar(scalar);
     world->everybody = world->profile.devices + (world->profile.has_stranger ? 1 : 0) +
@@ -301,7 +376,14 @@ static void happen(struct world *world, struct world_event *event) {
             plan(world, EVENT_RESTLESS, RESTLESS_US);
         }
         break;
+    case EVENT_NAP:
+        nap(world, event->device);
+        plan_nap(world, event->device);
+        break;
     case EVENT_CRASH:
+        if (!server_is_up(world)) {
+            break; /* it is down already */
+        }
         if (world_chance(world, 70)) {
             server_crash(world);
         } else {
@@ -408,6 +490,11 @@ void world_run(struct world *world) {
     power_on(world);
     plan(world, EVENT_OPERATOR, SECOND_US);
     plan(world, EVENT_RESTLESS, RESTLESS_US);
+    for (unsigned i = 0; i < world->profile.devices; i++) {
+        if (world->devices[i].is_sleepy) {
+            plan_nap(world, i);
+        }
+    }
     for (unsigned i = 0; i < world->profile.crashes; i++) {
         plan(world, EVENT_CRASH, rng_between(&world->rng, 0, world->profile.chaos_us));
     }

@@ -12,11 +12,13 @@
 #include "sim/device.h"
 #include "slipway/app/app.h"
 #include "slipway/gateway/core.h"
+#include "slipway/image/image.h"
 
 #define DEVICES_MAX    10
 #define VERSIONS_MAX   7 /* uploaded firmware: versions 1.. */
 #define GROUPS         2
 #define PAST_MAX       64 /* targets that a device had */
+#define ASSETS         6  /* two contents for each of three names */
 #define COMMANDS_MAX   256
 #define SESSIONS_MAX   8
 #define ALERTS_MAX     4
@@ -42,6 +44,9 @@ struct world_profile {
     bool has_liar;             /* a device whose bootloader never installs anything */
     bool has_legacy;           /* devices that speak the older OTA protocol */
     bool needs_system;         /* some applications need a newer Device OS than the fleet has */
+    bool has_assets;           /* some applications come as bundles */
+    unsigned sleepy_percent;   /* of devices: awake for seconds only, asleep for minutes */
+    unsigned step_percent;     /* of a device's steps: server or device fail right after it */
 };
 
 enum world_mutant {
@@ -50,6 +55,8 @@ enum world_mutant {
     MUTANT_WRONG_IMAGE, /* another version's bytes are read from the store */
     MUTANT_NO_LOCKS,    /* locks never reach the store */
     MUTANT_STALE_STORE, /* a crash takes the store back to an earlier moment */
+    MUTANT_NO_ASSETS,   /* of bundles, only the application is stored */
+    MUTANT_DEAF,        /* that a device disabled updates is not heard */
     MUTANTS
 };
 
@@ -59,6 +66,18 @@ struct world_image {
     struct sha256 hash;        /* of the file */
     struct sha256 module_hash; /* what a device reports */
     bool needs_system;
+    uint8_t assets; /* bit a: it depends on world->assets[a] */
+    uint8_t *zip;   /* then it is uploaded as this */
+    size_t zip_len;
+};
+
+/* A file that applications depend on. */
+struct world_asset {
+    char name[16];
+    uint8_t raw[4000];
+    size_t len;
+    struct sha256 hash;   /* its own */
+    struct sha256 module; /* of the module that is sent */
 };
 
 /* The operator's intentions for one device, kept apart from the store. */
@@ -82,6 +101,7 @@ struct world_device {
     uint8_t flash[FLASH_BYTES];
     struct world_wish wish;
     uint32_t mapping;         /* the port that its router gave it; changes without its knowledge */
+    bool is_sleepy;           /* see world_profile */
     bool is_foreign;          /* stranger or impostor: to be given nothing */
     mono_time disabled_since; /* updates, told while connected; MONO_NEVER */
     bool owes_hello_check, owes_commit_check; /* the server was down: after its restart */
@@ -107,6 +127,7 @@ enum world_event_kind {
     EVENT_NOTICE,
     EVENT_OPERATOR,
     EVENT_RESTLESS,
+    EVENT_NAP,
     EVENT_CRASH,
     EVENT_RESTART
 };
@@ -155,6 +176,7 @@ struct world {
     /* the operator */
     uint16_t product_id;
     struct world_image images[VERSIONS_MAX];
+    struct world_asset assets[ASSETS];
     unsigned versions; /* uploaded so far */
     uint16_t default_version;
     uint16_t group_version[GROUPS];
@@ -170,11 +192,14 @@ struct world {
     /* what came of it */
     uint64_t trace;        /* hash of everything that happened */
     uint64_t liar_commits; /* of them, by the device that never installs anything */
-    uint64_t steps, datagrams, commits, crashes, calls;
+    uint64_t steps, datagrams, commits, crashes, calls, assets_sent;
     char failure[256]; /* "" = none */
 };
 
 /* --- world.c --- */
+/* Once before all worlds, and once after them. */
+void world_prepare(void);
+void world_finish(void);
 void world_open(struct world *world, uint64_t seed, enum world_mutant mutant);
 void world_close(struct world *world);
 /* Runs to the end, or to the first failure. */
@@ -202,6 +227,8 @@ struct address world_address(unsigned device, uint32_t socket, uint32_t mapping)
 
 /* --- server.c --- */
 void server_start(struct world *world);
+/* An empty store at the world's path. */
+void server_make_store(struct world *world);
 void server_crash(struct world *world);
 /* Saves its sessions, hands everything back, ends. */
 void server_stop(struct world *world);
@@ -223,6 +250,16 @@ void operator_heal(struct world *world);
 void operator_close(struct world *world);
 /* What the precedence list gives a device; 0 = nothing. Made apart from src/rules. */
 uint16_t operator_target(const struct world *world, unsigned device);
+
+/* --- asset.c --- */
+void assets_make(struct world *world);
+/* Draws what an application depends on, and names it in its recipe: `names` holds it. */
+uint8_t assets_draw(struct world *world, struct image_recipe *recipe,
+                    struct image_asset names[ASSETS]);
+/* Packs an image that depends on assets into its bundle. */
+void assets_pack(const struct world *world, struct world_image *image);
+/* NULL: it is none of them. */
+const struct world_asset *assets_find(const struct world *world, const struct sha256 *module);
 
 /* --- checks.c --- */
 void check_device(struct world *world, unsigned device, uint32_t news);

@@ -4,7 +4,7 @@
 
 static struct world world;
 static struct app_plan plan;
-static struct bundle_file assets[3];
+static struct zip_entry assets[3];
 static struct device_id id;
 static struct sha256 target; /* the application's, as the device reports it */
 
@@ -13,7 +13,7 @@ static int set_up(void **state) {
     static const char *const names[] = {"cat.jpg", "dog.jpg", "sensor.bin"};
     world_open(&world, NULL);
     for (size_t i = 0; i < 3; i++) {
-        assets[i] = (struct bundle_file){.name = names[i], .bytes = bundle_raw(names[i], 2000)};
+        assets[i] = (struct zip_entry){.name = names[i], .bytes = bundle_raw(names[i], 2000)};
     }
     id = world_id(1);
     assert_int_equal(world_upload(&world, 1, 0), SW_OK);
@@ -49,7 +49,7 @@ static void hello(uint16_t version, uint16_t system_version) {
 
 /* It tells what it has: the application, and the assets whose bit is set. */
 static void describe(bool has_target, uint16_t system_version, unsigned stored) {
-    struct bundle_file there[3];
+    struct zip_entry there[3];
     struct bundle_describe told = {.system_version = system_version, .stored = there};
     for (size_t i = 0; i < 3; i++) {
         if ((stored >> i & 1) != 0) {
@@ -309,7 +309,7 @@ static void assets_need_the_current_protocol(void **state) {
 static void what_the_store_cannot_hold_is_not_begun(void **state) {
     (void)state;
     struct span large = bundle_raw("large", 700000);
-    struct bundle_file kept[2] = {assets[0], assets[1]};
+    struct zip_entry kept[2] = {assets[0], assets[1]};
     assets[0].bytes = large;
     assets[1].bytes = large;
     release_bundle(2, 0, 500, 2);

@@ -9,41 +9,16 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
-#include <zip.h>
 
 void bundle_forget(struct span *bytes) {
     free((void *)(uintptr_t)bytes->data);
     *bytes = span_of(NULL, 0);
 }
 
-struct span bundle_zip(const struct bundle_file *files, size_t count) {
-    zip_error_t error;
-    zip_error_init(&error);
-    zip_source_t *target = zip_source_buffer_create(NULL, 0, 0, &error);
-    assert_non_null(target);
-    zip_t *zip = zip_open_from_source(target, ZIP_TRUNCATE, &error);
-    assert_non_null(zip);
-    zip_source_keep(target);
-    for (size_t i = 0; i < count; i++) {
-        zip_source_t *source = zip_source_buffer(zip, files[i].bytes.data, files[i].bytes.len, 0);
-        zip_int64_t index = zip_file_add(zip, files[i].name, source, ZIP_FL_ENC_UTF_8);
-        assert_true(index >= 0);
-        if (files[i].is_encrypted) {
-            assert_int_equal(
-                zip_file_set_encryption(zip, (zip_uint64_t)index, ZIP_EM_TRAD_PKWARE, "secret"), 0);
-        }
-    }
-    assert_int_equal(zip_close(zip), 0);
-    zip_stat_t stat;
-    assert_int_equal(zip_source_open(target), 0);
-    assert_int_equal(zip_source_stat(target, &stat), 0);
-    uint8_t *bytes = malloc(stat.size);
-    assert_non_null(bytes);
-    assert_int_equal(zip_source_read(target, bytes, stat.size), (zip_int64_t)stat.size);
-    (void)zip_source_close(target);
-    zip_source_free(target);
-    zip_error_fini(&error);
-    return span_of(bytes, stat.size);
+struct span bundle_zip(const struct zip_entry *files, size_t count) {
+    size_t len;
+    const uint8_t *bytes = zip_make(files, count, &len);
+    return span_of(bytes, len);
 }
 
 struct span bundle_raw(const char *name, size_t len) {
@@ -54,7 +29,7 @@ struct span bundle_raw(const char *name, size_t len) {
 }
 
 struct span bundle_application(uint16_t version, uint16_t needs, size_t body_len,
-                               const struct bundle_file *assets, size_t count) {
+                               const struct zip_entry *assets, size_t count) {
     struct image_asset wanted[IMAGE_ASSETS_MAX];
     for (size_t i = 0; i < count; i++) {
         wanted[i].name = span_text(assets[i].name);
@@ -83,14 +58,14 @@ struct span bundle_application(uint16_t version, uint16_t needs, size_t body_len
 }
 
 struct span bundle_of(uint16_t version, uint16_t needs, size_t body_len,
-                      const struct bundle_file *assets, size_t count) {
-    struct bundle_file files[IMAGE_ASSETS_MAX + 1];
+                      const struct zip_entry *assets, size_t count) {
+    struct zip_entry files[IMAGE_ASSETS_MAX + 1];
     char names[IMAGE_ASSETS_MAX][64];
     struct span application = bundle_application(version, needs, body_len, assets, count);
-    files[0] = (struct bundle_file){.name = "app.bin", .bytes = application};
+    files[0] = (struct zip_entry){.name = "app.bin", .bytes = application};
     for (size_t i = 0; i < count; i++) {
         (void)snprintf(names[i], sizeof names[i], "assets/%s", assets[i].name);
-        files[i + 1] = (struct bundle_file){.name = names[i], .bytes = assets[i].bytes};
+        files[i + 1] = (struct zip_entry){.name = names[i], .bytes = assets[i].bytes};
     }
     struct span zip = bundle_zip(files, count + 1);
     bundle_forget(&application);
@@ -117,7 +92,7 @@ static void put_bytes(struct writer *w, unsigned field, struct span bytes) {
     writer_bytes(w, bytes);
 }
 
-static void put_asset(struct writer *w, unsigned field, const struct bundle_file *asset) {
+static void put_asset(struct writer *w, unsigned field, const struct zip_entry *asset) {
     uint8_t bytes[256];
     struct sha256 hash;
     struct writer inner = writer_of(bytes, sizeof bytes);

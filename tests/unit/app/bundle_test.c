@@ -3,14 +3,14 @@
 #include "world.h"
 
 static struct world world;
-static struct bundle_file assets[3];
+static struct zip_entry assets[3];
 
 static int set_up(void **state) {
     (void)state;
     static const char *const names[] = {"cat.jpg", "sensor firmware.bin", "\xc3\xa9.txt"};
     world_open(&world, NULL);
     for (size_t i = 0; i < 3; i++) {
-        assets[i] = (struct bundle_file){.name = names[i], .bytes = bundle_raw(names[i], 900 * i)};
+        assets[i] = (struct zip_entry){.name = names[i], .bytes = bundle_raw(names[i], 900 * i)};
     }
     return 0;
 }
@@ -68,7 +68,7 @@ static void refused(struct span bytes, const char *why) {
     }
 }
 
-static void refused_files(const struct bundle_file *files, size_t count, const char *why) {
+static void refused_files(const struct zip_entry *files, size_t count, const char *why) {
     struct span zip = bundle_zip(files, count);
     refused(zip, why);
     bundle_forget(&zip);
@@ -77,10 +77,10 @@ static void refused_files(const struct bundle_file *files, size_t count, const c
 static void a_bundle_must_be_whole(void **state) {
     (void)state;
     struct span application = bundle_application(3, 0, 100, assets, 2);
-    struct bundle_file files[] = {{.name = "app.bin", .bytes = application},
-                                  {.name = "assets/cat.jpg", .bytes = assets[0].bytes},
-                                  {.name = "assets/sensor firmware.bin", .bytes = assets[1].bytes},
-                                  {.name = "assets/\xc3\xa9.txt", .bytes = assets[2].bytes}};
+    struct zip_entry files[] = {{.name = "app.bin", .bytes = application},
+                                {.name = "assets/cat.jpg", .bytes = assets[0].bytes},
+                                {.name = "assets/sensor firmware.bin", .bytes = assets[1].bytes},
+                                {.name = "assets/\xc3\xa9.txt", .bytes = assets[2].bytes}};
     struct firmware firmware;
     refused_files(files, 2,
                   "the application needs the asset \"sensor firmware.bin\", which is not in it");
@@ -90,14 +90,14 @@ static void a_bundle_must_be_whole(void **state) {
     refused_files(files, 3,
                   "\"assets/sensor firmware.bin\" has another SHA-256 than the application was");
     refused_files(files + 1, 2, "it has no application (.bin) in its root");
-    files[2] = (struct bundle_file){.name = "other.BIN", .bytes = application};
+    files[2] = (struct zip_entry){.name = "other.BIN", .bytes = application};
     refused_files(files, 3, "it has more than one application (.bin) in its root");
     refused(application, "file is an application that needs 2 assets: upload the bundle (.zip)");
     bundle_forget(&application);
 
     application = bundle_application(3, 0, 100, NULL, 0);
-    struct bundle_file alone[] = {{.name = "app.bin", .bytes = application},
-                                  {.name = "assets/cat.jpg", .bytes = assets[0].bytes}};
+    struct zip_entry alone[] = {{.name = "app.bin", .bytes = application},
+                                {.name = "assets/cat.jpg", .bytes = assets[0].bytes}};
     refused_files(alone, 2, "\"assets/cat.jpg\" is not an asset that the application depends on");
     struct span zip = bundle_zip(alone, 1);
     assert_int_equal(upload(zip, 3, &firmware), SW_OK); /* needless, and harmless */
@@ -107,7 +107,7 @@ static void a_bundle_must_be_whole(void **state) {
 
 static void what_is_in_a_bundle_is_checked_like_a_file(void **state) {
     (void)state;
-    struct bundle_file nothing = {.name = "app.bin", .bytes = span_text("no module at all")};
+    struct zip_entry nothing = {.name = "app.bin", .bytes = span_text("no module at all")};
     refused_files(&nothing, 1, "file is not a valid firmware module");
     struct span zip = bundle_of(4, 0, 100, assets, 1);
     refused(zip, "the file has version 4 compiled in, but version 3 is declared");
@@ -124,13 +124,13 @@ static void names_lead_nowhere(void **state) {
                                       "assets/..",  "a\\b.bin", "c:app.bin",
                                       ".."};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        struct bundle_file file = {.name = bad[i], .bytes = assets[0].bytes};
+        struct zip_entry file = {.name = bad[i], .bytes = assets[0].bytes};
         refused_files(&file, 1, "an entry's name is too long, leads out of it, or has characters");
     }
     char endless[300];
     memset(endless, 'n', sizeof endless - 1);
     endless[sizeof endless - 1] = '\0';
-    struct bundle_file file = {.name = endless, .bytes = assets[0].bytes};
+    struct zip_entry file = {.name = endless, .bytes = assets[0].bytes};
     refused_files(&file, 1, "an entry's name is too long");
     static const char *const stray[] = {"readme.txt", "assets/deep/cat.jpg", "lib/app.bin"};
     for (size_t i = 0; i < sizeof stray / sizeof stray[0]; i++) {
@@ -155,9 +155,9 @@ static struct span patched(struct span file, const char *from, const char *to) {
 static void hostile_zips_are_refused_before_they_cost_anything(void **state) {
     (void)state;
     struct span application = bundle_application(3, 0, 100, assets, 1);
-    struct bundle_file files[] = {{.name = "app.bin", .bytes = application},
-                                  {.name = "assets/cat.jpg", .bytes = assets[0].bytes},
-                                  {.name = "assets/dog.jpg", .bytes = assets[1].bytes}};
+    struct zip_entry files[] = {{.name = "app.bin", .bytes = application},
+                                {.name = "assets/cat.jpg", .bytes = assets[0].bytes},
+                                {.name = "assets/dog.jpg", .bytes = assets[1].bytes}};
     struct span zip = bundle_zip(files, 3);
     struct span twice = patched(zip, "assets/dog.jpg", "assets/cat.jpg");
     refused(twice, "it has a file twice");
@@ -181,16 +181,16 @@ static void hostile_zips_are_refused_before_they_cost_anything(void **state) {
     refused_files(files, 2, "\"assets/cat.jpg\" is encrypted");
 
     struct span zeroes = bundle_raw("", 9000000); /* a thousand times smaller when packed */
-    struct bundle_file bombs[] = {{.name = "a.bin", .bytes = zeroes},
-                                  {.name = "assets/b", .bytes = zeroes}};
+    struct zip_entry bombs[] = {{.name = "a.bin", .bytes = zeroes},
+                                {.name = "assets/b", .bytes = zeroes}};
     refused_files(bombs, 2, "its files are larger than any device has room for");
     bundle_forget(&zeroes);
 
-    static struct bundle_file many[200];
+    static struct zip_entry many[200];
     static char names[200][32];
     for (size_t i = 0; i < 200; i++) {
         (void)snprintf(names[i], sizeof names[i], "assets/%zu", i);
-        many[i] = (struct bundle_file){.name = names[i], .bytes = assets[0].bytes};
+        many[i] = (struct zip_entry){.name = names[i], .bytes = assets[0].bytes};
     }
     refused_files(many, 200, "it has too many entries");
     refused(span_text("PK\3\4 and nothing else"), "its directory is missing");
@@ -201,7 +201,7 @@ static void hostile_zips_are_refused_before_they_cost_anything(void **state) {
 static void a_directory_of_another_size_is_refused(void **state) {
     (void)state;
     struct span application = bundle_application(3, 0, 100, NULL, 0);
-    struct bundle_file file = {.name = "app.bin", .bytes = application};
+    struct zip_entry file = {.name = "app.bin", .bytes = application};
     struct span zip = bundle_zip(&file, 1);
     uint8_t *copy = malloc(zip.len + 20);
     assert_non_null(copy);
