@@ -153,6 +153,19 @@ static void on_content(struct peer *peer, struct span content) {
     }
 }
 
+/* What the protocol itself answers: goodbye to a goodbye, and that there is no renegotiation. */
+static void send_answer(struct peer *peer, const struct dtls_opened *opened) {
+    uint8_t record[64];
+    struct writer w = writer_of(record, sizeof record);
+    uint8_t *place = outbox_begin(&echo.box, sizeof record);
+    if (place != NULL && dtls_seal_answer(dtls_endpoint_crypto(echo.endpoint), &peer->session,
+                                          opened, &w) == SW_OK) {
+        memcpy(place, record, w.at);
+        outbox_commit(&echo.box, w.at);
+        flush(peer);
+    }
+}
+
 static void on_records(struct peer *peer, struct span datagram) {
     size_t at = 0;
     while (at < datagram.len && peer->is_used) {
@@ -165,6 +178,7 @@ static void on_records(struct peer *peer, struct span datagram) {
         if (status != SW_OK) {
             continue;
         }
+        send_answer(peer, &opened);
         if (dtls_is_end(&opened)) {
             (void)printf("closed\n");
             (void)fflush(stdout);
