@@ -143,8 +143,10 @@ int app_open(struct app **out, const struct app_options *options, struct fault *
     }
     mailbox_init(&app->queue, app->options.queue_max, NULL, NULL);
 
-    struct store_options store = {
-        .path = app->path, .synchronous_normal = options->synchronous_normal, .now = app_now(app)};
+    struct store_options store = {.path = app->path,
+                                  .is_guest = options->is_guest,
+                                  .synchronous_normal = options->synchronous_normal,
+                                  .now = app_now(app)};
     int code = store_open(&app->store, &store, fault);
     if (code == SW_OK) {
         struct store_hooks hooks = {.ctx = app,
@@ -154,7 +156,7 @@ int app_open(struct app **out, const struct app_options *options, struct fault *
                                     .lost = on_lost};
         store_set_hooks(app->store, &hooks);
         struct app_error error;
-        code = app_execute(app, recover, NULL, &error);
+        code = options->is_guest ? SW_OK : app_execute(app, recover, NULL, &error);
         if (code != SW_OK) {
             (void)fault_set(fault, code, "cannot go on from the last stop: %s", error.description);
         }

@@ -136,6 +136,10 @@ int main(int argc, char **argv) {
         return task_key(&daemon.options);
     case TASK_TOKEN:
         return task_token(&daemon.options);
+    case TASK_TOKEN_CREATE:
+    case TASK_USER_ADD:
+    case TASK_USER_PASSWORD:
+        return task_account(&daemon.options);
     case TASK_SERVE:
     case TASK_DUMP:
         break;

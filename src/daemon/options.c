@@ -7,33 +7,86 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#define LIFETIME_S     7776000    /* 90 days */
+#define LIFETIME_MAX_S 3153600000 /* 100 years */
+
 static const struct {
-    const char *word;
+    const char *word, *second; /* NULL = one word */
+    bool has_name;
     enum task task;
-} tasks[] = {{"key", TASK_KEY},
-             {"token", TASK_TOKEN},
-             {"--dump-config", TASK_DUMP},
-             {"--example-config", TASK_EXAMPLE},
-             {"--version", TASK_VERSION},
-             {"--help", TASK_HELP}};
+} tasks[] = {{"key", NULL, false, TASK_KEY},
+             {"token", NULL, false, TASK_TOKEN},
+             {"token", "create", true, TASK_TOKEN_CREATE},
+             {"user", "add", true, TASK_USER_ADD},
+             {"user", "password", true, TASK_USER_PASSWORD},
+             {"--dump-config", NULL, false, TASK_DUMP},
+             {"--example-config", NULL, false, TASK_EXAMPLE},
+             {"--version", NULL, false, TASK_VERSION},
+             {"--help", NULL, false, TASK_HELP}};
+
+static bool same(const char *word, const char *wanted) {
+    return word == NULL || wanted == NULL ? word == wanted : strcmp(word, wanted) == 0;
+}
+
+/* What is to be done: up to three words. */
+static int read_task(char *const words[3], struct options *out, struct fault *fault) {
+    if (words[0] == NULL) {
+        return SW_OK;
+    }
+    for (size_t i = 0; i < SW_COUNT(tasks); i++) {
+        if (!same(words[0], tasks[i].word) || !same(words[1], tasks[i].second)) {
+            continue;
+        }
+        out->task = tasks[i].task;
+        out->name = words[2];
+        return tasks[i].has_name == (words[2] != NULL)
+                   ? SW_OK
+                   : fault_set(fault, SW_E_INPUT, "%s %s needs a name; see --help", words[0],
+                               words[1]);
+    }
+    return fault_set(fault, SW_E_INPUT, "unknown word %.40s%s%.40s; see --help", words[0],
+                     words[1] != NULL ? " " : "", words[1] != NULL ? words[1] : "");
+}
+
+static int read_lifetime(const char *text, struct options *out, struct fault *fault) {
+    char *end = NULL;
+    out->lifetime_s = LIFETIME_S;
+    if (text == NULL) {
+        return SW_OK;
+    }
+    long long value = strtoll(text, &end, 10);
+    if (end == text || *end != '\0' || value < 0 || value > LIFETIME_MAX_S) {
+        return fault_set(fault, SW_E_RANGE, "--expires-in: \"%.40s\" is not from 0 to %lld seconds",
+                         text, (long long)LIFETIME_MAX_S);
+    }
+    out->lifetime_s = value;
+    return SW_OK;
+}
+
+static bool is_task_word(const char *word) {
+    for (size_t i = 0; i < SW_COUNT(tasks); i++) {
+        if (strcmp(word, tasks[i].word) == 0) {
+            return true;
+        }
+    }
+    return word[0] != '-';
+}
 
 int options_read(int argc, char **argv, struct options *out, struct fault *fault) {
     *out = (struct options){.task = TASK_SERVE};
+    const char *lifetime = NULL;
+    char *words[3] = {NULL};
+    size_t word_count = 0;
     const struct {
         const char *word;
         const char **value;
-    } values[] = {{"--data", &out->data},
-                  {"--http", &out->http},
-                  {"--dtls", &out->dtls},
-                  {"--config", &out->file},
-                  {"--dct", &out->dct}};
+    } values[] = {{"--data", &out->data},     {"--http", &out->http},
+                  {"--dtls", &out->dtls},     {"--config", &out->file},
+                  {"--dct", &out->dct},       {"--password-file", &out->password},
+                  {"--expires-in", &lifetime}};
     for (int n = 1; n < argc; n++) {
         bool known = strcmp(argv[n], "--spki") == 0;
         out->spki = out->spki || known;
-        for (size_t i = 0; i < SW_COUNT(tasks) && !known; i++) {
-            known = strcmp(argv[n], tasks[i].word) == 0;
-            out->task = known ? tasks[i].task : out->task;
-        }
         for (size_t i = 0; i < SW_COUNT(values) && !known; i++) {
             known = strcmp(argv[n], values[i].word) == 0;
             if (known && n + 1 == argc) {
@@ -43,14 +96,21 @@ int options_read(int argc, char **argv, struct options *out, struct fault *fault
                 *values[i].value = argv[++n];
             }
         }
+        if (!known && word_count < SW_COUNT(words) && is_task_word(argv[n])) {
+            words[word_count++] = argv[n];
+            known = true;
+        }
         if (!known) {
             return fault_set(fault, SW_E_INPUT, "unknown word %.40s; see --help", argv[n]);
         }
     }
-    bool needs_data = out->task == TASK_SERVE || out->task == TASK_KEY || out->task == TASK_TOKEN;
-    return needs_data && out->data == NULL
+    int status = read_task(words, out, fault);
+    status = status != SW_OK ? status : read_lifetime(lifetime, out, fault);
+    bool needs_data = out->task != TASK_DUMP && out->task != TASK_EXAMPLE &&
+                      out->task != TASK_VERSION && out->task != TASK_HELP;
+    return status == SW_OK && needs_data && out->data == NULL
                ? fault_set(fault, SW_E_INPUT, "--data DIR is missing; see --help")
-               : SW_OK;
+               : status;
 }
 
 int options_config(const struct options *options, struct config *out, struct fault *fault) {

@@ -8,6 +8,9 @@ enum task {
     TASK_SERVE,
     TASK_KEY,   /* print the server's public key */
     TASK_TOKEN, /* print the administrator's token */
+    TASK_TOKEN_CREATE,
+    TASK_USER_ADD,
+    TASK_USER_PASSWORD,
     TASK_DUMP,
     TASK_EXAMPLE,
     TASK_VERSION,
@@ -19,6 +22,9 @@ struct options {
     const char *data;        /* folder */
     const char *file;        /* NULL = no settings file */
     const char *http, *dtls; /* NULL = as the settings say */
+    const char *name;        /* of a user */
+    const char *password;    /* file with it; NULL = asked for, or standard input's first line */
+    int64_t lifetime_s;      /* TASK_TOKEN_CREATE; 0 = never ends */
     const char *dct;         /* TASK_KEY: host for the device's configuration block */
     bool spki;               /* TASK_KEY: hexadecimal instead of PEM */
 };
@@ -29,6 +35,10 @@ struct options {
     "hexadecimal,\n"                                                                               \
     "                                 or the 320 bytes for a device's configuration on stdout\n"   \
     "       slipwayd token --data DIR   the administrator's token\n"                               \
+    "       slipwayd token create NAME --data DIR [--expires-in SECONDS]   0 = never; else 90 "    \
+    "days\n"                                                                                       \
+    "       slipwayd user add NAME --data DIR [--password-file FILE]\n"                            \
+    "       slipwayd user password NAME --data DIR [--password-file FILE]   ends its tokens\n"     \
     "       slipwayd --dump-config [--config FILE] | --example-config | --version | --help\n"      \
     "SLIPWAY_ADMIN_TOKEN (40 hexadecimal digits) sets the administrator's token, and\n"            \
     "SLIPWAY_ADMIN_PASSWORD its password, which ends its other tokens when it changes.\n"

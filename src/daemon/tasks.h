@@ -7,6 +7,10 @@
 
 int task_key(const struct options *options);
 int task_token(const struct options *options);
+/* TASK_USER_ADD, TASK_USER_PASSWORD, TASK_TOKEN_CREATE. Beside a running daemon they write through
+ * the database's own locks and are in force at once; without one they hold the folder's lock, and
+ * make what is missing. */
+int task_account(const struct options *options);
 
 /* The administrator's token: from the environment, else the folder's file. */
 int admin_token(const struct folder *folder, char out[TOKEN_DIGITS + 1],

@@ -85,15 +85,17 @@ int store_open(struct store **out, const struct store_options *options, struct f
         return fault_set(fault, SW_E_MEMORY, "out of memory for a database connection");
     }
     store->is_reader = options->is_reader;
-    int flags =
-        SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
-        (options->is_reader ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
-    int code = options->is_reader ? SW_OK : make_private(options->path, fault);
+    int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
+                (options->is_reader  ? SQLITE_OPEN_READONLY
+                 : options->is_guest ? SQLITE_OPEN_READWRITE
+                                     : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    bool is_owner = !options->is_reader && !options->is_guest;
+    int code = is_owner ? make_private(options->path, fault) : SW_OK;
     if (code == SW_OK && sqlite3_open_v2(options->path, &store->db, flags, NULL) != SQLITE_OK) {
         code = store->db == NULL ? fault_set(fault, SW_E_MEMORY, "out of memory")
                                  : store_failed(store, "cannot open", fault);
     }
-    if (code == SW_OK && options->is_reader) {
+    if (code == SW_OK && (options->is_reader || options->is_guest)) {
         code = configure(store, options, fault);
         if (code == SW_OK) {
             code = store_check_version(store, store_migration_count, fault);

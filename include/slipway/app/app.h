@@ -36,6 +36,7 @@ typedef void app_notice_fn(void *arg, const struct app_notice *notice);
 struct app_options {
     const char *path; /* of the database; ":memory:" only without a thread */
     bool is_threaded; /* else jobs wait until app_pump: simulations, tests, one-shot commands */
+    bool is_guest;    /* another process serves this database: no migration, no recovery */
     bool synchronous_normal;
     enum app_key_policy key_policy;
     const uint8_t *seal_key; /* SEAL_KEY_BYTES that seal PSKs and webhooks; borrowed; NULL = none */

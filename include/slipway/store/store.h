@@ -20,6 +20,7 @@ struct store;
 struct store_options {
     const char *path;        /* a file, or ":memory:" (writer only) */
     bool is_reader;          /* read-only; the file must exist and be of this version */
+    bool is_guest;           /* writes beside the process whose file it is: migrates nothing */
     bool synchronous_normal; /* a power cut may lose the last commits, never the file; default FULL
                               */
     int busy_timeout_ms;     /* 0 = 5000 */

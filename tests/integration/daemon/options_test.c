@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -78,6 +79,32 @@ static void the_command_line_wins(void **state) {
     assert_string_equal(options.dct, "ota.example");
 }
 
+static void tasks_have_their_words(void **state) {
+    (void)state;
+    static const struct {
+        const char *line;
+        int status;
+        enum task task;
+    } lines[] = {{"slipwayd token --data /d", SW_OK, TASK_TOKEN},
+                 {"slipwayd token create ann --data /d", SW_OK, TASK_TOKEN_CREATE},
+                 {"slipwayd --data /d user add ann", SW_OK, TASK_USER_ADD},
+                 {"slipwayd user password ann --data /d", SW_OK, TASK_USER_PASSWORD},
+                 {"slipwayd user password --data /d", SW_E_INPUT, TASK_USER_PASSWORD},
+                 {"slipwayd user --data /d", SW_E_INPUT, TASK_SERVE},
+                 {"slipwayd user add ann secret --data /d", SW_E_INPUT, TASK_SERVE},
+                 {"slipwayd token create ann --data /d --expires-in 1x", SW_E_RANGE, TASK_SERVE},
+                 {"slipwayd user add ann", SW_E_INPUT, TASK_USER_ADD}};
+    for (size_t n = 0; n < sizeof lines / sizeof lines[0]; n++) {
+        char line[128];
+        struct options options;
+        (void)snprintf(line, sizeof line, "%s", lines[n].line);
+        assert_int_equal(read_line(line, &options), lines[n].status);
+        if (lines[n].status == SW_OK) {
+            assert_int_equal(options.task, lines[n].task);
+        }
+    }
+}
+
 /* What a device finds in its configuration: offsets and paddings as Device OS reads them. */
 static void the_blob_for_devices_is_laid_out(void **state) {
     (void)state;
@@ -113,6 +140,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_are_read_and_written),
         cmocka_unit_test(the_command_line_wins),
+        cmocka_unit_test(tasks_have_their_words),
         cmocka_unit_test(the_blob_for_devices_is_laid_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

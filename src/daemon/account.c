@@ -1,0 +1,180 @@
+/* People and their tokens without the REST door: for the first of them, and for whoever lost the
+ * last way in. Passwords never stand on a command line, which others can read. */
+#include "tasks.h"
+
+#include "slipway/app/token.h"
+#include "slipway/crypto/secret.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+enum { PASSWORD_MIN = 8, PASSWORD_MAX = 256, INPUT_MAX = PASSWORD_MAX + 2 };
+
+struct account {
+    const struct options *options;
+    struct app *app;
+    char password_text[INPUT_MAX];
+    struct app_password password;
+    struct app_token_made made;
+};
+
+/* --- the password --- */
+
+/* One line without its end. Byte by byte: what follows it is for somebody else. */
+static int read_line(int fd, char out[INPUT_MAX], struct fault *fault) {
+    size_t len = 0;
+    char c = '\0';
+    while (len < INPUT_MAX - 1 && read(fd, &c, 1) == 1 && c != '\n') {
+        out[len++] = c;
+    }
+    if (len > 0 && out[len - 1] == '\r') {
+        len--;
+    }
+    out[len] = '\0';
+    return len < INPUT_MAX - 1
+               ? SW_OK
+               : fault_set(fault, SW_E_RANGE, "the password is longer than %d bytes", PASSWORD_MAX);
+}
+
+/* Without echo, and with the interrupt key as a character: so the terminal is always set back. */
+static int ask(int terminal, const char *question, char out[INPUT_MAX], struct fault *fault) {
+    struct termios usual, silent;
+    if (tcgetattr(terminal, &usual) != 0) {
+        return fault_set(fault, SW_E_IO, "the terminal cannot be made silent");
+    }
+    silent = usual;
+    silent.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
+    silent.c_lflag |= ECHONL;
+    (void)tcsetattr(terminal, TCSAFLUSH, &silent);
+    (void)!write(terminal, question, strlen(question));
+    int status = read_line(terminal, out, fault);
+    (void)tcsetattr(terminal, TCSAFLUSH, &usual);
+    return status;
+}
+
+static int ask_twice(struct account *account, struct fault *fault) {
+    char again[INPUT_MAX] = "";
+    int status = ask(STDIN_FILENO, "New password: ", account->password_text, fault);
+    status = status != SW_OK ? status : ask(STDIN_FILENO, "Again: ", again, fault);
+    if (status == SW_OK && strcmp(again, account->password_text) != 0) {
+        status = fault_set(fault, SW_E_INPUT, "the two passwords differ");
+    }
+    crypto_wipe(again, sizeof again);
+    return status;
+}
+
+static int read_password(struct account *account, struct fault *fault) {
+    const char *file = account->options->password;
+    if (file == NULL) {
+        return isatty(STDIN_FILENO) ? ask_twice(account, fault)
+                                    : read_line(STDIN_FILENO, account->password_text, fault);
+    }
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return fault_set(fault, SW_E_IO, "%s: %s", file, strerror(errno));
+    }
+    int status = read_line(fd, account->password_text, fault);
+    (void)close(fd);
+    return status;
+}
+
+static int take_password(struct account *account, struct fault *fault) {
+    const char *text = account->password_text;
+    int status = read_password(account, fault);
+    if (status == SW_OK && strlen(text) < PASSWORD_MIN) {
+        status =
+            fault_set(fault, SW_E_RANGE, "the password is shorter than %d bytes", PASSWORD_MIN);
+    }
+    for (size_t i = 0; status == SW_OK && text[i] != '\0'; i++) {
+        if ((unsigned char)text[i] < ' ' || text[i] == 0x7f) {
+            status = fault_set(fault, SW_E_INPUT, "the password has a control character");
+        }
+    }
+    if (status == SW_OK) {
+        status = app_password_hash(account->app, span_text(text), &account->password);
+        (void)fault_set(fault, status, "the password cannot be hashed");
+    }
+    return status;
+}
+
+/* --- what is done --- */
+
+static int run_add(struct app_tx *tx, void *arg) {
+    const struct account *account = arg;
+    struct user user;
+    return app_user_create(tx, account->options->name, &account->password, false, &user);
+}
+
+static int run_password(struct app_tx *tx, void *arg) {
+    const struct account *account = arg;
+    struct user user;
+    int code = app_user_get(tx, account->options->name, &user);
+    if (code == SW_OK && user.is_api) {
+        code = app_fail(tx, SW_E_DENIED, "not_allowed", "username",
+                        "%.100s is an API user: it has a token and no password", user.name);
+    }
+    return code == SW_OK ? app_user_set_password(tx, user.id, &account->password) : code;
+}
+
+static int run_token(struct app_tx *tx, void *arg) {
+    struct account *account = arg;
+    struct user user;
+    int code = app_user_get(tx, account->options->name, &user);
+    const struct app_token_new request = {
+        .user_id = user.id, .client = "slipwayd", .lifetime_s = account->options->lifetime_s};
+    return code == SW_OK ? app_token_create(tx, &request, &account->made) : code;
+}
+
+static int perform(struct account *account, struct fault *fault) {
+    struct app_error error = {0};
+    bool is_token = account->options->task == TASK_TOKEN_CREATE;
+    app_run_fn *run = is_token                                       ? run_token
+                      : account->options->task == TASK_USER_PASSWORD ? run_password
+                                                                     : run_add;
+    int status = is_token ? SW_OK : take_password(account, fault);
+    if (status != SW_OK) {
+        return status;
+    }
+    status = app_execute(account->app, run, account, &error);
+    if (status != SW_OK) {
+        return fault_set(fault, status, "%s",
+                         error.cause[0] != '\0' ? error.cause : error.description);
+    }
+    if (is_token) {
+        (void)puts(account->made.access);
+    }
+    return SW_OK;
+}
+
+static int open_app(struct account *account, struct folder *folder, struct fault *fault) {
+    char path[FOLDER_PATH_MAX];
+    int status = folder_open(folder, account->options->data, fault);
+    bool is_served = status == SW_E_BUSY;
+    if (status != SW_OK && !is_served) {
+        return status;
+    }
+    status = folder_file(folder, "slipway.db", path, fault);
+    const struct app_options options = {.path = path, .is_guest = is_served};
+    return status == SW_OK ? app_open(&account->app, &options, fault) : status;
+}
+
+int task_account(const struct options *options) {
+    struct account account = {.options = options};
+    struct folder folder = {.lock = -1};
+    struct fault fault = {0};
+    int status = open_app(&account, &folder, &fault);
+    status = status != SW_OK ? status : perform(&account, &fault);
+    app_close(account.app);
+    folder_close(&folder);
+    crypto_wipe(&account, sizeof account);
+    if (status != SW_OK) {
+        (void)fprintf(stderr, "slipwayd: %s\n", fault.text);
+        return EXIT_FAILURE;
+    }
+    return EXIT_SUCCESS;
+}
