@@ -70,6 +70,8 @@ static void on_lost(void *ctx) {
 
 static void on_committed(void *ctx) {
     struct app *app = (struct app *)ctx;
+    /* Before anybody hears of it: whoever reads after an answer reads what the answer is about. */
+    (void)atomic_fetch_add(&app->commits, 1);
     if (app->options.notice != NULL) {
         for (size_t i = 0; i < app->notice_count; i++) {
             app->options.notice(app->options.notice_arg, &app->notices[i]);
@@ -331,4 +333,27 @@ int app_read(struct app *app, struct store *reader, app_run_fn *run, void *arg,
         *error = tx.error;
     }
     return code;
+}
+
+int app_read_on(struct app *app, struct store *reader, app_run_fn *run, void *arg,
+                struct app_error *error) {
+    struct app_tx tx;
+    struct fault fault = {.code = SW_OK};
+    app_tx_init(&tx, reader, app_now(app), &fault);
+    int code = store_view_keep(reader, atomic_load(&app->commits), &fault);
+    if (code == SW_OK) {
+        code = run(&tx, arg);
+    }
+    if (code != SW_OK) {
+        store_view_end(reader);
+    }
+    explain(&tx, code);
+    if (error != NULL) {
+        *error = tx.error;
+    }
+    return code;
+}
+
+void app_reader_rest(struct store *reader) {
+    store_view_end(reader);
 }

@@ -465,6 +465,5 @@ int app_device_described(struct app_tx *tx, const struct device *device, unsigne
     unsigned format;
     *bytes = NULL;
     *len = 0;
-    int code = store_describe_get(tx->store, device->num, kind, &format, bytes, len, tx->fault);
-    return code == SW_E_NOT_FOUND ? app_no_device(tx) : code;
+    return store_describe_get(tx->store, device->num, kind, &format, bytes, len, tx->fault);
 }

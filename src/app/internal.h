@@ -3,6 +3,8 @@
 #define SLIPWAY_APP_INTERNAL_H
 
 #include "slipway/app/device.h"
+
+#include <stdatomic.h>
 #include "slipway/app/hook.h"
 #include "slipway/crypto/secret.h"
 
@@ -11,6 +13,7 @@ struct app {
     struct store *store; /* the writer connection */
     struct store_writer *writer;
     char *path;
+    atomic_uint_fast64_t commits; /* grows with each */
     struct mailbox queue; /* without a thread: jobs until app_pump */
     /* Collected by the jobs of a group, told after its commit. The writer's thread only. */
     struct app_notice *notices;

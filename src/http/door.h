@@ -18,6 +18,7 @@
  * one is always free. */
 struct reader_slot {
     atomic_flag is_taken;
+    atomic_bool is_used; /* since the last look at it */
     struct store *reader;
 };
 
@@ -56,6 +57,8 @@ void request_resume(struct request *rq);
 /* NULL, and the log says why: one could not be opened. */
 struct store *reader_acquire(struct http_server *server);
 void reader_release(struct http_server *server, struct store *reader);
+/* Now and then: readers that nobody used for a while close their views. */
+void readers_rest(struct http_server *server);
 
 /* request.c: the callbacks of libmicrohttpd. */
 struct request *request_new(struct http_server *server, struct MHD_Connection *connection,

@@ -332,6 +332,10 @@ static void hub_round(struct hub *hub, struct mail *mail) {
     }
     hub_sweep_calls(hub, now);
     (void)watch_sweep(&hub->server->watch, now);
+    if (mono_reached(now, hub->rested)) {
+        readers_rest(hub->server);
+        hub->rested = mono_add_ms(now, HUB_TICK_MS);
+    }
     if (atomic_load(&hub->is_ending)) {
         for (struct stream *stream = hub->streams; stream != NULL; stream = stream->next) {
             hub_end_stream(stream);

@@ -42,6 +42,7 @@ struct hub {
     int64_t cursor;         /* the last event that was handed out */
     struct stream *streams; /* all open ones */
     struct device_call *calls;
+    mono_time rested; /* when idle readers are looked for again */
 };
 
 int hub_start(struct hub *hub, struct http_server *server, struct fault *fault) SW_NODISCARD;

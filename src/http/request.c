@@ -163,8 +163,8 @@ static void request_admit(struct request *rq, const json_t *fields) {
     struct store *own = rq->reader == NULL ? reader_acquire(rq->server) : NULL;
     struct store *reader = own != NULL ? own : rq->reader;
     struct app_error error = {0};
-    int rc =
-        reader == NULL ? SW_E_BUSY : app_read(rq->server->app, reader, admit_run, &admit, &error);
+    int rc = reader == NULL ? SW_E_BUSY
+                            : app_read_on(rq->server->app, reader, admit_run, &admit, &error);
     if (own != NULL) {
         reader_release(rq->server, own);
     }
@@ -207,17 +207,19 @@ static void request_route(struct request *rq) {
         return;
     }
     route_find(routes, route_count, rq->method, &rq->path, &rq->match);
+    if (rq->match.route != NULL) {
+        return;
+    }
     if (rq->match.methods == 0) {
         reply_error(&rq->reply, 404, "not_found", "There is nothing at this path.");
         return;
     }
     char allow[64];
     route_allow(rq->match.methods, allow, sizeof allow);
+    reply_header(&rq->reply, "Allow", "%s", allow);
     if (rq->method == METHOD_OPTIONS) {
-        reply_header(&rq->reply, "Allow", "%s", allow);
         reply_empty(&rq->reply, 204);
-    } else if (rq->match.route == NULL) {
-        reply_header(&rq->reply, "Allow", "%s", allow);
+    } else {
         reply_error(&rq->reply, 405, "method_not_allowed", "Allowed here: %s.", allow);
     }
 }
@@ -340,7 +342,7 @@ void request_run(struct request *rq) {
         device_call_release(call);
     } else if ((rq->match.route->flags & ROUTE_WORKER) == 0) {
         struct app_error error = {0};
-        int rc = app_read(server->app, rq->reader, request_run_read, rq, &error);
+        int rc = app_read_on(server->app, rq->reader, request_run_read, rq, &error);
         if (rc != SW_OK) {
             reply_app_error(&rq->reply, rc, &error);
         }

@@ -73,7 +73,7 @@ struct route_match {
     const char *names[ROUTE_PARAMS_MAX];
     const char *values[ROUTE_PARAMS_MAX]; /* into the path */
     size_t count;
-    unsigned methods; /* bit per enum method that this path has a route for */
+    unsigned methods; /* without a route: bit per enum method that this path has one for */
 };
 
 /* The first route of the table wins, so literals stand before parameters there. HEAD is matched as

@@ -115,20 +115,21 @@ static bool pattern_matches(const char *pattern, const struct path *path, struct
 void route_find(const struct route *table, size_t count, enum method method,
                 const struct path *path, struct route_match *out) {
     enum method wanted = method == METHOD_HEAD ? METHOD_GET : method;
-    struct route_match found = {0};
+    out->methods = 0;
     for (size_t i = 0; i < count; i++) {
-        if (!pattern_matches(table[i].pattern, path, out)) {
-            continue;
-        }
-        found.methods |= 1U << table[i].method;
-        if (found.route == NULL && table[i].method == wanted) {
-            unsigned methods = found.methods;
-            found = *out;
-            found.methods = methods;
-            found.route = &table[i];
+        if (table[i].method == wanted && pattern_matches(table[i].pattern, path, out)) {
+            out->route = &table[i];
+            return;
         }
     }
-    *out = found;
+    /* Rare: which methods would have been right? */
+    for (size_t i = 0; i < count; i++) {
+        if (pattern_matches(table[i].pattern, path, out)) {
+            out->methods |= 1U << table[i].method;
+        }
+    }
+    out->route = NULL;
+    out->count = 0;
 }
 
 const char *route_param(const struct route_match *match, const char *name) {

@@ -58,6 +58,7 @@ struct store *reader_acquire(struct http_server *server) {
         if (!atomic_flag_test_and_set(&slot->is_taken)) {
             struct fault fault = {.code = SW_OK};
             hint = at;
+            atomic_store_explicit(&slot->is_used, true, memory_order_relaxed);
             if (reader_open(server, slot, &fault) != SW_OK) {
                 log_fault(LOG_BROKEN, "store_unreadable", &fault);
                 atomic_flag_clear(&slot->is_taken);
@@ -74,6 +75,19 @@ void reader_release(struct http_server *server, struct store *reader) {
             atomic_flag_clear(&server->readers[i].is_taken);
             return;
         }
+    }
+}
+
+void readers_rest(struct http_server *server) {
+    for (size_t i = 0; i < server->reader_count; i++) {
+        struct reader_slot *slot = &server->readers[i];
+        if (atomic_exchange(&slot->is_used, false) || atomic_flag_test_and_set(&slot->is_taken)) {
+            continue;
+        }
+        if (slot->reader != NULL) {
+            app_reader_rest(slot->reader);
+        }
+        atomic_flag_clear(&slot->is_taken);
     }
 }
 

@@ -20,7 +20,8 @@ struct store {
     sqlite3 *db;
     sqlite3_stmt *stmts[STMT_COUNT]; /* prepared at their first use */
     bool is_reader;
-    bool has_view;
+    bool has_view; /* a reader's */
+    uint64_t view_mark;
     int version;
     struct store_hooks hooks;
     struct cache *cache;         /* a reader's; NULL before its first use */

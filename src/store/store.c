@@ -159,6 +159,7 @@ int store_view_begin(struct store *store, struct fault *fault) {
     if (!store->is_reader) {
         return SW_OK;
     }
+    store_view_end(store);
     sqlite3_stmt *q = stmt(store, STMT_VIEW_BEGIN, fault);
     int code = q != NULL && sqlite3_step(q) == SQLITE_DONE
                    ? SW_OK
@@ -168,12 +169,20 @@ int store_view_begin(struct store *store, struct fault *fault) {
     return code;
 }
 
+int store_view_keep(struct store *store, uint64_t mark, struct fault *fault) {
+    if (store->has_view && store->view_mark == mark) {
+        return SW_OK;
+    }
+    store->view_mark = mark;
+    return store_view_begin(store, fault);
+}
+
 void store_view_end(struct store *store) {
-    store->has_view = false;
     if (store->cache != NULL) {
         store->cache->is_checked = false;
     }
-    if (store->is_reader) {
+    if (store->has_view) {
+        store->has_view = false;
         sqlite3_stmt *q = stmt(store, STMT_VIEW_END, NULL);
         if (q != NULL) {
             (void)sqlite3_step(q);

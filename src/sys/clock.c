@@ -3,7 +3,7 @@
 
 #include "slipway/util/check.h"
 
-#include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 mono_time mono_now(void) {
@@ -18,6 +18,14 @@ wall_time wall_now(void) {
     return (wall_time){.ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000};
 }
 
+static void put_digits(char *out, size_t count, unsigned value) {
+    while (count > 0) {
+        out[--count] = (char)('0' + value % 10);
+        value /= 10;
+    }
+}
+
+/* By hand: every line of the log has a time, and every device in a list has one. */
 void wall_text(wall_time t, char out[WALL_TEXT_BYTES]) {
     int64_t seconds = t.ms / 1000;
     int64_t rest = t.ms % 1000;
@@ -28,9 +36,12 @@ void wall_text(wall_time t, char out[WALL_TEXT_BYTES]) {
     time_t when = (time_t)seconds;
     struct tm parts = {0};
     SW_CHECK(gmtime_r(&when, &parts) != NULL);
-    (void)snprintf(out, WALL_TEXT_BYTES, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ",
-                   (unsigned)(parts.tm_year + 1900) % 10000U, (unsigned)(parts.tm_mon + 1) % 100U,
-                   (unsigned)parts.tm_mday % 100U, (unsigned)parts.tm_hour % 100U,
-                   (unsigned)parts.tm_min % 100U, (unsigned)parts.tm_sec % 100U,
-                   (unsigned)rest % 1000U);
+    memcpy(out, "0000-00-00T00:00:00.000Z", WALL_TEXT_BYTES);
+    put_digits(out, 4, (unsigned)(parts.tm_year + 1900));
+    put_digits(out + 5, 2, (unsigned)(parts.tm_mon + 1));
+    put_digits(out + 8, 2, (unsigned)parts.tm_mday);
+    put_digits(out + 11, 2, (unsigned)parts.tm_hour);
+    put_digits(out + 14, 2, (unsigned)parts.tm_min);
+    put_digits(out + 17, 2, (unsigned)parts.tm_sec);
+    put_digits(out + 20, 3, (unsigned)rest);
 }

@@ -111,6 +111,12 @@ int app_reader_open(struct app *app, struct store **out, struct fault *fault) SW
 void app_reader_close(struct app *app, struct store *reader);
 int app_read(struct app *app, struct store *reader, app_run_fn *run, void *arg,
              struct app_error *error) SW_NODISCARD;
+/* The same for many short reads: the view stays open, and serves the next one if nothing was
+ * committed in between. An open view keeps the log of the database from starting anew, so a reader
+ * that has nothing to do must be told to rest. */
+int app_read_on(struct app *app, struct store *reader, app_run_fn *run, void *arg,
+                struct app_error *error) SW_NODISCARD;
+void app_reader_rest(struct store *reader);
 
 void app_entropy(const struct app *app, void *out, size_t len);
 

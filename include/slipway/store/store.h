@@ -45,7 +45,10 @@ int store_backup(struct store *store, const char *path, struct fault *fault) SW_
 /* A read transaction: everything read between the two is of one moment. On a writer connection, or
  * inside a job, both do nothing. */
 int store_view_begin(struct store *store, struct fault *fault) SW_NODISCARD;
-void store_view_end(struct store *store);
+void store_view_end(struct store *store); /* accepts that there is none */
+/* A view that may be older: one that is open is kept if it was begun with the same mark, else a new
+ * one is begun. The mark must have been read from what the writer changes after each commit. */
+int store_view_keep(struct store *store, uint64_t mark, struct fault *fault) SW_NODISCARD;
 
 /* What the layer above wants told about transactions; all on the connection's thread. */
 struct store_hooks {
