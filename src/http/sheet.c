@@ -16,27 +16,15 @@ void sheet_free(struct sheet *sheet) {
     *sheet = (struct sheet){.text = NULL};
 }
 
-/* Room for so many bytes more; NULL once it has failed. */
-static char *sheet_room(struct sheet *sheet, size_t len) {
-    if (sheet->failed || len > sheet->cap - sheet->len) {
-        size_t cap = sheet->cap * 2 + len;
-        char *grown = sheet->failed ? NULL : realloc(sheet->text, cap);
-        if (grown == NULL) {
-            sheet->failed = true;
-            return NULL;
-        }
-        sheet->text = grown;
-        sheet->cap = cap;
+void sheet_grow(struct sheet *sheet, size_t len) {
+    size_t cap = sheet->cap * 2 + len;
+    char *grown = sheet->failed ? NULL : realloc(sheet->text, cap);
+    if (grown == NULL) {
+        sheet->failed = true;
+        return;
     }
-    return sheet->text + sheet->len;
-}
-
-static void sheet_add(struct sheet *sheet, const char *text, size_t len) {
-    char *to = sheet_room(sheet, len);
-    if (to != NULL) {
-        memcpy(to, text, len);
-        sheet->len += len;
-    }
+    sheet->text = grown;
+    sheet->cap = cap;
 }
 
 void sheet_reply(struct sheet *sheet, struct reply *reply, int status) {
@@ -50,26 +38,14 @@ void sheet_reply(struct sheet *sheet, struct reply *reply, int status) {
 
 void sheet_mark(struct sheet *sheet, char mark) {
     sheet_add(sheet, &mark, 1);
+    sheet->is_begun = mark == '}' || mark == ']'; /* what it ends was an entry itself */
 }
 
 void sheet_entry(struct sheet *sheet) {
-    if (sheet->len > 0 && sheet->text[sheet->len - 1] != '[' &&
-        sheet->text[sheet->len - 1] != '{') {
-        sheet_mark(sheet, ',');
+    if (sheet->is_begun) {
+        sheet_add(sheet, ",", 1);
     }
-}
-
-void sheet_key(struct sheet *sheet, const char *key) {
-    size_t len = strlen(key);
-    sheet_entry(sheet);
-    char *to = sheet_room(sheet, len + 3);
-    if (to != NULL) {
-        to[0] = '"';
-        memcpy(to + 1, key, len);
-        to[len + 1] = '"';
-        to[len + 2] = ':';
-        sheet->len += len + 3;
-    }
+    sheet->is_begun = true;
 }
 
 static bool needs_escapes(const char *text, size_t len) {
@@ -123,46 +99,26 @@ void sheet_number(struct sheet *sheet, int64_t value) {
     sheet_add(sheet, digits + at, sizeof digits - at);
 }
 
-void sheet_null(struct sheet *sheet, const char *key) {
-    sheet_key(sheet, key);
-    sheet_add(sheet, "null", 4);
-}
-
-void sheet_text(struct sheet *sheet, const char *key, const char *text) {
+void sheet_text_or_null(struct sheet *sheet, const char *text) {
     if (text == NULL || text[0] == '\0') {
-        sheet_null(sheet, key);
+        sheet_add(sheet, "null", 4);
     } else {
-        sheet_key(sheet, key);
         sheet_string(sheet, text);
     }
 }
 
-void sheet_integer(struct sheet *sheet, const char *key, int64_t value) {
-    sheet_key(sheet, key);
-    sheet_number(sheet, value);
-}
-
-void sheet_version(struct sheet *sheet, const char *key, uint16_t version) {
+void sheet_version_or_null(struct sheet *sheet, uint16_t version) {
     if (version == 0 || version == VERSION_NONE) {
-        sheet_null(sheet, key);
+        sheet_add(sheet, "null", 4);
     } else {
-        sheet_integer(sheet, key, version);
+        sheet_number(sheet, version);
     }
 }
 
-void sheet_time(struct sheet *sheet, const char *key, int64_t ms) {
+void sheet_time_or_null(struct sheet *sheet, int64_t ms) {
     char text[WALL_TEXT_BYTES] = "";
     if (ms != 0) {
         wall_text((wall_time){.ms = ms}, text);
     }
-    sheet_text(sheet, key, text);
-}
-
-void sheet_bool(struct sheet *sheet, const char *key, bool value) {
-    sheet_key(sheet, key);
-    if (value) {
-        sheet_add(sheet, "true", 4);
-    } else {
-        sheet_add(sheet, "false", 5);
-    }
+    sheet_text_or_null(sheet, text);
 }

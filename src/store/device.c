@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void read_device(sqlite3_stmt *q, void *row) {
+void store_read_device(sqlite3_stmt *q, void *row) {
     struct device *d = (struct device *)row;
     d->num = col_int(q, 0);
     (void)col_blob(q, 1, d->id.b, sizeof d->id.b);
@@ -61,27 +61,27 @@ int store_device_get(struct store *store, const struct device_id *id, struct dev
                      struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_DEVICE_GET, fault);
     bind_blob(q, ":id", id->b, sizeof id->b);
-    return stmt_one(store, q, read_device, out, fault);
+    return stmt_one(store, q, store_read_device, out, fault);
 }
 
 int store_device_by_num(struct store *store, int64_t num, struct device *out, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_DEVICE_BY_NUM, fault);
     bind_int(q, ":num", num);
-    return stmt_one(store, q, read_device, out, fault);
+    return stmt_one(store, q, store_read_device, out, fault);
 }
 
 int store_device_by_name(struct store *store, const char *name, struct device *out,
                          struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_DEVICE_BY_NAME, fault);
     bind_text(q, ":name", name);
-    return stmt_one(store, q, read_device, out, fault);
+    return stmt_one(store, q, store_read_device, out, fault);
 }
 
 int store_device_by_label(struct store *store, const char *label, struct device *out,
                           struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_DEVICE_BY_LABEL, fault);
     bind_text(q, ":label", label);
-    return stmt_one(store, q, read_device, out, fault);
+    return stmt_one(store, q, store_read_device, out, fault);
 }
 
 int store_device_save_wishes(struct store *store, const struct device *device, int64_t now_ms,
@@ -152,147 +152,5 @@ int store_device_online(struct store *store, uint16_t product_id, struct device_
     bind_int(q, ":product", product_id);
     int code = SW_OK;
     *items = stmt_all(store, q, read_id, sizeof **items, count, &code, fault);
-    return code;
-}
-
-/* The group ids as a JSON array, the one form in which a statement takes a list. */
-static char *group_array(const struct store_device_filter *filter) {
-    size_t cap = filter->group_count * 21 + 3;
-    char *text = malloc(cap);
-    if (text == NULL) {
-        return NULL;
-    }
-    size_t at = 0;
-    text[at++] = '[';
-    for (size_t i = 0; i < filter->group_count; i++) {
-        int len = snprintf(text + at, cap - at, "%s%" PRId64, i > 0 ? "," : "", filter->groups[i]);
-        at += (size_t)len;
-    }
-    text[at++] = ']';
-    text[at] = '\0';
-    return text;
-}
-
-static void bind_filter(sqlite3_stmt *q, const struct store_device_filter *filter,
-                        const char *groups) {
-    bind_int(q, ":product", filter->product_id);
-    bind_text(q, ":id_part", filter->id_part);
-    bind_text(q, ":name_part", filter->name_part);
-    bind_text(q, ":serial_part", filter->serial_part);
-    bind_text(q, ":groups", groups);
-}
-
-static enum stmt_name page_stmt(const struct store_device_filter *filter) {
-    switch (filter->order) {
-    case STORE_DEVICES_BY_ID:
-        return filter->ascending ? STMT_DEVICE_PAGE_ID_UP : STMT_DEVICE_PAGE_ID_DOWN;
-    case STORE_DEVICES_BY_NAME:
-        return filter->ascending ? STMT_DEVICE_PAGE_NAME_UP : STMT_DEVICE_PAGE_NAME_DOWN;
-    case STORE_DEVICES_BY_VERSION:
-        return filter->ascending ? STMT_DEVICE_PAGE_VERSION_UP : STMT_DEVICE_PAGE_VERSION_DOWN;
-    case STORE_DEVICES_BY_HANDSHAKE:
-        break;
-    }
-    return filter->ascending ? STMT_DEVICE_PAGE_SEEN_UP : STMT_DEVICE_PAGE_SEEN_DOWN;
-}
-
-/* A page of a group is found in one of two ways: through the product in the order that is asked
- * for, testing each entry of the index, or through the members, which are then sorted. A member's
- * row costs as much as so many entries. */
-#define MEMBER_COST 10
-
-static bool has_few(const struct store_device_filter *filter) {
-    if (filter->groups == NULL) {
-        return false;
-    }
-    double members = (double)filter->group_devices;
-    double wanted = (double)filter->skip + (double)filter->max;
-    double walked = wanted < members ? wanted / members * (double)filter->product_devices
-                                     : (double)filter->product_devices;
-    return members * MEMBER_COST <= walked;
-}
-
-static const char *order_word(enum store_device_order order) {
-    switch (order) {
-    case STORE_DEVICES_BY_ID:
-        return "id";
-    case STORE_DEVICES_BY_NAME:
-        return "name";
-    case STORE_DEVICES_BY_VERSION:
-        return "version";
-    case STORE_DEVICES_BY_HANDSHAKE:
-        break;
-    }
-    return "handshake";
-}
-
-int store_device_list(struct store *store, const struct store_device_filter *filter,
-                      struct device **items, size_t *count, struct fault *fault) {
-    *items = NULL;
-    *count = 0;
-    char *groups = NULL;
-    sqlite3_stmt *q = NULL;
-    if (filter->product_id == 0) {
-        q = stmt(store, STMT_DEVICE_RECENT, fault);
-    } else {
-        enum stmt_name name = page_stmt(filter);
-        if (has_few(filter)) {
-            name = filter->ascending ? STMT_DEVICE_FEW_UP : STMT_DEVICE_FEW_DOWN;
-        }
-        if (filter->groups != NULL && (groups = group_array(filter)) == NULL) {
-            return fault_set(fault, SW_E_MEMORY, "out of memory for a device list");
-        }
-        q = stmt(store, name, fault);
-        bind_filter(q, filter, groups);
-        if (has_few(filter)) {
-            bind_text(q, ":order", order_word(filter->order));
-            if (filter->after != NULL) {
-                bind_blob(q, ":after", filter->after->b, sizeof filter->after->b);
-            } else {
-                bind_null(q, ":after");
-            }
-        } else if (name == STMT_DEVICE_PAGE_ID_UP) {
-            bind_blob(q, ":after", filter->after != NULL ? filter->after->b : NULL,
-                      filter->after != NULL ? sizeof filter->after->b : 0);
-        }
-    }
-    bind_int(q, ":max", filter->max);
-    bind_int(q, ":skip", filter->skip);
-    int code = SW_OK;
-    *items = stmt_all(store, q, read_device, sizeof **items, count, &code, fault);
-    free(groups);
-    return code;
-}
-
-int store_device_count(struct store *store, const struct store_device_filter *filter,
-                       uint64_t *count, struct fault *fault) {
-    bool has_text =
-        filter->id_part != NULL || filter->name_part != NULL || filter->serial_part != NULL;
-    *count = filter->product_devices;
-    if (filter->product_id != 0 && !has_text && filter->groups == NULL) {
-        return SW_OK;
-    }
-    *count = filter->group_devices;
-    if (filter->product_id != 0 && !has_text && filter->group_count <= 1) {
-        return SW_OK;
-    }
-    int64_t found = 0;
-    char *groups = NULL;
-    if (filter->groups != NULL && (groups = group_array(filter)) == NULL) {
-        return fault_set(fault, SW_E_MEMORY, "out of memory for a device list");
-    }
-    sqlite3_stmt *q = NULL;
-    if (filter->product_id == 0) {
-        q = stmt(store, STMT_DEVICE_TOTAL, fault);
-    } else if (has_text) {
-        q = stmt(store, STMT_DEVICE_COUNT, fault);
-        bind_filter(q, filter, groups);
-    } else {
-        q = stmt(store, STMT_DEVICE_COUNT_GROUPS, fault);
-        bind_text(q, ":groups", groups); /* groups are of one product */
-    }
-    int code = stmt_int(store, q, 0, &found, fault);
-    free(groups);
-    *count = (uint64_t)found;
     return code;
 }

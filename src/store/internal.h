@@ -81,6 +81,10 @@ int col_alloc(sqlite3_stmt *q, int column, uint8_t **bytes, size_t *len,
               struct fault *fault) SW_NODISCARD;
 /* A name of a group, as a row of its own. */
 void read_group_name(sqlite3_stmt *q, void *row);
+/* Makes wanted() known to a new connection. */
+int store_add_functions(struct store *store, struct fault *fault) SW_NODISCARD;
+/* A whole device. */
+void store_read_device(sqlite3_stmt *q, void *row);
 /* Takes all its devices out of a group. */
 int store_group_empty(struct store *store, int64_t group_id, struct fault *fault) SW_NODISCARD;
 /* The fields of an image, first in the row. */

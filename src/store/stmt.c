@@ -235,7 +235,8 @@ bool col_is_null(sqlite3_stmt *q, int column) {
 }
 
 void col_text(sqlite3_stmt *q, int column, char *out, size_t cap) {
-    const unsigned char *text = sqlite3_column_text(q, column);
+    /* As bytes: SQLite would copy the text only to end it with a NUL. */
+    const unsigned char *text = sqlite3_column_blob(q, column);
     size_t len = text == NULL ? 0 : (size_t)sqlite3_column_bytes(q, column);
     if (len >= cap) {
         len = cap - 1;

@@ -41,6 +41,9 @@ static int configure(struct store *store, const struct store_options *options,
                    "PRAGMA synchronous = %s;",
                    cache_kib, options->synchronous_normal ? "NORMAL" : "FULL");
     int code = store_exec(store, sql, fault);
+    if (code == SW_OK) {
+        code = store_add_functions(store, fault);
+    }
     if (code == SW_OK && options->is_reader) {
         /* Mapped pages are the kernel's, shared by all readers: a cache for each of them would have
          * to be as large as the indexes, and every miss costs a system call. */
