@@ -208,6 +208,13 @@ bool body_append(struct body *body, const char *bytes, size_t len) {
         return rc == SW_OK ? true : body_no_room(body, rc, body->limits.text_bytes);
     }
     SW_CHECK(body->post != NULL);
+    /* What "curl -d" makes of JSON when nobody says what it is. */
+    bool is_first = len > 0 && !body->has_begun;
+    body->has_begun = body->has_begun || len > 0;
+    if (body->kind == BODY_FORM && is_first && (bytes[0] == '{' || bytes[0] == '[')) {
+        return body_broken(body, "The body looks like JSON but is declared as a form: send it with "
+                                 "Content-Type: application/json.");
+    }
     if (MHD_post_process(body->post, bytes, len) != MHD_YES && body->reply->status == 0) {
         return body_broken(body, "The form is malformed.");
     }
@@ -259,7 +266,9 @@ bool body_end(struct body *body) {
         return false;
     }
     if (ended != MHD_YES) {
-        return body_broken(body, "The form ends before its last boundary.");
+        return body_broken(body, body->kind == BODY_MULTIPART
+                                     ? "The form ends before its last boundary."
+                                     : "The form is malformed.");
     }
     if (!body_finish_field(body)) {
         return false;

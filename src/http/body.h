@@ -27,6 +27,7 @@ struct body {
     enum body_kind kind;
     struct spool text; /* JSON: as received */
     struct spool file;
+    bool has_begun; /* of a form: its first byte was there */
     bool has_file;
     bool is_file_open; /* more of the present file may come */
     char file_name[BODY_FILE_NAME_MAX];

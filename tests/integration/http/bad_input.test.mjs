@@ -135,6 +135,13 @@ test('requests that are wrong change nothing', async () => {
     assert.equal(await state(), before);
 });
 
+test('JSON that is declared as a form is told from a form', async () => {
+    for (const body of ['{"name":"x","platform_id":13}', '[1]']) {
+        const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+        assertError(await door.call('POST', '/v1/products', { body, headers }), 400, /looks like JSON.*application\/json/);
+    }
+});
+
 test('bodies that cannot be read change nothing', async () => {
     const before = await state();
     const json = { 'content-type': 'application/json' };

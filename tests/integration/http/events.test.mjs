@@ -30,7 +30,7 @@ class Stream {
         });
     }
     get events() {
-        return this.text.split('\n\n').map((block) => {
+        return this.text.split('\n\n').slice(0, -1).map((block) => {
             const lines = block.split('\n').filter((line) => line && !line.startsWith(':'));
             const of = (name) => lines.find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2);
             return of('event') && { name: of('event'), id: Number(of('id')), ...JSON.parse(of('data')) };
@@ -168,18 +168,33 @@ test('silence is broken every nine seconds', async () => {
 
 test('a reader that does not read is dropped, and others go on', async () => {
     const stuck = net.connect(door.port, '127.0.0.1');
+    let text = '';
     stuck.on('error', () => {});
     stuck.pause();
-    stuck.write(`GET /v1/devices/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${adminToken}\r\n\r\n`);
+    stuck.write(`GET /v1/devices/events/flood HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer ${adminToken}\r\n\r\n`);
     const good = await open('/v1/devices/events/flood');
     const data = 'x'.repeat(1000);
-    for (let round = 0; round < 40; round++) {
-        await Promise.all(Array.from({ length: 100 }, () => publish(product, 'flood', data)));
-    }
-    await good.until(4000, 20000);
+    const flood = async (rounds) => {
+        for (let round = 0; round < rounds; round++) await Promise.all(Array.from({ length: 100 }, () => publish(product, 'flood', data)));
+    };
+    // More than what the sockets of both sides take, and 128 events.
+    await flood(60);
+    await good.until(6000, 30000);
     assert.equal(good.ended, false);
+    const ended = new Promise((resolve) => stuck.on('close', resolve));
+    stuck.on('data', (bytes) => { text += bytes; });
+    stuck.resume();
+    await Promise.race([ended, new Promise((_, reject) => setTimeout(() => reject(new Error('it was not dropped')), 10000))]);
+    const ids = [...text.matchAll(/^id: (\d+)$/gm)].map((match) => Number(match[1]));
+    assert.ok(ids.length > 100 && ids.length < 6000, `${ids.length} events`);
+    // It comes back with the last id that it saw, and has missed nothing.
+    const again = await open('/v1/devices/events/flood', { 'last-event-id': String(ids.at(-1)) });
+    await again.until(6000 - ids.length, 30000);
+    const all = [...ids, ...again.events.map((e) => e.id)];
+    assert.equal(all.length, 6000);
+    assert.ok(all.every((id, i) => i === 0 || id > all[i - 1]));
     good.close();
-    stuck.destroy();
+    again.close();
 });
 
 test('five hundred streams get the same events', async () => {
