@@ -16,6 +16,11 @@
 #include "slipway/util/check.h"
 #include "slipway/util/hex.h"
 
+/* Below what libmicrohttpd itself refuses (server.c), so that our own reply is what is met first.
+ */
+#define HEAD_BYTES_MAX   12288
+#define TARGET_BYTES_MAX 8192
+
 /* So much of a body that was refused is still read, so that the client gets to see why: it writes
  * first and reads later, and a closed connection would cost it our reply. */
 #define SWALLOW_BYTES_MAX ((uint64_t)64 * 1024 * 1024)
@@ -129,6 +134,7 @@ struct request *request_new(struct http_server *server, struct MHD_Connection *c
     rq->server = server;
     rq->connection = connection;
     rq->started = mono_now();
+    rq->target_len = strlen(target);
     rq->path_status = path_parse(span_of(target, strcspn(target, "?")), &rq->path);
     uint64_t serial = server->id_seed + atomic_fetch_add(&server->id_next, 1);
     hex_encode(span_of(&serial, sizeof serial), rq->id, sizeof rq->id);
@@ -282,6 +288,34 @@ static void request_address(struct request *rq) {
     (void)inet_ntop(from->sa_family, bytes, rq->address, sizeof rq->address);
 }
 
+static void request_measure(struct request *rq) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(rq->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    if (rq->target_len > TARGET_BYTES_MAX) {
+        reply_error(&rq->reply, 414, "uri_too_long", "Path and query have more than %d bytes.",
+                    TARGET_BYTES_MAX);
+    } else if (info != NULL && info->header_size > HEAD_BYTES_MAX) {
+        reply_error(&rq->reply, 431, "head_too_large", "The head has more than %d bytes.",
+                    HEAD_BYTES_MAX);
+    }
+}
+
+/* Whoever stands between the client and us may see another end of such a request than we do. */
+static void request_check_framing(struct request *rq) {
+    const char *coding = request_header(rq, "Transfer-Encoding");
+    if (coding == NULL) {
+        return;
+    }
+    bool is_chunked = strcasecmp(coding, "chunked") == 0;
+    if (is_chunked && request_header(rq, "Content-Length") == NULL) {
+        return;
+    }
+    rq->is_ill_framed = true;
+    reply_error(&rq->reply, 400, "invalid_request",
+                is_chunked ? "Transfer-Encoding: not together with Content-Length"
+                           : "Transfer-Encoding: must be chunked");
+}
+
 /* Everything that can be said before the body. */
 static void request_head(struct request *rq, const char *method) {
     const union MHD_ConnectionInfo *info =
@@ -290,6 +324,8 @@ static void request_head(struct request *rq, const char *method) {
     watch_set(rq->watch, request_deadline(rq, 0));
     rq->method = method_of(method);
     request_address(rq);
+    request_measure(rq);
+    request_check_framing(rq);
     request_route(rq);
     request_limit(rq);
     if (rq->reply.status != 0) {
@@ -433,7 +469,7 @@ enum MHD_Result request_call(struct request *rq, const char *method, const char 
         if (rq->reply.status != 0 && request_has_body(rq)) {
             const char *length = request_header(rq, "Content-Length");
             bool is_huge = length != NULL && strtoull(length, NULL, 10) > SWALLOW_BYTES_MAX;
-            if (is_huge || request_header(rq, "Expect") != NULL) {
+            if (is_huge || rq->is_ill_framed || request_header(rq, "Expect") != NULL) {
                 rq->phase = REQUEST_REPLYING;
                 return respond(rq);
             }

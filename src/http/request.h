@@ -40,10 +40,12 @@ struct request {
     enum method method;
     int path_status; /* of path_parse */
     bool has_body;
-    bool is_admitted; /* identity, product and device below are known */
+    bool is_ill_framed; /* where its body ends is not known: the reply is the connection's last */
+    bool is_admitted;   /* identity, product and device below are known */
     bool has_device;
-    bool has_key;     /* its Idempotency-Key is claimed and waits for the reply */
-    bool has_command; /* to be sent when the handler is through */
+    bool has_key;      /* its Idempotency-Key is claimed and waits for the reply */
+    bool has_command;  /* to be sent when the handler is through */
+    size_t target_len; /* of the request line, before decoding */
     struct path path;
     struct route_match match;
     uint64_t swallowed_bytes; /* of a body that nobody wants any more */

@@ -176,7 +176,7 @@ enum MHD_Result respond(struct request *rq) {
     add(response, "X-Request-Id", rq->id);
     add(response, "X-Content-Type-Options", "nosniff");
     add_cors(rq, response);
-    if (atomic_load_explicit(&rq->server->is_draining, memory_order_relaxed)) {
+    if (rq->is_ill_framed || atomic_load_explicit(&rq->server->is_draining, memory_order_relaxed)) {
         add(response, "Connection", "close");
     }
     enum MHD_Result queued = MHD_queue_response(rq->connection, (unsigned)status, response);

@@ -23,8 +23,9 @@
 #include "slipway/sys/log.h"
 #include "slipway/util/check.h"
 
-#define CONNECTION_MEMORY_BYTES 16384 /* header lines must fit into it too */
-#define LISTEN_BACKLOG          1024
+#define CONNECTION_MEMORY_BYTES 16384 /* a head must fit into it, parsed; paid by each connection  \
+                                       */
+#define LISTEN_BACKLOG 1024
 
 static void config_fill(struct http_config *config) {
     config->bind = config->bind != NULL ? config->bind : "127.0.0.1";

@@ -175,6 +175,35 @@ test('a refused body does not break the next request on the connection', async (
     assert.deepEqual([...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map((m) => m[1]), ['404', '200']);
 });
 
+test('long heads are refused in JSON', async () => {
+    const last = (text) => JSON.parse(text.slice(text.indexOf('\r\n\r\n') + 4)).error;
+    const head = (bytes) => `GET /health HTTP/1.1\r\nHost: x\r\nX: ${'y'.repeat(bytes)}\r\n\r\n`;
+    assert.match(await raw(head(12000)), /^HTTP\/1\.1 200/);
+    for (const bytes of [12300, 13000, 14500]) {
+        const text = await raw(head(bytes));
+        assert.match(text, /^HTTP\/1\.1 431/);
+        assert.equal(last(text), 'head_too_large');
+    }
+    for (const bytes of [8200, 10000, 14500]) {
+        const text = await raw(`GET /v1/products?x=${'y'.repeat(bytes)} HTTP/1.1\r\nHost: x\r\n\r\n`);
+        assert.match(text, /^HTTP\/1\.1 414/);
+        assert.equal(last(text), 'uri_too_long');
+    }
+});
+
+test('a body whose end is in doubt ends the connection', async () => {
+    const head = `POST /v1/products HTTP/1.1\r\nHost: x\r\n${auth}`;
+    const hidden = `GET /v1/user HTTP/1.1\r\nHost: x\r\n${auth}\r\n`;
+    for (const framing of [`Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`, `Transfer-Encoding: gzip\r\n\r\n`,
+        `Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`]) {
+        const text = await raw(head + framing + hidden);
+        assert.match(text, /^HTTP\/1\.1 400/, framing);
+        assert.match(text, /Connection: close/, framing);
+        assert.match(text, /Transfer-Encoding: /, framing);
+        assert.equal(text.match(/HTTP\/1\.1/g).length, 1, 'what follows is no request');
+    }
+});
+
 test('garbage and oversized heads end only their own connection', async () => {
     for (const bytes of ['\r\n\r\n\r\n', 'GET\r\n\r\n', '\x00\x01\x02\r\n\r\n', `GET / HTTP/1.1\r\nX: ${'y'.repeat(40000)}\r\n\r\n`,
         `GET /${'a'.repeat(40000)} HTTP/1.1\r\nHost: x\r\n\r\n`, `GET /${'a'.repeat(3000)} HTTP/1.1\r\nHost: x\r\n\r\n`,
