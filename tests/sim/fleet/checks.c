@@ -140,7 +140,7 @@ static void check_hello(struct world *world, unsigned device) {
     }
 }
 
-static bool is_telling(const struct sim_device *sim) {
+bool check_is_telling(const struct sim_device *sim) {
     for (size_t i = 0; i < SIM_WORDS_MAX; i++) {
         if (sim->words[i].kind == WORD_ENABLED) {
             return true;
@@ -161,7 +161,8 @@ static void check_introduced(struct world *world, unsigned device) {
     } else if (q.row.system_version != sim->system_version) {
         world_fail(world, "device %u runs Device OS %u, but the store says %u", device,
                    sim->system_version, q.row.system_version);
-    } else if (q.row.updates_enabled != sim->updates_enabled && !is_telling(sim)) {
+    } else if (q.row.updates_enabled != sim->updates_enabled && !check_is_telling(sim) &&
+               !world->devices[device].has_overtaken) {
         world_fail(world, "device %u told whether it takes updates, and the store has it otherwise",
                    device);
     }
@@ -335,6 +336,7 @@ void check_device(struct world *world, unsigned device, uint32_t news) {
     if ((news & SIM_NEWS_CONNECTED) != 0 && !d->is_foreign && server_is_up(world)) {
         check_introduced(world, device);
     }
+    d->has_overtaken = d->has_overtaken && (news & SIM_NEWS_LOST) == 0;
     if ((news & SIM_NEWS_TRANSFER) != 0) {
         check_transfer(world, device);
     }
@@ -351,7 +353,7 @@ void check_device(struct world *world, unsigned device, uint32_t news) {
             d->owes_commit_check = true;
         }
     }
-    bool is_closed = sim->state == SIM_CONNECTED && !sim->updates_enabled && !is_telling(sim);
+    bool is_closed = sim->state == SIM_CONNECTED && !sim->updates_enabled && !check_is_telling(sim);
     if (!is_closed || sim->updates_forced) {
         d->disabled_since = MONO_NEVER;
     } else if (d->disabled_since.us == INT64_MAX) {
@@ -474,8 +476,8 @@ static bool is_at_target(const struct world *world, const struct world_device *d
 }
 
 static bool is_at_rest(const struct world_device *d) {
-    bool sleeps = d->is_sleepy && d->sim.is_asleep;
-    return (d->sim.state == SIM_CONNECTED || sleeps) && !d->sim.receiver.is_running &&
+    bool comes_and_goes = d->is_sleepy; /* also when everything is well */
+    return (d->sim.state == SIM_CONNECTED || comes_and_goes) && !d->sim.receiver.is_running &&
            !d->sim.has_staged;
 }
 
