@@ -148,6 +148,7 @@ int app_open(struct app **out, const struct app_options *options, struct fault *
     struct store_options store = {.path = app->path,
                                   .is_guest = options->is_guest,
                                   .synchronous_normal = options->synchronous_normal,
+                                  .cache_bytes = options->cache_bytes,
                                   .now = app_now(app)};
     int code = store_open(&app->store, &store, fault);
     if (code == SW_OK) {

@@ -101,6 +101,7 @@ static int open_store(struct daemon *daemon, struct fault *fault) {
         .notice = daemon_notice,
         .notice_arg = daemon,
         .synchronous_normal = strcmp(config->store_synchronous, "normal") == 0,
+        .cache_bytes = (uint32_t)config->store_cache,
         .key_policy =
             strcmp(config->devices_keys, "strict") == 0 ? APP_KEY_STRICT : APP_KEY_FIRST_USE,
         .seal_key = daemon->session_key,

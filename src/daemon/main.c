@@ -100,6 +100,7 @@ static int run(struct daemon *daemon) {
     host_port_text(daemon->dtls_host, daemon->dtls_port, dtls);
     (void)printf("slipwayd ready http=%s dtls=%s\n", http, dtls);
     (void)fflush(stdout);
+    (void)malloc_trim(0); /* what the start left behind */
     serve(daemon, &signals);
     /* From here on a second signal ends the process at once; whatever is lost then is no more than
      * kill -9 may lose. */

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define POOL_EMPTY_KEPT 1U /* so that a single item that comes and goes costs no system call */
+/* Empty slabs are kept as long as they are few beside those in use: items that come and go cost no
+ * system call, in a storm of them either. */
+#define POOL_EMPTY_KEPT(count) (1U + (count) / (8U * POOL_SLAB))
 
 void pool_init(struct pool *pool, size_t item_bytes, uint32_t max) {
     SW_CHECK(item_bytes % 16 == 0 && item_bytes > 0);
@@ -61,6 +63,19 @@ uint32_t pool_take(struct pool *pool) {
     return pool->hint * POOL_SLAB + bit;
 }
 
+/* The highest go first: the lowest are the next to be filled. */
+static void pool_trim(struct pool *pool) {
+    for (uint32_t at = pool->slab_count; at > 0 && pool->empty > POOL_EMPTY_KEPT(pool->count);
+         at--) {
+        struct pool_slab *slab = &pool->slabs[at - 1];
+        if (slab->items != NULL && slab->taken == 0) {
+            free(slab->items);
+            slab->items = NULL;
+            pool->empty--;
+        }
+    }
+}
+
 void pool_give(struct pool *pool, uint32_t number) {
     SW_CHECK(pool_item(pool, number) != NULL);
     struct pool_slab *slab = &pool->slabs[number / POOL_SLAB];
@@ -70,12 +85,8 @@ void pool_give(struct pool *pool, uint32_t number) {
         pool->hint = number / POOL_SLAB;
     }
     if (slab->taken == 0) {
-        if (pool->empty >= POOL_EMPTY_KEPT) {
-            free(slab->items);
-            slab->items = NULL;
-        } else {
-            pool->empty++;
-        }
+        pool->empty++;
+        pool_trim(pool);
     }
 }
 

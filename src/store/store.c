@@ -32,9 +32,8 @@ static int configure(struct store *store, const struct store_options *options,
     (void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     (void)sqlite3_limit(store->db, SQLITE_LIMIT_ATTACHED, 1); /* VACUUM INTO needs one */
 
-    /* There is one writer, and large imports must not spill; readers are many. */
-    uint32_t usual_kib = options->is_reader ? 2048 : 32768;
-    uint32_t cache_kib = options->cache_bytes > 0 ? options->cache_bytes / 1024 : usual_kib;
+    /* Little: what is not in it is one read from the system's own cache away. */
+    uint32_t cache_kib = options->cache_bytes > 0 ? options->cache_bytes / 1024 : 2048;
     char sql[256];
     (void)snprintf(sql, sizeof sql,
                    "PRAGMA foreign_keys = ON; PRAGMA cache_size = -%u;"

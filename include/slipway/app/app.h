@@ -38,6 +38,7 @@ struct app_options {
     bool is_threaded; /* else jobs wait until app_pump: simulations, tests, one-shot commands */
     bool is_guest;    /* another process serves this database: no migration, no recovery */
     bool synchronous_normal;
+    uint32_t cache_bytes; /* of the writer; 0 = 2 MiB */
     enum app_key_policy key_policy;
     const uint8_t *seal_key; /* SEAL_KEY_BYTES that seal PSKs and webhooks; borrowed; NULL = none */
     uint32_t queue_max;      /* 0 = 4096 jobs */

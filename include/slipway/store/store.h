@@ -24,7 +24,7 @@ struct store_options {
     bool synchronous_normal; /* a power cut may lose the last commits, never the file; default FULL
                               */
     int busy_timeout_ms;     /* 0 = 5000 */
-    uint32_t cache_bytes;    /* 0 = 2 MiB for a reader, 32 MiB at most for the writer */
+    uint32_t cache_bytes;    /* at most; 0 = 2 MiB */
     wall_time now;           /* writer: recorded with each migration step */
 };
 
