@@ -19,7 +19,7 @@
 struct reader_slot {
     atomic_flag is_taken;
     atomic_bool is_used; /* since the last look at it */
-    struct store *reader;
+    struct store *_Atomic reader; /* compared by who gives back another */
 };
 
 struct http_server {

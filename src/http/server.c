@@ -23,8 +23,9 @@
 #include "slipway/sys/log.h"
 #include "slipway/util/check.h"
 
-#define CONNECTION_MEMORY_BYTES 16384 /* a head must fit into it, parsed; paid by each connection  \
-                                       */
+#define CONNECTION_MEMORY_BYTES                                                                    \
+    16384 /* a head must fit into it, parsed; paid by each connection                              \
+           */
 #define LISTEN_BACKLOG 1024
 
 static void config_fill(struct http_config *config) {
@@ -48,7 +49,13 @@ static void config_fill(struct http_config *config) {
 /* Opened when it is first needed: each knows the whole schema, which costs more memory than most
  * servers ever need of them at once. */
 static int reader_open(struct http_server *server, struct reader_slot *slot, struct fault *fault) {
-    return slot->reader != NULL ? SW_OK : app_reader_open(server->app, &slot->reader, fault);
+    struct store *reader = NULL;
+    if (slot->reader != NULL) {
+        return SW_OK;
+    }
+    int code = app_reader_open(server->app, &reader, fault);
+    slot->reader = reader;
+    return code;
 }
 
 struct store *reader_acquire(struct http_server *server) {

@@ -88,29 +88,30 @@ static int serve(const char *folder, size_t streams, int ready, int end) {
     return 0;
 }
 
-static double server_memory_kib(void) {
-    char path[64];
-    long pages = 0;
-    (void)snprintf(path, sizeof path, "/proc/%d/statm", server_pid);
+/* The field of that number, from 0, in a file of the server's under /proc. */
+static double server_number(const char *name, int field) {
+    char path[64], line[1024];
+    (void)snprintf(path, sizeof path, "/proc/%d/%s", server_pid, name);
     FILE *file = fopen(path, "r");
-    if (file == NULL || fscanf(file, "%*d %ld", &pages) != 1) {
+    if (file == NULL || fgets(line, sizeof line, file) == NULL) {
         give_up(path);
     }
     (void)fclose(file);
-    return (double)pages * (double)sysconf(_SC_PAGESIZE) / 1024;
+    char *rest = NULL;
+    char *word = strtok_r(line, " ", &rest);
+    for (int i = 0; i < field && word != NULL; i++) {
+        word = strtok_r(NULL, " ", &rest);
+    }
+    return word != NULL ? (double)strtoul(word, NULL, 10) : 0;
+}
+
+static double server_memory_kib(void) {
+    return server_number("statm", 1) * (double)sysconf(_SC_PAGESIZE) / 1024;
 }
 
 static double server_cpu_ms(void) {
-    char path[64];
-    unsigned long user = 0, system = 0;
-    (void)snprintf(path, sizeof path, "/proc/%d/stat", server_pid);
-    FILE *file = fopen(path, "r");
-    if (file == NULL || fscanf(file, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
-                               &user, &system) != 2) {
-        give_up(path);
-    }
-    (void)fclose(file);
-    return (double)(user + system) * 1000 / (double)sysconf(_SC_CLK_TCK);
+    return (server_number("stat", 13) + server_number("stat", 14)) * 1000 /
+           (double)sysconf(_SC_CLK_TCK);
 }
 
 /* --- the listeners --- */

@@ -242,7 +242,8 @@ static void answers_are_told_in_parts(void **state) {
     int64_t cursor = 0;
     char text[2 * HOOK_CHUNK_BYTES], first[HOOK_CHUNK_BYTES + 1], second[HOOK_CHUNK_BYTES + 1];
     memset(text, 'x', sizeof text);
-    memcpy(text + HOOK_CHUNK_BYTES - 1, "\xc3\xbc", 2);
+    text[HOOK_CHUNK_BYTES - 1] = '\xc3'; /* a character of two bytes on the border */
+    text[HOOK_CHUNK_BYTES] = '\xbc';
     (void)snprintf(first, sizeof first, "%.*s", HOOK_CHUNK_BYTES - 1, text);
     (void)snprintf(second, sizeof second, "%.*s", HOOK_CHUNK_BYTES, text + HOOK_CHUNK_BYTES - 1);
     world_open(&w, &options);

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -70,9 +71,9 @@ static void what_is_no_range_is_named(void **state) {
             fail_msg("%s is taken", bad[i]);
         }
     }
-    char many[RANGES_MAX * 4 + 8] = "";
-    for (int i = 0; i <= RANGES_MAX; i++) {
-        strcat(many, "::1,");
+    char many[(RANGES_MAX + 1) * 4 + 1];
+    for (size_t i = 0; i <= RANGES_MAX; i++) {
+        (void)snprintf(many + i * 4, sizeof many - i * 4, "::1,");
     }
     assert_int_equal(ranges_parse(many, &ranges, &fault), SW_E_FULL);
     assert_int_equal(ranges_parse(NULL, &ranges, &fault), SW_OK);
