@@ -34,6 +34,7 @@ static void set_defaults(struct app_options *options) {
     set_default_u32(&options->failed_logins_max, 10);
     set_default_ms(&options->lockout_ms, 1800000);
     set_default_ms(&options->events_age_ms, INT64_C(30) * 24 * 3600 * 1000);
+    set_default_u32(&options->calls_max, 100000);
     set_default_ms(&options->vitals_age_ms, INT64_C(30) * 24 * 3600 * 1000);
     set_default_u32(&options->vitals_device_max, 720);
     set_default_u32(&options->hook_queue_max, 1000);

@@ -111,6 +111,7 @@ static int open_store(struct daemon *daemon, struct fault *fault) {
         .quarantine_max = (uint32_t)config->devices_quarantine,
         .events_age_ms = config->store_events_age * DAY_MS,
         .events_max = (uint64_t)config->store_events,
+        .calls_max = (uint32_t)config->store_calls,
         .vitals_age_ms = config->store_vitals_age * DAY_MS,
         .vitals_max = (uint64_t)config->store_vitals,
         .vitals_device_max = (uint32_t)config->store_vitals_per_device,

@@ -16,6 +16,7 @@
 #include "tasks.h"
 
 #include "slipway/app/event.h"
+#include "slipway/app/metric.h"
 #include "slipway/app/vitals.h"
 #include "slipway/sys/log.h"
 
@@ -38,7 +39,8 @@ static int failed(const struct fault *fault) {
 
 static int prune(struct app_tx *tx, void *arg) {
     int status = app_event_prune(tx, arg);
-    return status == SW_OK ? app_vitals_prune(tx) : status;
+    status = status != SW_OK ? status : app_vitals_prune(tx);
+    return status != SW_OK ? status : app_call_prune(tx);
 }
 
 /* Waits for a signal that ends the daemon; reloads and keeps house meanwhile. */

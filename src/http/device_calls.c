@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "http/devices.h"
+#include "http/door.h"
 #include "http/handlers.h"
 #include "http/pages.h"
+#include "slipway/app/metric.h"
 
 struct exists {
     const struct device_id *id;
@@ -61,7 +63,16 @@ static void reply_no_function(struct request *rq) {
     reply_missing(&rq->reply, "Function %s not found", request_param(rq, "function"));
 }
 
+static void count(struct request *rq, bool is_variable, const struct device_reply *answer) {
+    const struct app_call call = {.product_id = rq->device.product_id,
+                                  .device_num = rq->device.num,
+                                  .is_variable = is_variable,
+                                  .has_failed = answer->status != SW_OK};
+    app_call_count(rq->server->app, &call);
+}
+
 static void after_function(struct request *rq, const struct device_reply *answer) {
+    count(rq, false, answer);
     char id[DEVICE_ID_DIGITS + 1];
     device_id_text(&rq->device.id, id);
     if (answer->status == SW_E_NOT_FOUND) {
@@ -136,6 +147,7 @@ static json_t *page_value(const struct device_reply *answer) {
 }
 
 static void after_variable(struct request *rq, const struct device_reply *answer) {
+    count(rq, true, answer);
     if (answer->status == SW_E_NOT_FOUND) {
         reply_missing(&rq->reply, "Variable not found");
         return;

@@ -79,6 +79,7 @@
     X(system_firmware_list)                                                                        \
     X(system_firmware_upload)                                                                      \
     X(system_firmware_delete)                                                                      \
+    X(metrics)                                                                                     \
     X(vitals_list)                                                                                 \
     X(vitals_last)                                                                                 \
     X(vitals_metadata)                                                                             \

@@ -77,6 +77,8 @@ const struct route routes[] = {
     POST("/v1/products/:product/team/:username", team_edit, "teams.users:update", ROUTE_SECRET),
     PUT("/v1/products/:product/team/:username/token", team_token, "teams.users:update", ROUTE_SECRET),
     DELETE("/v1/products/:product/team/:username", team_remove, "teams.users:remove", 0),
+    GET("/v1/products/:product/metrics/:metric", metrics, NULL, ROUTE_WORKER),
+
     GET("/v1/products/:product/clients", clients_list, "clients:list", 0),
     POST("/v1/products/:product/clients", clients_create, "clients:create", ROUTE_SECRET),
     PUT("/v1/products/:product/clients/:client", clients_edit, "clients:update", 0),

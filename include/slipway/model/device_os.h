@@ -8,4 +8,7 @@
  * order releases, but cannot be turned into names: pre-releases shift their last digits. */
 const char *device_os_name(uint16_t module_version);
 
+/* The other way: 0 for a name that is not known here. */
+uint16_t device_os_module(const char *name);
+
 #endif

@@ -22,7 +22,7 @@ const scopes = () => [...new Set(routes.map((r) => r.scope).filter(Boolean))];
 
 function example(route) {
     const values = { product: product.id, version: 1, group: 'g', device, id: device, token: 'f'.repeat(40),
-        username: 'nobody', update: 1, prefix: 'spark', function: 'f', variable: 'v', serial: 'S', image: 1, hook: 'a'.repeat(24), client: 'kiosk' };
+        username: 'nobody', update: 1, prefix: 'spark', function: 'f', variable: 'v', serial: 'S', image: 1, hook: 'a'.repeat(24), client: 'kiosk', metric: 'online' };
     return route.path.replace(/:(\w+)/g, (_, name) => values[name]);
 }
 
