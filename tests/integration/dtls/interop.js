@@ -2,6 +2,7 @@
 // writes what passed as a table.   node interop.js BUILD_FOLDER PKI_FOLDER [TABLE.md]
 'use strict';
 const { spawn, spawnSync } = require('child_process');
+const dgram = require('dgram');
 const fs = require('fs');
 const os = require('os');
 const path = require('path');
@@ -16,8 +17,20 @@ const identity = 'device-12';
 const psk = '0123456789abcdef';
 const pskHex = Buffer.from(psk).toString('hex');
 const word = 'hello';
-let nextPort = 20000 + (process.pid * 38) % 20000;
-const takePort = () => { nextPort += 2; return nextPort; };
+// A UDP port that nobody has, nor the one below it, outside the range from which clients get theirs.
+const isFree = (port) => new Promise((done) => {
+    const socket = dgram.createSocket('udp6').once('error', () => done(false));
+    socket.bind(port, '::', () => socket.close(() => done(true)));
+});
+const taken = new Set();
+async function takePort() {
+    for (;;) {
+        const port = 10000 + 2 * Math.floor(Math.random() * 11000);
+        if (taken.has(port)) continue;
+        taken.add(port);
+        if (await isFree(port) && await isFree(port - 1)) return port;
+    }
+}
 
 const publicKey = (name) => {
     const out = path.join(scratch, `${name}.pub.pem`);
@@ -92,7 +105,7 @@ const exists = (command) => path.isAbsolute(command) ? fs.existsSync(command) :
 
 // A foreign client, typing one word, against our server.
 async function againstOurServer(test) {
-    const port = takePort();
+    const port = await takePort();
     const server = new Program(echo, ['server', `${port}`, ...test.server]);
     const lines = [];
     try {
@@ -119,7 +132,7 @@ async function againstOurServer(test) {
 
 // Our client against a foreign server. libcoap's listens for DTLS one port above the plain one.
 async function againstForeignServer(test) {
-    const port = takePort();
+    const port = await takePort();
     const start = test.start.map((a) => a.replace('PORT', port).replace('BELOW', port - 1));
     const server = new Program(start[0], start.slice(1));
     let typed;
@@ -155,7 +168,7 @@ async function againstSlipwayd(test) {
             return test.unserved ? null : `not served; client: ${program.output.slice(-600)}; slipwayd: ${daemon.log.slice(-300)}`;
         }
         if (test.unserved) return 'it is served';
-        return !test.says || program.output.includes(acknowledged) ? null : 'not acknowledged';
+        return !test.says || await program.until(acknowledged, 5000) ? null : 'not acknowledged';
     } finally {
         clearTimeout(said);
         await program.stop();

@@ -96,6 +96,6 @@ class Daemon {
 // follows when it is on disk.
 const helloPayload = (id) => Buffer.from(`000d000700f6000d000c${id}18380480001700000200`, 'hex');
 const hello = (id) => Buffer.concat([Buffer.from('40021234b168ff', 'hex'), helloPayload(id)]);
-const acknowledged = '\x60\x00\x12\x34'; // in latin1
+const acknowledged = /\x60\x00\x12\x34/;
 
 module.exports = { Daemon, hello, helloPayload, acknowledged };
