@@ -176,11 +176,22 @@ test('many waits for devices at once do not block others', async () => {
 });
 
 test('flash of a file to a device that is not there', async () => {
-    const form = uploadForm(module(BORON, product.id, 9), { latest: 'true' }, 'file', '/tmp/x/app.bin');
-    const reply = await door.call('PUT', `/v1/products/${product.id}/devices/${deviceId(3)}`, { form });
-    if (reply.status === 500) assert.deepEqual(reply.body, { ok: false, code: 500, errors: ['Request Timed Out'] });
-    else assertError(reply, 400, /platform/);
-    assertError(await door.call('PUT', `/v1/devices/${deviceId(3)}`, { form: uploadForm('source', {}) }), 400);
+    const path = `/v1/products/${product.id}/devices/${deviceId(3)}`;
+    const flash = (bytes, fields = { latest: 'true' }, name = '/tmp/x/app.bin', at = path) =>
+        door.call('PUT', at, { form: uploadForm(bytes, fields, 'file', name) });
+    for (const at of [path, `/v1/devices/${deviceId(3)}`]) {
+        const away = await flash(module(BORON, product.id, 9), undefined, undefined, at);
+        assert.equal(away.status, 500, away.text);
+        assert.deepEqual(away.body, { ok: false, code: 500, errors: ['Request Timed Out'] });
+    }
+    // What could not be flashed to any device of the product is refused whether it is there or not.
+    assertError(await flash(module(26, product.id, 9)), 400, /platform/);
+    assertError(await flash('int main() {}', {}, 'main.ino'), 400);
+    assertError(await flash(module(BORON, product.id, 9).subarray(0, 900)), 400);
+    assertError(await flash(Buffer.alloc(0)), 400);
+    assertError(await door.call('PUT', path, { form: uploadForm(null, { latest: 'true' }) }), 400);
+    assertError(await flash(module(BORON, product.id, 9), undefined, undefined, `/v1/products/${product.id}/devices/${deviceId(0x999)}`), 403);
+    assert.equal((await door.call('GET', `/v1/products/${product.id}/updates`)).body.updates.length, 0, 'nothing was begun');
 });
 
 test('keys of devices are registered as particle-cli does it', async () => {
