@@ -159,7 +159,13 @@ int app_hook_get(struct app_tx *tx, uint16_t product_id, const char *uid, struct
 
 int app_hook_edit(struct app_tx *tx, uint16_t product_id, const char *uid,
                   const struct app_hook_edit *edit, struct app_hook *out) {
+    const struct app_hook *seen = edit->seen;
     int code = app_hook_get(tx, product_id, uid, out);
+    if (code == SW_OK && seen != NULL &&
+        (strcmp(seen->spec, out->spec) != 0 || strcmp(seen->row.url, out->row.url) != 0)) {
+        return app_fail(tx, SW_E_CONFLICT, "conflict", NULL,
+                        "The webhook was changed meanwhile: read it again");
+    }
     code = code != SW_OK ? code : apply(tx, edit, out);
     code = code != SW_OK ? code : store_hook_edit(tx->store, &out->row, tx->fault);
     return code == SW_OK && out->row.is_disabled

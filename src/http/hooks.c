@@ -197,18 +197,6 @@ static void check_headers(struct fields *fields, const json_t *headers) {
     }
 }
 
-/* A value that was shown as hidden and comes back so stays as it is. */
-static void keep_hidden(json_t *headers, const json_t *stored) {
-    const char *name = NULL;
-    json_t *value = NULL;
-    json_object_foreach(headers, name, value) {
-        const char *old = json_string_value(json_object_get(stored, name));
-        if (old != NULL && json_is_string(value) && strcmp(json_string_value(value), HIDDEN) == 0) {
-            (void)json_string_set(value, old);
-        }
-    }
-}
-
 static void check_texts(struct fields *fields, const char *field, const json_t *object) {
     const char *name = NULL;
     json_t *value = NULL;
@@ -271,22 +259,67 @@ static void take_topic(struct fields *fields, json_t *spec, const char *name) {
     }
 }
 
-static void read_headers(struct fields *fields, json_t *spec) {
+/* Whether two addresses name different servers. */
+static bool is_elsewhere(const char *url, const char *other) {
+    const char *host = strstr(url, "://"), *other_host = strstr(other, "://");
+    size_t len = host != NULL ? (size_t)(host - url) + 3 + strcspn(host + 3, "/?#") : 0;
+    size_t other_len =
+        other_host != NULL ? (size_t)(other_host - other) + 3 + strcspn(other_host + 3, "/?#") : 0;
+    return len != other_len || strncasecmp(url, other, len) != 0;
+}
+
+/* A value that was shown as hidden and comes back so stays as it is, but does not go with the
+ * webhook to another server: who may change webhooks need not learn what they know. */
+static void read_headers(struct fields *fields, json_t *spec, bool may_keep) {
     json_t *stored = json_incref(json_object_get(spec, "headers"));
     const json_t *given = take_object(fields, spec, "headers");
+    const char *name = NULL;
+    json_t *value = NULL;
     check_headers(fields, given);
+    bool is_kept = given == NULL && json_object_size(json_object_get(spec, "headers")) > 0;
     if (given != NULL) {
-        (void)json_object_set_new(spec, "headers", json_deep_copy(given));
-        keep_hidden(json_object_get(spec, "headers"), stored);
+        json_t *headers = json_deep_copy(given);
+        json_object_foreach(headers, name, value) {
+            const char *old = json_string_value(json_object_get(stored, name));
+            if (old != NULL && json_is_string(value) &&
+                strcmp(json_string_value(value), HIDDEN) == 0) {
+                (void)json_string_set(value, old);
+                is_kept = true;
+            }
+        }
+        (void)json_object_set_new(spec, "headers", headers);
+    }
+    if (is_kept && !may_keep) {
+        fields_fail(fields, "headers", "must be given again with a url of another server");
     }
     json_decref(stored);
 }
 
-static void read_spec(struct fields *fields, json_t *spec) {
-    read_headers(fields, spec);
+/* The same for the password, which is left out where it is shown. */
+static void read_auth(struct fields *fields, json_t *spec, bool may_keep) {
+    json_t *stored = json_incref(json_object_get(spec, "auth"));
+    const json_t *given = take_object(fields, spec, "auth");
+    json_t *password = json_object_get(stored, "password");
+    check_auth(fields, given);
+    bool is_kept = given == NULL && json_object_get(json_object_get(spec, "auth"), "password");
+    if (given != NULL && password != NULL && json_object_get(given, "password") == NULL &&
+        json_equal(json_object_get(given, "username"), json_object_get(stored, "username"))) {
+        json_t *auth = json_deep_copy(given);
+        (void)json_object_set(auth, "password", password);
+        (void)json_object_set_new(spec, "auth", auth);
+        is_kept = true;
+    }
+    if (is_kept && !may_keep) {
+        fields_fail(fields, "auth", "must be given again with a url of another server");
+    }
+    json_decref(stored);
+}
+
+static void read_spec(struct fields *fields, json_t *spec, bool may_keep) {
+    read_headers(fields, spec, may_keep);
+    read_auth(fields, spec, may_keep);
     check_texts(fields, "query", take_object(fields, spec, "query"));
     check_texts(fields, "form", take_object(fields, spec, "form"));
-    check_auth(fields, take_object(fields, spec, "auth"));
     const json_t *json = fields->object != NULL ? json_object_get(fields->object, "json") : NULL;
     if (json_is_true(json)) {
         fields_known(fields, "json");
@@ -365,7 +398,9 @@ static bool read_hook(struct request *rq, struct hook_job *job, json_t *spec) {
     edit->has_disabled = fields_has(&fields, "disabled");
     edit->is_disabled = fields_bool(&fields, "disabled", FIELD_OPTIONAL);
     read_device(&fields, job);
-    read_spec(&fields, spec);
+    bool is_moved =
+        job->uid != NULL && edit->url != NULL && is_elsewhere(job->detail.hook.row.url, edit->url);
+    read_spec(&fields, spec, !is_moved);
     return fields_end(&fields);
 }
 
@@ -410,11 +445,14 @@ void handle_hooks_edit(struct request *rq) {
     struct hook_job job = {.product_id = rq->product.id, .uid = request_param(rq, "hook")};
     struct app_error error = {0};
     if (hook_ok(rq, app_read(rq->server->app, rq->reader, run_hook_get, &job, &error), &error)) {
-        json_t *spec = json_loads(job.detail.hook.spec, 0, NULL);
+        struct app_hook seen = job.detail.hook;
+        json_t *spec = json_loads(seen.spec, 0, NULL);
+        job.edit.seen = &seen;
         if (read_hook(rq, &job, spec) && write_hook(rq, &job, spec)) {
             reply_json(&rq->reply, 200, page_hook_detail(rq, &job.detail));
         }
         json_decref(spec);
+        crypto_wipe(&seen, sizeof seen);
     }
     detail_close(&job.detail);
 }

@@ -30,6 +30,9 @@ struct app_hook_edit {
     bool has_device;    /* device below is meant; NULL = every device */
     const struct device_id *device;
     bool has_disabled, is_disabled; /* enabling it again forgets its failures */
+    /* What the caller made spec of; SW_E_CONFLICT if that was changed since. NULL: whatever is
+     * there. */
+    const struct app_hook *seen;
 };
 /* product_id 0 = events of every product. SW_E_RANGE also when there are HOOKS_MAX already. */
 int app_hook_create(struct app_tx *tx, uint16_t product_id, const struct app_hook_edit *edit,

@@ -67,6 +67,29 @@ test('a change keeps what it does not name', async () => {
     assert.equal((await door.call('DELETE', path)).status, 204);
 });
 
+test('what a webhook knows does not move to another server unseen', async () => {
+    const made = await door.call('POST', at('webhooks'), {
+        json: { event: 'e', url: 'https://one.test/in', headers: { 'X-Key': 'k' }, auth: { username: 'u', password: 'p' } },
+    });
+    const path = `${at('webhooks')}/${made.body.id}`;
+    const put = (json) => door.call('PUT', path, { json });
+    const shown = (await door.call('GET', path)).body.webhook;
+    assert.deepEqual([shown.headers, shown.auth], [{ 'X-Key': '(hidden)' }, { username: 'u' }]);
+    // As it was shown, and elsewhere on the same server, they stay.
+    for (const json of [{ headers: shown.headers, auth: shown.auth }, { url: 'https://one.test/other?x=1' }, { url: 'HTTPS://ONE.test' }]) {
+        assert.equal((await put(json)).status, /HTTPS/.test(json.url) ? 400 : 200, JSON.stringify(json));
+    }
+    for (const url of ['https://two.test/in', 'http://one.test/in', 'https://one.test:8443/in', 'https://one.test.evil/', 'https://x@one.test/']) {
+        assertError(await put({ url }), 400, /^(headers|auth): must be given again/);
+        assertError(await put({ url, headers: shown.headers, auth: { username: 'u', password: 'p' } }), 400, /^headers/);
+        assertError(await put({ url, headers: null, auth: { username: 'u' } }), 400, /^auth/);
+    }
+    assert.equal((await door.call('GET', path)).body.webhook.url, 'https://one.test/other?x=1');
+    assert.equal((await put({ url: 'https://two.test/', headers: { 'X-Key': 'new' }, auth: { username: 'u', password: 'q' } })).status, 200);
+    assert.equal((await put({ url: 'https://three.test/', headers: null, auth: null })).status, 200);
+    assert.equal((await door.call('DELETE', path)).status, 204);
+});
+
 test('what is wrong is named, and nothing is made', async () => {
     const cases = [
         [{ url }, /event/], [{ event: 'e' }, /url/], [{ event: '', url }, /event/],

@@ -313,6 +313,28 @@ static void bad_settings_are_refused(void **state) {
     world_close(&w);
 }
 
+/* Two edits at once: settings made of older ones must not come to another address. */
+static void an_edit_of_what_has_changed_is_refused(void **state) {
+    (void)state;
+    struct world w;
+    struct app_hook hook, seen;
+    world_open(&w, &options);
+    assert_int_equal(create(&w, "e", "{\"headers\":{\"A\":\"b\"}}", &hook), SW_OK);
+    seen = hook;
+    struct bag moving = {.product_id = w.product.id,
+                         .uid = hook.row.uid,
+                         .edit = {.url = "http://other.test/", .spec = "{}", .seen = &seen}};
+    struct bag late = {.product_id = w.product.id,
+                       .uid = hook.row.uid,
+                       .edit = {.event = "f", .spec = seen.spec, .seen = &seen}};
+    assert_int_equal(app_execute(w.app, run_edit, &moving, &w.error), SW_OK);
+    assert_int_equal(app_execute(w.app, run_edit, &late, &w.error), SW_E_CONFLICT);
+    get(&w, hook.row.uid, &hook);
+    assert_string_equal(hook.spec, "{}");
+    assert_string_equal(hook.row.event, "e");
+    world_close(&w);
+}
+
 static void exec(const char *path, const char *sql) {
     sqlite3 *db = NULL;
     char *why = NULL;
@@ -398,6 +420,7 @@ int main(void) {
         cmocka_unit_test(answers_are_told_in_parts),
         cmocka_unit_test(the_history_keeps_ten_of_each),
         cmocka_unit_test(bad_settings_are_refused),
+        cmocka_unit_test(an_edit_of_what_has_changed_is_refused),
         cmocka_unit_test(secrets_are_sealed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
