@@ -5,6 +5,7 @@
 
 #include "slipway/store/catalog.h"
 #include "slipway/store/fleet.h"
+#include "slipway/store/metric.h"
 #include "slipway/store/update.h"
 #include "slipway/util/hex.h"
 
@@ -332,6 +333,8 @@ static bool is_reserved(struct span name) {
                                       "spark/flash/",
                                       "spark/device/app-hash",
                                       "spark/safe-mode-updater/",
+                                      "spark/device/diagnostics/",
+                                      "slipway/",
                                       "particle/firmware/",
                                       "particle/device/updates/",
                                       "slipway/"};
@@ -415,7 +418,16 @@ int app_device_goodbye(struct app_tx *tx, const struct device_id *id) {
 }
 
 int app_devices_offline(struct app_tx *tx) {
-    return store_device_all_offline(tx->store, tx->fault);
+    struct store_metric_product *products = NULL;
+    size_t count = 0;
+    int code = store_metric_products(tx->store, &products, &count, tx->fault);
+    for (size_t i = 0; code == SW_OK && i < count; i++) {
+        char text[24];
+        (void)snprintf(text, sizeof text, "%lld", (long long)products[i].online);
+        code = app_append(tx, products[i].product_id, NULL, "slipway/restarted", text, NULL);
+    }
+    free(products);
+    return code == SW_OK ? store_device_all_offline(tx->store, tx->fault) : code;
 }
 
 int app_device_plan(struct app_tx *tx, const struct device_id *id, enum update_cause cause,

@@ -70,9 +70,11 @@ int app_event_publish(struct app_tx *tx, const struct app_publish *publish) {
     if (code != SW_OK) {
         return code;
     }
-    if (strncmp(event.name, "spark", 5) == 0 || strncmp(event.name, "particle", 8) == 0) {
+    if (strncmp(event.name, "spark", 5) == 0 || strncmp(event.name, "particle", 8) == 0 ||
+        strncmp(event.name, "slipway/", 8) == 0) {
         return app_fail(tx, SW_E_RANGE, "invalid_request", "name",
-                        "name: names that begin with spark or particle are the system's own");
+                        "name: names that begin with spark, particle or slipway/ are the system's "
+                        "own");
     }
     if (publish->data.len >= sizeof event.data) {
         return app_fail(tx, SW_E_RANGE, "invalid_request", "data",

@@ -59,6 +59,20 @@ int store_metric_online(struct store *store, const struct store_metric_filter *f
     return stmt_int(store, q, 0, count, fault);
 }
 
+static void read_product(sqlite3_stmt *q, void *row) {
+    struct store_metric_product *p = (struct store_metric_product *)row;
+    p->product_id = col_u16(q, 0);
+    p->online = col_int(q, 1);
+}
+
+int store_metric_products(struct store *store, struct store_metric_product **items, size_t *count,
+                          struct fault *fault) {
+    sqlite3_stmt *q = stmt(store, STMT_DEVICE_ONLINE_COUNTS, fault);
+    int code = SW_OK;
+    *items = stmt_all(store, q, read_product, sizeof **items, count, &code, fault);
+    return code;
+}
+
 int store_event_since(struct store *store, int64_t at_ms, int64_t *id, struct fault *fault) {
     int64_t low = 0, high = 0;
     int code = stmt_int(store, stmt(store, STMT_EVENT_FIRST, fault), 0, &low, fault);

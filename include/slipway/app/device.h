@@ -83,7 +83,8 @@ int app_device_published(struct app_tx *tx, const struct device_id *id, struct s
 int app_device_goodbye(struct app_tx *tx, const struct device_id *id) SW_NODISCARD;
 /* The gateway's view of its presence; appends spark/status when it changed. */
 int app_device_online(struct app_tx *tx, const struct device_id *id, bool is_online) SW_NODISCARD;
-/* Once at the gateway's start: nobody is online yet. */
+/* Once at the gateway's start: nobody is online yet. An event of each product says how many were.
+ */
 int app_devices_offline(struct app_tx *tx) SW_NODISCARD;
 
 /* What is it due now? Opens, supersedes or cancels its one open update as the rules say.

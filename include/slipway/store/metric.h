@@ -21,7 +21,7 @@ struct store_metric_row {
 };
 enum store_metric_of {
     STORE_METRIC_EVENTS, /* all */
-    STORE_METRIC_STATUS, /* good: devices came online, bad: they went */
+    STORE_METRIC_STATUS, /* good: devices came online, bad: they went, or the server did */
     STORE_METRIC_HOOKS   /* good: sent, bad: failed */
 };
 int store_metric_events(struct store *store, enum store_metric_of of,
@@ -33,6 +33,13 @@ int store_metric_calls(struct store *store, bool is_variable,
 /* Devices that are online now. */
 int store_metric_online(struct store *store, const struct store_metric_filter *filter,
                         int64_t *count, struct fault *fault) SW_NODISCARD;
+/* The same for every product that has any. */
+struct store_metric_product {
+    uint16_t product_id;
+    int64_t online;
+};
+int store_metric_products(struct store *store, struct store_metric_product **items, size_t *count,
+                          struct fault *fault) SW_NODISCARD;
 /* The first event that is not older, by halving: the log is in the order of time. Its id, or that
  * after the last. */
 int store_event_since(struct store *store, int64_t at_ms, int64_t *id,

@@ -85,6 +85,32 @@ static void presence_is_walked_back(void **state) {
     free(reading.list.items);
 }
 
+static int run_restart(struct app_tx *tx, void *arg) {
+    (void)arg;
+    return app_devices_offline(tx);
+}
+
+static void a_restart_hides_nothing(void **state) {
+    (void)state;
+    int64_t cursor = 0;
+    put(1, true);
+    put(2, true);
+    world.now.ms += METRIC_HOUR_MS;
+    assert_int_equal(app_execute(world.app, run_restart, NULL, NULL), SW_OK);
+    assert_true(world_has_event(&world, &cursor, "slipway/restarted", "2"));
+    world.now.ms += METRIC_HOUR_MS;
+    put(1, true);
+    assert_int_equal(app_execute(world.app, run_restart, NULL, NULL), SW_OK);
+    put(3, true);
+    static const int64_t wanted[] = {0, 2, 0, 1};
+    struct reading reading;
+    read_metric(&reading, APP_METRIC_ONLINE, 999, 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(reading.list.items[i].good, wanted[i]);
+    }
+    free(reading.list.items);
+}
+
 static void the_log_is_cut_by_time(void **state) {
     (void)state;
     for (int i = 0; i < 5; i++) {
@@ -150,6 +176,7 @@ static void calls_are_counted_and_forgotten(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(presence_is_walked_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_restart_hides_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_log_is_cut_by_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(calls_are_counted_and_forgotten, set_up, tear_down),
     };
