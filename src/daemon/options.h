@@ -31,17 +31,30 @@ struct options {
 
 #define OPTIONS_USAGE                                                                              \
     "usage: slipwayd --data DIR [--http HOST:PORT] [--dtls HOST:PORT] [--config FILE]\n"           \
-    "       slipwayd key --data DIR [--spki | --dct HOST]   public key: PEM, DER in "              \
-    "hexadecimal,\n"                                                                               \
-    "                                 or the 320 bytes for a device's configuration on stdout\n"   \
-    "       slipwayd token --data DIR   the administrator's token\n"                               \
-    "       slipwayd token create NAME --data DIR [--expires-in SECONDS]   0 = never; else 90 "    \
-    "days\n"                                                                                       \
-    "       slipwayd user add NAME --data DIR [--password-file FILE]\n"                            \
-    "       slipwayd user password NAME --data DIR [--password-file FILE]   ends its tokens\n"     \
-    "       slipwayd --dump-config [--config FILE] | --example-config | --version | --help\n"      \
-    "SLIPWAY_ADMIN_TOKEN (40 hexadecimal digits) sets the administrator's token, and\n"            \
-    "SLIPWAY_ADMIN_PASSWORD its password, which ends its other tokens when it changes.\n"
+    "       slipwayd COMMAND --data DIR [OPTIONS]\n"                                               \
+    "\n"                                                                                           \
+    "Serves REST clients at --http and devices at --dtls (UDP), and keeps everything in\n"         \
+    "DIR. SIGTERM ends it, SIGHUP makes it read FILE again.\n"                                     \
+    "\n"                                                                                           \
+    "commands:\n"                                                                                  \
+    "  token                   prints the administrator's token\n"                                 \
+    "  token create NAME       makes one for a person, for 90 days\n"                              \
+    "      --expires-in SECONDS    or for so long; 0 = for ever\n"                                 \
+    "  user add NAME           makes a person; asks for the password\n"                            \
+    "  user password NAME      sets the password, which ends the person's tokens\n"                \
+    "      --password-file FILE    has the password instead\n"                                     \
+    "  key                     prints the public key by which devices know the server, as PEM\n"   \
+    "      --spki                  as DER in hexadecimal\n"                                        \
+    "      --dct HOST              as the 320 bytes of a device's server record\n"                 \
+    "\n"                                                                                           \
+    "without a folder:\n"                                                                          \
+    "  --example-config        settings with their defaults and what they mean\n"                  \
+    "  --dump-config           settings as they are after reading --config FILE\n"                 \
+    "  --version, --help\n"                                                                        \
+    "\n"                                                                                           \
+    "environment:\n"                                                                               \
+    "  SLIPWAY_ADMIN_TOKEN     the administrator's token: 40 hexadecimal digits\n"                 \
+    "  SLIPWAY_ADMIN_PASSWORD  and password; another one ends the other tokens\n"
 
 int options_read(int argc, char **argv, struct options *out, struct fault *fault) SW_NODISCARD;
 /* Defaults, then the file, then the command line. */
