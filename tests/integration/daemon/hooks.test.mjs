@@ -2,7 +2,7 @@
 // other end.
 import { test, before, after, beforeEach } from 'node:test';
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,7 @@ const token = 'ad'.repeat(20);
 const folder = mkdtempSync(join(tmpdir(), 'slipway-hooks-'));
 const config = join(folder, 'slipway.conf');
 const secret = 'a secret of the receiver';
-let daemon, base, product, log;
+let daemon, base, dtls, product, log;
 
 async function start() {
     daemon = spawn(join(process.env.SLIPWAY_BUILD, 'slipwayd'),
@@ -26,8 +26,8 @@ async function start() {
     daemon.ended = once(daemon, 'exit');
     for await (const text of daemon.stdout) {
         out += text;
-        const ready = /^slipwayd ready.*http=(\S+)/m.exec(out);
-        if (ready) { base = `http://${ready[1]}`; return; }
+        const ready = /^slipwayd ready http=(\S+) dtls=(\S+)/m.exec(out);
+        if (ready) { base = `http://${ready[1]}`; dtls = ready[2]; return; }
     }
     assert.fail(`slipwayd did not start: ${log}`);
 }
@@ -280,6 +280,40 @@ test('what a webhook keeps to itself is neither shown nor in the file', async ()
     assert.equal(got.headers['x-new'], 'new');
     assert.equal(got.body, words.deep);
     await api('DELETE', `${hooks()}/${hook.id}`);
+});
+
+test('what devices do is told with their ids, and answers are in their streams', async () => {
+    const sim = (...words) => [join(process.env.SLIPWAY_BUILD, 'slipway-sim'), ['--devices', 2, '--seed', 5, ...words].map(String)];
+    const ids = String(spawnSync(...sim('--print-ids')).stdout).trim().split('\n');
+    await api('POST', `/v1/products/${product}/devices`, { ids });
+    const one = await make({ event: 'spark/status', deviceId: ids[0], responseTopic: '{{{PARTICLE_DEVICE_ID}}}/hook-response/status' });
+    const both = await make({ event: 'spark/status', json: { version: '{{{PRODUCT_VERSION}}}', at: '{{{PRODUCT_ID}}}' }, requestType: 'PUT' });
+    answer = (request, reply) => { reply.end('noted'); };
+    const devices = spawn(...sim('--server', dtls, '--server-key', join(folder, 'data', 'server_key.pub.pem'), '--version', 3), { stdio: 'ignore' });
+    try {
+        const of = (hook) => received.filter((r) => r.headers['x-slipway-hook'] === hook.id);
+        await until('both are online', () => of(both).length >= 2 && of(one).length >= 1);
+        const [form] = of(one).map((r) => new URLSearchParams(r.body));
+        assert.deepEqual([form.get('event'), form.get('data'), form.get('coreid')], ['spark/status', 'online', ids[0]]);
+        const told = of(both).map((r) => JSON.parse(r.body));
+        assert.deepEqual(told.map((t) => t.coreid).sort(), [...ids].sort());
+        assert.ok(told.every((t) => t.version === '3' && t.at === String(product)), JSON.stringify(told));
+        await until('both were told', async () => (await count(one.id, 'sent')) + (await count(both.id, 'sent')) >= 3);
+        // From the log of that one device's stream.
+        const abort = new AbortController();
+        const stream = await fetch(`${base}/v1/devices/${ids[0]}/events?last_event_id=0`, { headers: { authorization: `Bearer ${token}` }, signal: abort.signal });
+        let text = '';
+        for await (const bytes of stream.body) {
+            text += Buffer.from(bytes);
+            if (text.includes(`event: ${ids[0]}/hook-response/status/0\n`)) break;
+        }
+        abort.abort();
+        assert.match(text, /"data":"noted"/);
+        assert.ok(!text.includes(ids[1]), 'nothing of the other');
+    } finally {
+        devices.kill('SIGKILL');
+    }
+    for (const { id } of [one, both]) await api('DELETE', `${hooks()}/${id}`);
 });
 
 test('a test event goes to its own hook alone', async () => {
