@@ -34,6 +34,8 @@ static void set_defaults(struct app_options *options) {
     set_default_u32(&options->failed_logins_max, 10);
     set_default_ms(&options->lockout_ms, 1800000);
     set_default_ms(&options->events_age_ms, INT64_C(30) * 24 * 3600 * 1000);
+    set_default_ms(&options->updates_age_ms, INT64_C(365) * 24 * 3600 * 1000);
+    set_default_u32(&options->updates_keep, 5);
     set_default_u32(&options->calls_max, 100000);
     set_default_ms(&options->vitals_age_ms, INT64_C(30) * 24 * 3600 * 1000);
     set_default_u32(&options->vitals_device_max, 720);
@@ -43,6 +45,9 @@ static void set_defaults(struct app_options *options) {
     set_default_ms(&options->hook_disable_ms, INT64_C(3) * 24 * 3600 * 1000);
     if (options->events_max == 0) {
         options->events_max = 1000000;
+    }
+    if (options->updates_max == 0) {
+        options->updates_max = 1000000;
     }
     if (options->vitals_max == 0) {
         options->vitals_max = 1000000;

@@ -19,6 +19,7 @@ struct app {
     struct app_notice *notices;
     size_t notice_count, notice_cap, notice_mark;
     int64_t event_id, event_mark; /* newest event of the group; 0 = none */
+    int64_t prune_cursor;         /* updates up to it were looked at in this round */
 };
 
 /* Tells it after the commit; forgotten if the job fails. */

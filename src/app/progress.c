@@ -262,6 +262,17 @@ int app_updates_expire(struct app_tx *tx, uint32_t *count) {
     return code;
 }
 
+#define PRUNE_LOOKS 2000U /* rows at a time: others wait for the disk meanwhile */
+
+int app_updates_prune(struct app_tx *tx, uint32_t *count) {
+    const struct app_options *options = &tx->app->options;
+    const struct store_update_prune limits = {.rows_max = options->updates_max,
+                                              .before_ms = tx->now.ms - options->updates_age_ms,
+                                              .device_keep = options->updates_keep,
+                                              .look_max = PRUNE_LOOKS};
+    return store_update_prune(tx->store, &limits, &tx->app->prune_cursor, count, tx->fault);
+}
+
 /* A committed update goes back too: whether the device was told before the crash is not known, and
  * one that was not told waits for ever. If it did apply it, its next report says so. */
 int app_updates_recover(struct app_tx *tx) {

@@ -15,6 +15,7 @@
 #include "daemon.h"
 #include "tasks.h"
 
+#include "slipway/app/device.h"
 #include "slipway/app/event.h"
 #include "slipway/app/metric.h"
 #include "slipway/app/vitals.h"
@@ -40,7 +41,8 @@ static int failed(const struct fault *fault) {
 static int prune(struct app_tx *tx, void *arg) {
     int status = app_event_prune(tx, arg);
     status = status != SW_OK ? status : app_vitals_prune(tx);
-    return status != SW_OK ? status : app_call_prune(tx);
+    status = status != SW_OK ? status : app_call_prune(tx);
+    return status != SW_OK ? status : app_updates_prune(tx, arg);
 }
 
 /* Waits for a signal that ends the daemon; reloads and keeps house meanwhile. */

@@ -199,6 +199,39 @@ int store_update_in_transit(struct store *store, struct update **items, size_t *
     return code;
 }
 
+int store_update_prune(struct store *store, const struct store_update_prune *limits,
+                       int64_t *cursor, uint32_t *count, struct fault *fault) {
+    int64_t newest = 0;
+    int64_t until = 0;
+    *count = 0;
+    int code = stmt_int(store, stmt(store, STMT_UPDATE_NEWEST, fault), 0, &newest, fault);
+    if (code != SW_OK) {
+        return code;
+    }
+    sqlite3_stmt *q = stmt(store, STMT_UPDATE_AFTER, fault);
+    bind_int(q, ":after", *cursor);
+    bind_int(q, ":max", limits->look_max);
+    code = stmt_int(store, q, newest, &until, fault);
+    if (code != SW_OK || until <= *cursor) {
+        *cursor = 0;
+        return code;
+    }
+    int64_t rows_max = limits->rows_max < INT64_MAX ? (int64_t)limits->rows_max : INT64_MAX;
+    q = stmt(store, STMT_UPDATE_PRUNE, fault);
+    bind_int(q, ":after", *cursor);
+    bind_int(q, ":until", until);
+    bind_int(q, ":floor", newest > rows_max ? newest - rows_max : 0);
+    bind_int(q, ":before", limits->before_ms);
+    bind_int(q, ":keep", limits->device_keep);
+    code = stmt_run(store, q, fault);
+    if (code < 0) {
+        return code;
+    }
+    *count = (uint32_t)code;
+    *cursor = until;
+    return SW_OK;
+}
+
 static void read_attempt(sqlite3_stmt *q, void *row) {
     struct store_attempt *a = (struct store_attempt *)row;
     a->failures = col_u32(q, 0);

@@ -51,6 +51,9 @@ struct app_options {
     int64_t events_age_ms;      /* 0 = 30 days */
     uint64_t events_max;        /* 0 = 1,000,000 */
     uint32_t calls_max;         /* 0 = 100,000 rows that count calls */
+    int64_t updates_age_ms;     /* 0 = 365 days since an update ended */
+    uint64_t updates_max;       /* 0 = 1,000,000 rows */
+    uint32_t updates_keep;      /* 0 = 5: the newest of each device stay in any case */
     int64_t vitals_age_ms;      /* 0 = 30 days */
     uint64_t vitals_max;        /* 0 = 1,000,000 rows */
     uint32_t vitals_device_max; /* 0 = 720 rows of one device */

@@ -117,6 +117,9 @@ int app_update_ended(struct app_tx *tx, int64_t update_id, enum ota_failure fail
 /* Updates past their deadline: a device that never came back after it committed. Call it every
  * minute or so. *count: how many ended. */
 int app_updates_expire(struct app_tx *tx, uint32_t *count) SW_NODISCARD;
+/* Forgets ended updates that are past the limits of the options, some at a time. Call it every
+ * minute or so. *count: how many. */
+int app_updates_prune(struct app_tx *tx, uint32_t *count) SW_NODISCARD;
 
 /* The bytes of an image, for the gateway's cache. *out is malloc'ed and the caller's. The hash is
  * checked on the way. SW_E_NOT_FOUND. For a reader. */

@@ -55,6 +55,17 @@ int store_update_history(struct store *store, int64_t id, struct update_step **i
 /* A bounded number of those past their deadline. */
 int store_update_expired(struct store *store, int64_t now_ms, struct update **items, size_t *count,
                          struct fault *fault) SW_NODISCARD;
+/* Deletes ended updates with their history: those that are not among the `rows_max` newest of all,
+ * or ended before `before_ms`, but never the `device_keep` newest of a device. Looks at `look_max`
+ * rows from *cursor on, which moves along and starts again at the end (0). */
+struct store_update_prune {
+    uint64_t rows_max;
+    int64_t before_ms;
+    uint32_t device_keep; /* at least 1 */
+    uint32_t look_max;    /* at least 1 */
+};
+int store_update_prune(struct store *store, const struct store_update_prune *limits,
+                       int64_t *cursor, uint32_t *count, struct fault *fault) SW_NODISCARD;
 /* Those that were being sent or applied: after a crash nobody sends them. */
 int store_update_in_transit(struct store *store, struct update **items, size_t *count,
                             struct fault *fault) SW_NODISCARD;

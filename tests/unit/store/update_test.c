@@ -1,4 +1,4 @@
-/* Updates of devices as rows: what an upgrade makes of those that are there. */
+/* Updates of devices as rows: what an upgrade makes of those that are there, and which are kept. */
 #include "slipway/store/fleet.h"
 #include "slipway/store/update.h"
 
@@ -103,9 +103,92 @@ static void upgrade_keeps_every_update(void **state) {
     store_close(store);
 }
 
+/* --- retention --- */
+
+#define EACH_OF(n)                                                                                 \
+    "WITH RECURSIVE i (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < " n ") "
+
+static struct store *open_with_updates(void) {
+    struct store *store;
+    struct fault fault;
+    struct store_options options = {.path = path};
+    assert_int_equal(store_open(&store, &options, &fault), SW_OK);
+    /* In turn of two devices, the one of number n ended at n * 10; device 1 has an open one. */
+    must_exec(
+        store,
+        A_DEVICE EACH_OF(
+            "40") "INSERT INTO device_update (id, device_num, product_id, version, from_version, "
+                  "cause, "
+                  "rule, state, created_ms, updated_ms, finished_ms) SELECT n, 1 + n % 2, 101, n, "
+                  "0, "
+                  "'rules', '', CASE n WHEN 10 THEN 'sending' ELSE 'failed' END, n * 10, n * 10, "
+                  "CASE n WHEN 10 THEN 0 ELSE n * 10 END FROM i");
+    must_exec(store, EACH_OF("40") "INSERT INTO update_history (update_id, at_ms, from_state, "
+                                   "to_state) SELECT n, n, NULL, 'planned' FROM i");
+    return store;
+}
+
+/* A whole round, in steps of that many rows; returns how many went. */
+static uint32_t prune(struct store *store, struct store_update_prune limits) {
+    int64_t cursor = 0;
+    uint32_t all = 0;
+    uint32_t steps = 0;
+    do {
+        uint32_t count;
+        assert_int_equal(store_update_prune(store, &limits, &cursor, &count, NULL), SW_OK);
+        assert_true(count <= limits.look_max);
+        all += count;
+        assert_true(++steps < 100);
+    } while (cursor != 0);
+    assert_int_equal(value_of(store, "SELECT count(*) FROM update_history"),
+                     value_of(store, "SELECT count(*) FROM device_update"));
+    assert_int_equal(value_of(store, "SELECT count(*) FROM device_update WHERE id = 10"), 1);
+    return all;
+}
+
+static void updates_go_by_age(void **state) {
+    (void)state;
+    struct store *store = open_with_updates();
+    struct store_update_prune limits = {
+        .rows_max = 1000, .before_ms = 205, .device_keep = 5, .look_max = 7};
+    assert_int_equal(prune(store, limits), 19);
+    assert_int_equal(value_of(store, "SELECT count(*) FROM device_update WHERE id <= 20"), 1);
+    assert_int_equal(value_of(store, "SELECT count(*) FROM device_update WHERE id > 20"), 20);
+    assert_int_equal(prune(store, limits), 0);
+    store_close(store);
+}
+
+static void updates_go_by_number(void **state) {
+    (void)state;
+    struct store *store = open_with_updates();
+    struct store_update_prune limits = {
+        .rows_max = 12, .before_ms = 0, .device_keep = 1, .look_max = 1000};
+    assert_int_equal(prune(store, limits), 27);
+    assert_int_equal(value_of(store, "SELECT min(id) FROM device_update WHERE id <> 10"), 29);
+    store_close(store);
+}
+
+static void newest_of_each_device_stay(void **state) {
+    (void)state;
+    struct store *store = open_with_updates();
+    struct store_update_prune limits = {
+        .rows_max = 1, .before_ms = INT64_MAX, .device_keep = 3, .look_max = 3};
+    assert_int_equal(prune(store, limits), 40 - 7);
+    assert_int_equal(value_of(store, "SELECT min(id) FROM device_update WHERE id <> 10"), 35);
+    for (int device = 1; device <= 2; device++) {
+        struct update last;
+        assert_int_equal(store_update_last(store, device, &last, NULL), SW_OK);
+        assert_int_equal(last.id, device == 1 ? 40 : 39);
+    }
+    store_close(store);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(upgrade_keeps_every_update, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(updates_go_by_age, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(updates_go_by_number, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(newest_of_each_device_stay, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
