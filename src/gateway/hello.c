@@ -162,7 +162,7 @@ void hello_psk(struct gateway *gw, const struct gateway_job *job, int code, stru
     const struct app_psk *found = &job->u.psk.found;
     struct dtls_step step = {0};
     gw->counters.jobs_failed += code != SW_OK;
-    if (half == NULL || half->serial != job->u.psk.serial) {
+    if (half == NULL || half->serial != job->u.psk.serial || gw->is_draining) {
         return; /* it gave way, or began anew */
     }
     if (code == SW_OK && found->len > 0) {

@@ -246,6 +246,12 @@ void keep_unheard(struct gateway *gw, struct seat *seat, gateway_path path,
     }
 }
 
+/* Whether such a device could still connect by the present settings. */
+static bool keep_is_taken(const struct gateway *gw, uint8_t proof_kind) {
+    return (proof_kind != APP_PROOF_CERTIFICATE || gw->config.trust != NULL) &&
+           (proof_kind != APP_PROOF_PSK || gw->config.accepts_psk);
+}
+
 void keep_restored(struct gateway *gw, struct gateway_job *job, int code, struct moment now) {
     gw->counters.jobs_failed += code != SW_OK;
     for (size_t n = 0; n < job->u.restore.count; n++) {
@@ -259,6 +265,10 @@ void keep_restored(struct gateway *gw, struct gateway_job *job, int code, struct
         seat->is_stored = true;
         /* It was served when it was saved; its first word asks the store again. */
         seat->is_served = table_name(&gw->table, seat) == SW_OK;
+        if (!keep_is_taken(gw, item->proof.kind)) {
+            seat_close(gw, seat, false, now);
+            continue;
+        }
         gw->counters.sessions_restored++;
     }
     if (job->u.restore.unreadable > 0 && gw->ports.note != NULL) {

@@ -370,6 +370,88 @@ static void insert_certificate(struct pair *pair, struct pair_datagram *datagram
     datagram->len = hello.consumed + out.at;
 }
 
+/* Puts a bad point into the last 65 bytes of a message, or where its key share begins. */
+struct bad_point {
+    uint8_t message;
+    size_t at; /* in its body; 0 = at the end */
+    uint8_t point[P256_POINT_BYTES];
+    bool was_put;
+};
+
+static void put_point(struct pair *pair, struct pair_datagram *datagram) {
+    struct bad_point *bad = pair->tamper_context;
+    size_t start = 0;
+    struct record record;
+    while (start < datagram->len && datagram->bytes[start] == DTLS_HANDSHAKE &&
+           record_parse(span_of(datagram->bytes + start, datagram->len - start), 0, &record) ==
+               SW_OK &&
+           record.epoch == 0) {
+        uint8_t *message = datagram->bytes + start + RECORD_HEADER_BYTES;
+        size_t body_len = record.fragment.len - MESSAGE_HEADER_BYTES;
+        if (message[0] == bad->message) {
+            size_t at = bad->at != 0 ? bad->at : body_len - P256_POINT_BYTES;
+            assert_int_equal(message[MESSAGE_HEADER_BYTES + at], 4);
+            memcpy(message + MESSAGE_HEADER_BYTES + at, bad->point, P256_POINT_BYTES);
+            bad->was_put = true;
+        }
+        start += record.consumed;
+    }
+}
+
+static void run_bad_point(const struct pair_setup *setup, struct bad_point *bad,
+                          struct pair *pair) {
+    pair_open(pair, setup, 5);
+    pair->psk = setup->client.psk_key;
+    pair->tamper = put_point;
+    pair->tamper_context = bad;
+    pair_start(pair);
+    pair_run(pair, 100);
+    assert_true(bad->was_put);
+    assert_false(pair->server_up || pair->client_up);
+}
+
+/* RFC 8422 section 5.11. P-256 has no small subgroup; points of small order lie on other curves, as
+ * every (x, 0) does, and are refused as those. */
+static void points_off_the_curve_end_the_handshake(void **state) {
+    (void)state;
+    struct bad_point bads[5] = {0};
+    memset(bads[1].point + 1, 0xff, 64); /* beyond the field */
+    bads[2].point[32] = 1;               /* (1, 0): order 2 */
+    for (size_t i = 0; i < 3; i++) {
+        bads[i].point[0] = 4;
+    }
+    struct crypto_key *key = crypto_key_generate();
+    memcpy(bads[3].point, crypto_key_point(key)->b, P256_POINT_BYTES);
+    bads[3].point[64] ^= 1;
+    memcpy(bads[4].point, crypto_key_point(key)->b, P256_POINT_BYTES);
+    bads[4].point[0] = (uint8_t)(6 + (bads[4].point[64] & 1)); /* on it, in the hybrid form */
+    crypto_key_free(key);
+    struct pair_setup psk = {.client = {.psk_identity = span_text("sensor"),
+                                        .psk_key = span_text("a shared secret"),
+                                        .only_suite = 0xD001},
+                             .server = {.accepts_psk = true},
+                             .keyless_client = true};
+    for (size_t i = 0; i < 5; i++) {
+        struct pair pair;
+        bads[i].message = MESSAGE_CLIENT_KEY_EXCHANGE;
+        bads[i].at = 0;
+        run_bad_point(&pair_setup_device, &bads[i], &pair);
+        assert_string_equal(pair.server_why, "key share is not on the curve");
+        assert_string_equal(pair.client_why, "peer's alert: illegal_parameter");
+        pair_close(&pair);
+        bads[i].message = MESSAGE_CERTIFICATE;
+        run_bad_point(&pair_setup_device, &bads[i], &pair);
+        assert_string_equal(pair.client_why, "peer's alert: bad_certificate");
+        pair_close(&pair);
+        /* No signature covers the server's share here: the client sees it first. */
+        bads[i].message = MESSAGE_SERVER_KEY_EXCHANGE;
+        run_bad_point(&psk, &bads[i], &pair);
+        assert_string_equal(pair.client_why, "key share is not on the curve");
+        assert_string_equal(pair.server_why, "peer's alert: illegal_parameter");
+        pair_close(&pair);
+    }
+}
+
 static void a_certificate_from_the_server_of_devices_is_unexpected(void **state) {
     (void)state;
     struct pair pair;
@@ -444,6 +526,7 @@ int main(void) {
         cmocka_unit_test(the_last_flight_is_repeated_when_the_peer_repeats_its_own),
         cmocka_unit_test(a_silent_peer_is_given_up),
         cmocka_unit_test(another_server_key_is_refused),
+        cmocka_unit_test(points_off_the_curve_end_the_handshake),
         cmocka_unit_test(a_certificate_from_the_server_of_devices_is_unexpected),
         cmocka_unit_test(early_data_of_the_same_datagram_is_left_to_the_session),
         cmocka_unit_test(a_closed_handshake_keeps_no_secret),

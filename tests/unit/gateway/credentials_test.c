@@ -376,6 +376,83 @@ static void open_certified(struct peer *client, unsigned number, const char *nam
     dtls_endpoint_tell_time(client->endpoint, (wall_time){.ms = 1800000000000});
 }
 
+/* RFC 5246 section 7.3: a session id stands for the first handshake's proof. */
+static void a_resumed_handshake_is_the_same_device(void **state) {
+    (void)state;
+    for (unsigned way = 0; way < 2; way++) {
+        struct peer client;
+        struct crypto_key *key = crypto_key_generate();
+        struct dtls_endpoint_config config = {.key = key, .pinned = crypto_key_point(rig.key)};
+        struct dtls_resumable resumable;
+        if (way == 0) {
+            peer_open_as(&client, 5, &config);
+            client.key = key;
+        } else {
+            crypto_key_free(key);
+            open_certified(&client, 1, "device");
+            config = (struct dtls_endpoint_config){.key = client_key,
+                                                   .certificates = client_pem,
+                                                   .trust = trust,
+                                                   .server_name = "localhost"};
+        }
+        peer_connect(&client, &rig);
+        assert_true(says_hello(&client, 1, &client.id));
+        assert_true(is_served(&client.id));
+        dtls_handshake_resumable(&client.hs, &resumable);
+        assert_int_equal(resumable.id_len, 32);
+        dtls_handshake_close(&client.hs);
+        dtls_endpoint_free(client.endpoint);
+        config.resume = &resumable;
+        client.endpoint = dtls_endpoint_new(&config);
+        client.address.port += 7;
+        peer_connect(&client, &rig);
+        struct dtls_identity identity;
+        dtls_handshake_identity(&client.hs, &identity);
+        assert_true(identity.is_resumed);
+        assert_true(says_hello(&client, 2, &client.id));
+        assert_true(is_served(&client.id));
+        assert_int_equal(COUNTER(sessions_replaced), way + 1);
+        assert_int_equal(COUNTER(quarantined), 0);
+        peer_close(&client);
+    }
+    /* A PSK may be taken back at any time: its clients get no id. */
+    struct peer client;
+    struct dtls_resumable resumable;
+    open_psk_device(&client, 9, PSK_ONE);
+    set_psk(&client, PSK_ONE);
+    connect_late(&client);
+    dtls_handshake_resumable(&client.hs, &resumable);
+    assert_int_equal(resumable.id_len, 0);
+    peer_close(&client);
+}
+
+/* What the settings do not take any more is not restored either. */
+static void proofs_that_are_not_taken_any_more_are_forgotten(void **state) {
+    (void)state;
+    struct peer certified, psk;
+    open_certified(&certified, 1, "device");
+    peer_connect(&certified, &rig);
+    assert_true(says_hello(&certified, 1, &certified.id));
+    open_psk_device(&psk, 9, PSK_ONE);
+    set_psk(&psk, PSK_ONE);
+    connect_late(&psk);
+    assert_true(says_hello(&psk, 1, &psk.id));
+    rig_crash(&rig);
+    assert_int_equal(sizes().sessions, 2);
+    rig.config.trust = NULL;
+    rig_crash(&rig);
+    assert_int_equal(sizes().sessions, 1);
+    rig.config.accepts_psk = false;
+    rig_crash(&rig);
+    assert_int_equal(sizes().sessions, 0);
+    rig.config.trust = trust;
+    rig.config.accepts_psk = true;
+    rig_crash(&rig);
+    assert_int_equal(sizes().sessions, 0); /* their rows are gone */
+    peer_close(&certified);
+    peer_close(&psk);
+}
+
 static void certificates_name_their_device(void **state) {
     (void)state;
     static const char *const names[] = {"device", "device2"}; /* by CN; by SAN, with a domain */
@@ -446,6 +523,8 @@ int main(void) {
         TEST(a_psk_that_is_replaced_or_removed_ends_its_sessions),
         TEST(a_session_without_ids_survives_a_crash),
         TEST(device_os_3_0_is_found_by_address_and_by_its_trailer),
+        TEST(a_resumed_handshake_is_the_same_device),
+        TEST(proofs_that_are_not_taken_any_more_are_forgotten),
         TEST(certificates_name_their_device),
         TEST(a_certificate_that_names_no_device_is_refused),
         cmocka_unit_test(the_name_is_a_device_id_alone_or_before_a_dot),

@@ -573,6 +573,35 @@ static void alerts_close_the_session(void **state) {
     assert_silence(p);
 }
 
+/* Whether a tag is wrong or there is nothing but padding behind a right one: the peer sees neither,
+ * and the session goes on. */
+static void what_does_not_open_is_dropped_without_a_word(void **state) {
+    (void)state;
+    uint8_t sealed[128];
+    for (unsigned way = 0; way < 4; way++) {
+        struct writer w = writer_of(sealed, sizeof sealed);
+        /* Types that no content has: 0 leaves zeroes only, which are all padding. */
+        uint8_t type = way == 2 ? 0 : way == 3 ? 99 : DTLS_APPLICATION_DATA;
+        assert_int_equal(dtls_seal(p->crypto, &p->device, type, span_of(NULL, 0), &w), SW_OK);
+        if (way == 0) {
+            sealed[w.at - 1] ^= 1; /* tag */
+        } else if (way == 1) {
+            sealed[w.at - 20] ^= 1; /* ciphertext */
+        }
+        struct address home = p->session.peer;
+        p->from.port = (uint16_t)(7000 + way);
+        assert_int_equal(peer_give(p, writer_span(&w)), SW_OK);
+        assert_non_null(p->why);
+        assert_silence(p);
+        assert_int_equal(p->alert_count, 0);
+        assert_int_equal(p->event_count, 0);
+        assert_true(address_equal(&p->session.peer, &home));
+        p->from = home;
+        peer_say(p, "40000103");
+        assert_reply(p, "60000103");
+    }
+}
+
 static void renegotiation_is_refused_with_a_warning(void **state) {
     (void)state;
     uint8_t hello[64] = {1, [3] = 52, [11] = 52}, request[12] = {0}, finished[24] = {20, [3] = 12};
@@ -656,6 +685,7 @@ int main(void) {
         KNOWN(only_the_newest_record_moves_the_address),
         KNOWN(alerts_close_the_session),
         KNOWN(renegotiation_is_refused_with_a_warning),
+        KNOWN(what_does_not_open_is_dropped_without_a_word),
         KNOWN(junk_is_not_an_error),
         KNOWN(without_room_nothing_is_lost),
     };
