@@ -11,64 +11,105 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GROUPS_OF_DEVICE_MAX 64
+/* What is released to a group, or to the groups of a set together. */
+struct released {
+    int64_t id;
+    uint16_t version;
+};
 
 struct survey {
-    const struct group *groups; /* with the versions as they would be */
-    size_t group_count;
+    struct released *groups, *sets; /* as they would be, by id */
+    size_t group_count, set_count;
     uint16_t default_version;
-    /* the kind of device whose lines are coming in */
-    struct store_census_line kind;
-    bool has_kind;
-    struct rule_group_release releases[GROUPS_OF_DEVICE_MAX];
-    size_t release_count;
     uint32_t *counts; /* by running version, 65536 of them */
     uint32_t total;
 };
 
-static void judge(struct survey *survey) {
-    if (!survey->has_kind) {
-        return;
+static int by_id(const void *left, const void *right) {
+    const struct released *a = (const struct released *)left;
+    const struct released *b = (const struct released *)right;
+    return a->id < b->id ? -1 : a->id > b->id;
+}
+
+static uint16_t version_of(const struct released *items, size_t count, int64_t id) {
+    struct released key = {.id = id};
+    const struct released *found =
+        count > 0 ? bsearch(&key, items, count, sizeof *items, by_id) : NULL;
+    return found != NULL ? found->version : 0;
+}
+
+/* What two releases to groups give together is for the rules to say. */
+static uint16_t join_releases(uint16_t one, uint16_t other) {
+    struct rule_group_release both[] = {{.group = "", .version = one},
+                                        {.group = "", .version = other}};
+    struct rule_facts facts = {.groups = both, .group_count = 2};
+    enum rule rule;
+    return decide_version(&facts, &rule);
+}
+
+static int by_set(const void *left, const void *right) {
+    const struct store_set_member *a = (const struct store_set_member *)left;
+    const struct store_set_member *b = (const struct store_set_member *)right;
+    return a->set_id < b->set_id ? -1 : a->set_id > b->set_id;
+}
+
+static int survey_sets(struct app_tx *tx, uint16_t product_id, struct survey *survey) {
+    struct store_set_member *members = NULL;
+    size_t count = 0;
+    int code = store_set_members(tx->store, product_id, &members, &count, tx->fault);
+    if (code == SW_OK) {
+        survey->sets = calloc(count + 1, sizeof *survey->sets);
+        code = survey->sets != NULL
+                   ? SW_OK
+                   : fault_set(tx->fault, SW_E_MEMORY, "out of memory for an impact preview");
     }
-    struct rule_facts facts = {.is_quarantined = survey->kind.is_denied,
-                               .is_development = survey->kind.development,
-                               .locked_version = survey->kind.locked_version,
-                               .groups = survey->releases,
-                               .group_count = survey->release_count,
+    if (code == SW_OK && count > 0) {
+        qsort(members, count, sizeof *members, by_set);
+    }
+    for (size_t i = 0; code == SW_OK && i < count; i++) {
+        uint16_t version = version_of(survey->groups, survey->group_count, members[i].group_id);
+        if (i > 0 && members[i].set_id == members[i - 1].set_id) {
+            struct released *set = &survey->sets[survey->set_count - 1];
+            set->version = join_releases(set->version, version);
+        } else {
+            survey->sets[survey->set_count++] =
+                (struct released){.id = members[i].set_id, .version = version};
+        }
+    }
+    free(members);
+    return code;
+}
+
+static int survey_groups(struct app_tx *tx, const struct group *groups, size_t count,
+                         struct survey *survey) {
+    survey->groups = calloc(count + 1, sizeof *survey->groups);
+    if (survey->groups == NULL) {
+        return fault_set(tx->fault, SW_E_MEMORY, "out of memory for an impact preview");
+    }
+    for (size_t i = 0; i < count; i++) {
+        survey->groups[i] = (struct released){.id = groups[i].id, .version = groups[i].version};
+    }
+    survey->group_count = count;
+    qsort(survey->groups, count, sizeof *survey->groups, by_id);
+    return SW_OK;
+}
+
+static void judge(void *arg, const struct store_kind *kind) {
+    struct survey *survey = (struct survey *)arg;
+    struct rule_group_release release = {
+        .group = "", .version = version_of(survey->sets, survey->set_count, kind->set_id)};
+    struct rule_facts facts = {.is_quarantined = kind->is_denied,
+                               .is_development = kind->development,
+                               .locked_version = kind->locked_version,
+                               .groups = &release,
+                               .group_count = 1,
                                .default_version = survey->default_version,
-                               .running_version = survey->kind.running_version};
+                               .running_version = kind->running_version};
     enum rule rule;
     uint16_t target = decide_version(&facts, &rule);
     if (target != 0 && target != facts.running_version) {
-        survey->counts[facts.running_version] += survey->kind.device_count;
-        survey->total += survey->kind.device_count;
-    }
-}
-
-static bool is_same_kind(const struct store_census_line *a, const struct store_census_line *b) {
-    return a->running_version == b->running_version && a->locked_version == b->locked_version &&
-           a->development == b->development && a->is_denied == b->is_denied &&
-           a->set_id == b->set_id;
-}
-
-static void take_line(void *arg, const struct store_census_line *line) {
-    struct survey *survey = (struct survey *)arg;
-    if (!survey->has_kind || !is_same_kind(&survey->kind, line)) {
-        judge(survey);
-        survey->kind = *line;
-        survey->has_kind = true;
-        survey->release_count = 0;
-    }
-    if (line->group_id == 0) {
-        return;
-    }
-    for (size_t i = 0; i < survey->group_count; i++) {
-        const struct group *group = &survey->groups[i];
-        if (group->id == line->group_id && group->version != 0 &&
-            survey->release_count < GROUPS_OF_DEVICE_MAX) {
-            survey->releases[survey->release_count++] =
-                (struct rule_group_release){.group = group->name, .version = group->version};
-        }
+        survey->counts[facts.running_version] += kind->device_count;
+        survey->total += kind->device_count;
     }
 }
 
@@ -142,32 +183,28 @@ int app_impact(struct app_tx *tx, const struct app_release *request, struct app_
     if (code == SW_OK) {
         code = store_group_list(tx->store, product.id, NULL, &groups, &count, tx->fault);
     }
-    struct survey *survey = NULL;
+    struct survey survey = {.total = 0};
     if (code == SW_OK) {
-        survey = calloc(1, sizeof *survey);
-        if (survey != NULL) {
-            survey->counts = calloc((size_t)UINT16_MAX + 1, sizeof *survey->counts);
-        }
-        if (survey == NULL || survey->counts == NULL) {
-            code = fault_set(tx->fault, SW_E_MEMORY, "out of memory for an impact preview");
-        }
+        code = imagine(tx, request, &product, groups, count, &survey.default_version);
     }
     if (code == SW_OK) {
-        code = imagine(tx, request, &product, groups, count, &survey->default_version);
+        code = survey_groups(tx, groups, count, &survey);
     }
     if (code == SW_OK) {
-        survey->groups = groups;
-        survey->group_count = count;
-        code = store_census_each(tx->store, product.id, take_line, survey, tx->fault);
+        code = survey_sets(tx, product.id, &survey);
     }
     if (code == SW_OK) {
-        judge(survey);
-        code = collect(survey, out);
+        survey.counts = calloc((size_t)UINT16_MAX + 1, sizeof *survey.counts);
+        code = survey.counts != NULL
+                   ? store_census_each(tx->store, product.id, judge, &survey, tx->fault)
+                   : fault_set(tx->fault, SW_E_MEMORY, "out of memory for an impact preview");
     }
-    if (survey != NULL) {
-        free(survey->counts);
+    if (code == SW_OK) {
+        code = collect(&survey, out);
     }
-    free(survey);
+    free(survey.counts);
+    free(survey.groups);
+    free(survey.sets);
     free(groups);
     return code;
 }

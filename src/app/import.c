@@ -71,38 +71,100 @@ static int approve(struct app_tx *tx, uint16_t product_id, const struct device_i
     return code == SW_OK ? app_tell_device(tx, APP_NOTICE_FORGET, id, product_id) : code;
 }
 
-/* is_asked: somebody waits in quarantine, perhaps this one. */
-static int import_one(struct app_tx *tx, const struct product *product, struct span text,
-                      bool is_asked, struct app_import_result *out) {
+enum fate { FATE_LABEL, FATE_UPDATED, FATE_EXISTING, FATE_NONMEMBER };
+
+struct entry {
     struct device_id id;
-    struct device device;
-    int code = SW_OK;
-    bool is_id = device_id_parse((const char *)text.data, text.len, &id) == SW_OK;
-    if (is_id) {
-        code = store_device_get(tx->store, &id, &device, tx->fault);
-    } else {
-        char label[65] = "";
-        if (text.len < sizeof label && memchr(text.data, '\0', text.len) == NULL) {
-            memcpy(label, text.data, text.len);
-        }
-        code = store_device_by_label(tx->store, label, &device, tx->fault);
-        if (code == SW_E_NOT_FOUND) {
-            return add_text(tx, &out->invalid, text);
-        }
-    }
-    if (code == SW_OK) {
-        bool is_member = device.product_id == product->id;
-        return add_id(tx, is_member ? &out->existing : &out->nonmember, &device.id);
-    }
-    if (code != SW_E_NOT_FOUND) {
+    size_t place; /* in the list that was given */
+};
+
+static int by_id(const void *left, const void *right) {
+    const struct entry *a = (const struct entry *)left;
+    const struct entry *b = (const struct entry *)right;
+    int way = memcmp(a->id.b, b->id.b, sizeof a->id.b);
+    return way != 0 ? way : a->place < b->place ? -1 : 1;
+}
+
+struct import {
+    const struct product *product;
+    bool is_asked; /* somebody waits in quarantine, perhaps one of these */
+    const struct span *texts;
+    size_t count;
+    struct entry *entries; /* those texts that are ids, in the order of ids */
+    size_t entry_count;
+    uint8_t *fates; /* enum fate of each text */
+};
+
+static int import_id(struct app_tx *tx, const struct import *import, const struct device_id *id,
+                     uint8_t *fate) {
+    const struct product *product = import->product;
+    *fate = FATE_UPDATED;
+    int code = store_device_insert(tx->store, id, product->id, product->platform_id, tx->now.ms,
+                                   tx->fault);
+    if (code == SW_E_EXISTS) {
+        struct device device;
+        code = store_device_get(tx->store, id, &device, tx->fault);
+        *fate = device.product_id == product->id ? FATE_EXISTING : FATE_NONMEMBER;
         return code;
     }
-    code = store_device_insert(tx->store, &id, product->id, product->platform_id, tx->now.ms,
-                               tx->fault);
-    if (code == SW_OK && is_asked) {
-        code = approve(tx, product->id, &id);
+    return code == SW_OK && import->is_asked ? approve(tx, product->id, id) : code;
+}
+
+/* In the order of ids, so that each page of the indexes is changed once, by neighbours: in any
+ * other order a large import changes them all, over and over. */
+static int import_ids(struct app_tx *tx, struct import *import) {
+    for (size_t i = 0; i < import->count; i++) {
+        struct entry *entry = &import->entries[import->entry_count];
+        const struct span *text = &import->texts[i];
+        if (device_id_parse((const char *)text->data, text->len, &entry->id) == SW_OK) {
+            entry->place = i;
+            import->entry_count++;
+        }
     }
-    return code == SW_OK ? add_id(tx, &out->updated, &id) : code;
+    qsort(import->entries, import->entry_count, sizeof *import->entries, by_id);
+    int code = SW_OK;
+    for (size_t i = 0; code == SW_OK && i < import->entry_count; i++) {
+        const struct entry *entry = &import->entries[i];
+        code = import_id(tx, import, &entry->id, &import->fates[entry->place]);
+    }
+    return code;
+}
+
+static int import_label(struct app_tx *tx, const struct import *import, struct span text,
+                        struct app_import_result *out) {
+    struct device device;
+    char label[65] = "";
+    if (text.len < sizeof label && memchr(text.data, '\0', text.len) == NULL) {
+        memcpy(label, text.data, text.len);
+    }
+    int code = store_device_by_label(tx->store, label, &device, tx->fault);
+    if (code == SW_E_NOT_FOUND) {
+        return add_text(tx, &out->invalid, text);
+    }
+    bool is_member = code == SW_OK && device.product_id == import->product->id;
+    return code == SW_OK ? add_id(tx, is_member ? &out->existing : &out->nonmember, &device.id)
+                         : code;
+}
+
+/* What became of each, in the order that was given. */
+static int import_tell(struct app_tx *tx, const struct import *import,
+                       struct app_import_result *out) {
+    int code = SW_OK;
+    for (size_t i = 0; code == SW_OK && i < import->count; i++) {
+        struct device_id id;
+        const struct span *text = &import->texts[i];
+        enum fate fate = (enum fate)import->fates[i];
+        if (fate == FATE_LABEL) {
+            code = import_label(tx, import, *text, out);
+        } else {
+            struct device_id_list *list = fate == FATE_UPDATED    ? &out->updated
+                                          : fate == FATE_EXISTING ? &out->existing
+                                                                  : &out->nonmember;
+            code = device_id_parse((const char *)text->data, text->len, &id);
+            code = code == SW_OK ? add_id(tx, list, &id) : code;
+        }
+    }
+    return code;
 }
 
 int app_device_import(struct app_tx *tx, uint16_t product_id, const struct span *texts,
@@ -117,9 +179,21 @@ int app_device_import(struct app_tx *tx, uint16_t product_id, const struct span 
     if (code == SW_OK) {
         code = store_quarantine_count(tx->store, &waiting, tx->fault);
     }
-    for (size_t i = 0; code == SW_OK && i < count; i++) {
-        code = import_one(tx, &product, texts[i], waiting > 0, out);
+    struct import import = {
+        .product = &product, .is_asked = waiting > 0, .texts = texts, .count = count};
+    import.entries = calloc(count + 1, sizeof *import.entries);
+    import.fates = calloc(count + 1, sizeof *import.fates);
+    if (code == SW_OK && (import.entries == NULL || import.fates == NULL)) {
+        code = fault_set(tx->fault, SW_E_MEMORY, "out of memory for an import");
     }
+    if (code == SW_OK) {
+        code = import_ids(tx, &import);
+    }
+    if (code == SW_OK) {
+        code = import_tell(tx, &import, out);
+    }
+    free(import.entries);
+    free(import.fates);
     if (code != SW_OK) {
         app_import_result_free(out);
     }

@@ -16,8 +16,7 @@ static void read_set_group(sqlite3_stmt *q, void *row) {
     g->immediate = col_bool(q, 3);
 }
 
-static int load_set(struct store *store, int64_t id, struct group_set **out,
-                    struct fault *fault) {
+static int load_set(struct store *store, int64_t id, struct group_set **out, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_SET_GROUPS, fault);
     bind_int(q, ":set", id);
     int code = SW_OK;
@@ -49,8 +48,7 @@ int store_group_set_get(struct store *store, int64_t id, const struct group_set 
         return SW_OK;
     }
     struct cache *cache = cache_of(store);
-    struct group_set **slot =
-        cache != NULL ? &cache->sets[(uint64_t)id % CACHE_SETS] : &store->set;
+    struct group_set **slot = cache != NULL ? &cache->sets[(uint64_t)id % CACHE_SETS] : &store->set;
     int code = SW_OK;
     if (cache == NULL || *slot == NULL || (*slot)->id != id) {
         free(*slot);
@@ -135,21 +133,35 @@ int store_device_save_set(struct store *store, int64_t num, int64_t set_id, stru
     return stmt_run_one(store, q, fault);
 }
 
-int store_census_each(struct store *store, uint16_t product_id, store_census_fn *each, void *arg,
+int store_census_each(struct store *store, uint16_t product_id, store_kind_fn *each, void *arg,
                       struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_DEVICE_CENSUS, fault);
     bind_int(q, ":product", product_id);
     int code;
     while ((code = stmt_next(store, q, fault)) == 1) {
-        struct store_census_line line = {.device_count = col_u32(q, 0),
-                                         .running_version = col_u16(q, 1),
-                                         .locked_version = col_u16(q, 2),
-                                         .development = col_bool(q, 3),
-                                         .is_denied = col_bool(q, 4),
-                                         .set_id = col_int(q, 5),
-                                         .group_id = col_int(q, 6)};
-        each(arg, &line);
+        struct store_kind kind = {.device_count = col_u32(q, 0),
+                                  .running_version = col_u16(q, 1),
+                                  .locked_version = col_u16(q, 2),
+                                  .development = col_bool(q, 3),
+                                  .is_denied = col_bool(q, 4),
+                                  .set_id = col_int(q, 5)};
+        each(arg, &kind);
     }
+    return code;
+}
+
+static void read_set_member(sqlite3_stmt *q, void *row) {
+    struct store_set_member *member = (struct store_set_member *)row;
+    member->set_id = col_int(q, 0);
+    member->group_id = col_int(q, 1);
+}
+
+int store_set_members(struct store *store, uint16_t product_id, struct store_set_member **items,
+                      size_t *count, struct fault *fault) {
+    sqlite3_stmt *q = stmt(store, STMT_SETS_OF_PRODUCT, fault);
+    bind_int(q, ":product", product_id);
+    int code = SW_OK;
+    *items = stmt_all(store, q, read_set_member, sizeof **items, count, &code, fault);
     return code;
 }
 

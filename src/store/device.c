@@ -54,7 +54,8 @@ int store_device_insert(struct store *store, const struct device_id *id, uint16_
     bind_int(q, ":product", product_id);
     bind_int(q, ":platform", platform_id);
     bind_int(q, ":now", now_ms);
-    return stmt_run_one(store, q, fault);
+    int code = stmt_run_one(store, q, fault);
+    return code == SW_E_NOT_FOUND ? SW_E_EXISTS : code;
 }
 
 int store_device_get(struct store *store, const struct device_id *id, struct device *out,

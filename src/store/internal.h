@@ -22,6 +22,7 @@ struct store {
     bool is_reader;
     bool has_view; /* a reader's */
     uint64_t view_mark;
+    int wal_pages; /* a writer's: in the log since its last checkpoint */
     int version;
     struct store_hooks hooks;
     struct cache *cache;         /* a reader's; NULL before its first use */
@@ -81,6 +82,9 @@ int col_alloc(sqlite3_stmt *q, int column, uint8_t **bytes, size_t *len,
               struct fault *fault) SW_NODISCARD;
 /* A name of a group, as a row of its own. */
 void read_group_name(sqlite3_stmt *q, void *row);
+/* Brings what is in a long log into the file. Not before those who wait for a commit have heard of
+ * it: it takes as long as many commits. */
+void store_checkpoint(struct store *store);
 /* Makes wanted() known to a new connection. */
 int store_add_functions(struct store *store, struct fault *fault) SW_NODISCARD;
 /* A whole device. */

@@ -19,6 +19,23 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+static int on_wal(void *arg, sqlite3 *db, const char *name, int pages) {
+    (void)db;
+    (void)name;
+    ((struct store *)arg)->wal_pages = pages;
+    return SQLITE_OK;
+}
+
+#define CHECKPOINT_PAGES 4000
+
+void store_checkpoint(struct store *store) {
+    if (store->wal_pages >= CHECKPOINT_PAGES) {
+        store->wal_pages = 0;
+        /* What readers still need stays for the next time. */
+        (void)sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    }
+}
+
 #define READER_MAP_BYTES ((int64_t)64 << 30) /* SQLite has a limit of its own */
 
 static int configure(struct store *store, const struct store_options *options,
@@ -50,8 +67,8 @@ static int configure(struct store *store, const struct store_options *options,
                        READER_MAP_BYTES);
         code = store_exec(store, sql, fault);
     } else if (code == SW_OK) {
-        code =
-            store_exec(store, "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 4000", fault);
+        code = store_exec(store, "PRAGMA journal_mode = WAL", fault);
+        (void)sqlite3_wal_hook(store->db, on_wal, store); /* in place of automatic checkpoints */
     }
     return code;
 }

@@ -98,6 +98,7 @@ void store_run_group(struct store *store, struct store_job *jobs, enum store_tro
             job->done(job, job->code, &job->fault);
         }
     }
+    store_checkpoint(store);
 }
 
 int store_run(struct store *store, struct store_job *job, struct fault *fault) {

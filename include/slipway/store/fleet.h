@@ -6,6 +6,7 @@
 #include "slipway/store/record.h"
 #include "slipway/store/store.h"
 
+/* SW_E_EXISTS: it is a device already, perhaps of another product. */
 int store_device_insert(struct store *store, const struct device_id *id, uint16_t product_id,
                         uint16_t platform_id, int64_t now_ms, struct fault *fault) SW_NODISCARD;
 int store_device_get(struct store *store, const struct device_id *id, struct device *out,
@@ -50,17 +51,22 @@ int store_device_list(struct store *store, const struct store_device_filter *fil
                       struct device **items, size_t *count, struct fault *fault) SW_NODISCARD;
 int store_device_count(struct store *store, const struct store_device_filter *filter,
                        uint64_t *count, struct fault *fault) SW_NODISCARD;
-/* The devices of a product by what the rules ask of them. One line for each group that those
- * devices are in, or one with group 0; a kind's lines come one after the other. */
-struct store_census_line {
+/* The devices of a product, counted by what the rules ask of them. */
+struct store_kind {
     uint32_t device_count;
     uint16_t running_version, locked_version;
     bool development, is_denied;
+    int64_t set_id;
+};
+typedef void store_kind_fn(void *arg, const struct store_kind *kind);
+int store_census_each(struct store *store, uint16_t product_id, store_kind_fn *each, void *arg,
+                      struct fault *fault) SW_NODISCARD;
+/* Which set has which group, for all of a product, in no order. */
+struct store_set_member {
     int64_t set_id, group_id;
 };
-typedef void store_census_fn(void *arg, const struct store_census_line *line);
-int store_census_each(struct store *store, uint16_t product_id, store_census_fn *each, void *arg,
-                      struct fault *fault) SW_NODISCARD;
+int store_set_members(struct store *store, uint16_t product_id, struct store_set_member **items,
+                      size_t *count, struct fault *fault) SW_NODISCARD;
 
 /* *out is the store's, until the next call for this store or the end of the view. */
 int store_group_set_get(struct store *store, int64_t id, const struct group_set **out,
