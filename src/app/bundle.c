@@ -315,6 +315,7 @@ static int unpack_all(struct unpacking *u, struct image_info *info, struct app_f
 }
 
 int bundle_read(struct app_tx *tx, struct span zip, struct image_info *info, struct app_file *out) {
+    *out = (struct app_file){.bundle = NULL};
     const char *why = check_directory(zip);
     if (why != NULL) {
         return refuse(tx, why);

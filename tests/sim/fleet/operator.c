@@ -146,7 +146,10 @@ static int run_upload(struct app_tx *tx, void *arg) {
 
 static void upload(struct world *world) {
     if (world->versions < VERSIONS_MAX) {
-        make_image(world, world->versions + 1, 600 + rng_below(&world->rng, 40000));
+        /* A few run over the asset store. */
+        bool is_large = world->profile.has_assets && world_chance(world, 2);
+        make_image(world, world->versions + 1,
+                   is_large ? IMAGE_MAX : 600 + rng_below(&world->rng, 40000));
         if (server_call(world, run_upload, world, "upload")) {
             world->versions++;
         }

@@ -22,8 +22,8 @@
 #define COMMANDS_MAX   256
 #define SESSIONS_MAX   8
 #define ALERTS_MAX     4
-#define FLASH_BYTES    131072
-#define IMAGE_MAX      65536
+#define FLASH_BYTES    655360
+#define IMAGE_MAX      610000 /* of a body; one so large overwrites the asset store */
 #define DATAGRAM_MAX   2048
 #define WORLD_PLATFORM 13
 
