@@ -83,8 +83,6 @@ static void put_byte(struct engine *e, char c, bool is_raw) {
         put(e, escaped, sizeof escaped);
     } else if (html != NULL) {
         put(e, html, strlen(html));
-    } else if (e->use == TEMPLATE_HEADER && (byte < 0x20 || byte == 0x7f)) {
-        put(e, " ", 1);
     } else {
         put(e, &c, 1);
     }

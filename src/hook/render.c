@@ -298,13 +298,17 @@ static int add_header(struct rendered *r, const char *line) {
     return SW_OK;
 }
 
-/* "name: value" with the value's template expanded, which cannot end the line. */
+/* "name: value" with the value's template expanded; nothing in it can end the line. */
 static int add_given_header(struct rendered *r, const char *name, const char *template) {
     const struct template_facts facts = facts_of(r);
-    int code = SW_OK;
-    char *line = NULL;
-    char *value = expand(template, &facts, TEMPLATE_HEADER, &code);
+    char *line = NULL, *value = NULL;
+    size_t value_len = 0;
+    int code = template_expand(template, &facts, TEMPLATE_TEXT, &value, &value_len);
     if (code == SW_OK) {
+        for (size_t i = 0; i < value_len; i++) {
+            unsigned char c = (unsigned char)value[i];
+            value[i] = c < 0x20 || c == 0x7f ? ' ' : value[i];
+        }
         /* curl takes "name:" for a header to be left out, "name;" for one without a value. */
         bool is_empty = value[strspn(value, " ")] == '\0';
         int len = is_empty ? asprintf(&line, "%s;", name) : asprintf(&line, "%s: %s", name, value);

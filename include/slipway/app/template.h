@@ -23,8 +23,7 @@
 /* What is done to values; the template's own text is never changed. */
 enum template_use {
     TEMPLATE_TEXT,
-    TEMPLATE_URL,   /* all but letters, digits and "-._~" percent-encoded, however many braces */
-    TEMPLATE_HEADER /* control characters become spaces */
+    TEMPLATE_URL /* all but letters, digits and "-._~" percent-encoded, however many braces */
 };
 
 struct template_facts {
