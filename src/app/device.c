@@ -334,7 +334,6 @@ static bool is_reserved(struct span name) {
                                       "spark/device/app-hash",
                                       "spark/safe-mode-updater/",
                                       "spark/device/diagnostics/",
-                                      "slipway/",
                                       "particle/firmware/",
                                       "particle/device/updates/",
                                       "slipway/"};

@@ -185,14 +185,14 @@ int app_firmware_delete(struct app_tx *tx, uint16_t product_id, int64_t version)
         return code;
     }
     if (firmware.released_ms != 0) {
-        return app_fail(tx, SW_E_DENIED, "invalid_request", "version",
+        return app_fail(tx, SW_E_DENIED, "not_allowed", "version",
                         "Version %u was released and cannot be deleted",
                         (unsigned)firmware.version);
     }
     int64_t locks = 0;
     code = store_firmware_locks(tx->store, product_id, firmware.version, &locks, tx->fault);
     if (code == SW_OK && locks > 0) {
-        return app_fail(tx, SW_E_DENIED, "invalid_request", "version",
+        return app_fail(tx, SW_E_DENIED, "not_allowed", "version",
                         "Version %u cannot be deleted: %lld devices are locked to it",
                         (unsigned)firmware.version, (long long)locks);
     }
@@ -201,7 +201,7 @@ int app_firmware_delete(struct app_tx *tx, uint16_t product_id, int64_t version)
         code = store_image_needed(tx->store, firmware.image.id, &needed, tx->fault);
     }
     if (code == SW_OK && needed > 0) {
-        return app_fail(tx, SW_E_DENIED, "invalid_request", "version",
+        return app_fail(tx, SW_E_DENIED, "not_allowed", "version",
                         "Version %u cannot be deleted while it is sent to a device",
                         (unsigned)firmware.version);
     }
@@ -258,7 +258,7 @@ int app_system_delete(struct app_tx *tx, int64_t image_id) {
         code = store_image_needed(tx->store, image_id, &needed, tx->fault);
     }
     if (code == SW_OK && needed > 0) {
-        return app_fail(tx, SW_E_DENIED, "invalid_request", NULL,
+        return app_fail(tx, SW_E_DENIED, "not_allowed", NULL,
                         "It cannot be deleted while it is sent to a device");
     }
     return code == SW_OK ? store_image_delete(tx->store, image_id, tx->fault) : code;

@@ -294,7 +294,7 @@ static int apply_lock(struct app_tx *tx, const struct app_device_edit *edit,
                                   &firmware, tx->fault);
     }
     if (code == SW_E_NOT_FOUND) {
-        return app_fail(tx, code, "invalid_request", "desired_firmware_version",
+        return app_fail(tx, code, "not_found", "desired_firmware_version",
                         "desired_firmware_version: version %lld is not uploaded",
                         (long long)edit->lock_version);
     }

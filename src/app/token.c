@@ -100,7 +100,7 @@ int app_token_create(struct app_tx *tx, const struct app_token_new *request,
                      struct app_token_made *out) {
     *out = (struct app_token_made){.access = ""};
     struct store_token row = {.token = {.kind = TOKEN_ACCESS, .user_id = request->user_id}};
-    if (request->lifetime_s < 0 || request->lifetime_s > INT64_C(10) * 366 * 24 * 3600) {
+    if (request->lifetime_s < 0 || request->lifetime_s > TOKEN_LIFETIME_MAX_S) {
         return app_fail(tx, SW_E_RANGE, "invalid_request", "expires_in",
                         "expires_in must be from 0 (never) to ten years, in seconds");
     }

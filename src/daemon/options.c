@@ -1,14 +1,12 @@
 #include "options.h"
 
+#include "slipway/app/token.h"
 #include "slipway/util/check.h"
 
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-
-#define LIFETIME_S     7776000    /* 90 days */
-#define LIFETIME_MAX_S 3153600000 /* 100 years */
 
 static const struct {
     const char *word, *second; /* NULL = one word */
@@ -50,14 +48,14 @@ static int read_task(char *const words[3], struct options *out, struct fault *fa
 
 static int read_lifetime(const char *text, struct options *out, struct fault *fault) {
     char *end = NULL;
-    out->lifetime_s = LIFETIME_S;
+    out->lifetime_s = TOKEN_LIFETIME_S;
     if (text == NULL) {
         return SW_OK;
     }
     long long value = strtoll(text, &end, 10);
-    if (end == text || *end != '\0' || value < 0 || value > LIFETIME_MAX_S) {
+    if (end == text || *end != '\0' || value < 0 || value > TOKEN_LIFETIME_MAX_S) {
         return fault_set(fault, SW_E_RANGE, "--expires-in: \"%.40s\" is not from 0 to %lld seconds",
-                         text, (long long)LIFETIME_MAX_S);
+                         text, (long long)TOKEN_LIFETIME_MAX_S);
     }
     out->lifetime_s = value;
     return SW_OK;

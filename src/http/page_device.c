@@ -73,6 +73,12 @@ static void add_detail(struct sheet *sheet, const struct device *device,
     sheet_null(sheet, "mobile_secret");
     sheet_null(sheet, "current_build_target");
     sheet_null(sheet, "default_build_target");
+    sheet_null(sheet, "pinned_build_target");
+    sheet_null(sheet, "mac_wifi");
+    sheet_key(sheet, "device_protection");
+    sheet_mark(sheet, '{');
+    sheet_null(sheet, "status");
+    sheet_mark(sheet, '}');
     add_assets(sheet, facts->assets);
     if (device->has_app_hash) {
         char hash[2 * SHA256_BYTES + 1];

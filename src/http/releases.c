@@ -3,6 +3,7 @@
 
 #include "http/handlers.h"
 #include "http/pages.h"
+#include "slipway/util/check.h"
 
 struct release_job {
     struct app_release request;
@@ -30,6 +31,13 @@ void handle_firmware_release(struct request *rq) {
     if (fields_has(&fields, "product_default")) {
         job.request.product_default =
             fields_bool(&fields, "product_default", FIELD_OPTIONAL) ? APP_TRUE : APP_FALSE;
+    }
+    /* Left out, both mean something; as null, neither should. */
+    static const char *const targets[] = {"product_default", "groups"};
+    for (size_t i = 0; i < SW_COUNT(targets); i++) {
+        if (fields_is_null(&fields, targets[i])) {
+            fields_fail(&fields, targets[i], "must not be null");
+        }
     }
     json_t *groups =
         fields_texts(&fields, "groups", FIELD_OPTIONAL, RELEASE_GROUPS_MAX, GROUP_NAME_MAX);

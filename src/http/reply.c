@@ -50,6 +50,7 @@ void reply_json(struct reply *reply, int status, json_t *body) {
         static const char sorry[] = "{\"ok\":false,\"error\":\"server_error\"}";
         text = strdup(sorry);
         status = 500;
+        (void)snprintf(reply->cause, sizeof reply->cause, "no memory for the reply");
     }
     reply_bytes(reply, status, NULL, text, text != NULL ? strlen(text) : 0);
 }

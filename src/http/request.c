@@ -300,6 +300,26 @@ static void request_measure(struct request *rq) {
     }
 }
 
+/* UTF-8 without a NUL, which would hide what follows it. */
+static bool is_text(const char *bytes, size_t len) {
+    json_t *text = json_stringn(bytes, len);
+    bool good = text != NULL && memchr(bytes, '\0', len) == NULL;
+    json_decref(text);
+    return good;
+}
+
+static enum MHD_Result check_argument(void *arg, enum MHD_ValueKind kind, const char *name,
+                                      size_t name_len, const char *value, size_t value_len) {
+    struct request *rq = arg;
+    (void)kind;
+    if (!is_text(name, name_len)) {
+        reply_error(&rq->reply, 400, "invalid_request", "The query must be UTF-8 text.");
+    } else if (value != NULL && !is_text(value, value_len)) {
+        reply_error(&rq->reply, 400, "invalid_request", "%s: must be UTF-8 text", name);
+    }
+    return rq->reply.status == 0 ? MHD_YES : MHD_NO;
+}
+
 /* Whoever stands between the client and us may see another end of such a request than we do. */
 static void request_check_framing(struct request *rq) {
     const char *coding = request_header(rq, "Transfer-Encoding");
@@ -326,6 +346,7 @@ static void request_head(struct request *rq, const char *method) {
     request_address(rq);
     request_measure(rq);
     request_check_framing(rq);
+    (void)MHD_get_connection_values_n(rq->connection, MHD_GET_ARGUMENT_KIND, check_argument, rq);
     request_route(rq);
     request_limit(rq);
     if (rq->reply.status != 0) {

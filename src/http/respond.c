@@ -126,8 +126,8 @@ static void log_path(struct log_line *line, const struct request *rq) {
 }
 
 static void log_access(const struct request *rq, int status, size_t bytes) {
-    bool has_failed = rq->reply.cause[0] != '\0' || (status >= 500 && status != 503);
-    enum log_level level = has_failed ? LOG_UNUSUAL : LOG_INFO;
+    /* Existing clients are told by a 500 that a device is not there: that is no failure of ours. */
+    enum log_level level = rq->reply.cause[0] != '\0' ? LOG_UNUSUAL : LOG_INFO;
     if (!log_is_on(level)) {
         return;
     }

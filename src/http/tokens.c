@@ -14,9 +14,7 @@
 #include "slipway/sys/clock.h"
 #include "slipway/util/check.h"
 
-#define LIFETIME_S     7776000     /* 90 days, what existing clients ask for */
-#define LIFETIME_MAX_S 3153600000L /* 100 years */
-#define PASSWORD_MAX   256
+#define PASSWORD_MAX 256
 
 static bool client_is_known(const char *id, const char *secret) {
     static const char *const known[] = {"particle-api", "particle-cli", "particle"};
@@ -166,15 +164,16 @@ static void grant_client(struct request *rq, struct grant *grant, struct fields 
 
 /* expires_in in seconds (0 = never), or expires_at as ISO 8601. */
 static void read_lifetime(struct fields *fields, struct grant *grant) {
-    grant->lifetime_s = LIFETIME_S;
+    grant->lifetime_s = TOKEN_LIFETIME_S;
     if (fields_has(fields, "expires_in")) {
-        grant->lifetime_s = fields_integer(fields, "expires_in", FIELD_OPTIONAL, 0, LIFETIME_MAX_S);
+        grant->lifetime_s =
+            fields_integer(fields, "expires_in", FIELD_OPTIONAL, 0, TOKEN_LIFETIME_MAX_S);
     }
     const char *at = fields_text(fields, "expires_at", FIELD_OPTIONAL, 1, 40);
     if (at != NULL) {
         int64_t until_ms = 0;
         int64_t left_s = date_parse(at, &until_ms) ? (until_ms - wall_now().ms) / 1000 : 0;
-        if (left_s <= 0 || left_s > LIFETIME_MAX_S) {
+        if (left_s <= 0 || left_s > TOKEN_LIFETIME_MAX_S) {
             fields_fail(fields, "expires_at", "must be a time to come, as 2030-01-31T00:00:00Z");
         }
         grant->lifetime_s = left_s;

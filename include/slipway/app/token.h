@@ -5,7 +5,9 @@
 
 #include "slipway/app/app.h"
 
-#define TOKEN_DIGITS 40
+#define TOKEN_DIGITS         40
+#define TOKEN_LIFETIME_S     7776000 /* 90 days, what existing clients ask for */
+#define TOKEN_LIFETIME_MAX_S (INT64_C(10) * 366 * 24 * 3600) /* ten years */
 
 /* Whose token, or why not: SW_E_NOT_FOUND (unknown or revoked), SW_E_AUTH (expired). For readers.
  */
@@ -21,7 +23,7 @@ bool app_identity_may(const struct app_identity *identity, const char *scope);
 struct app_token_new {
     int64_t user_id;
     const char *client;
-    int64_t lifetime_s; /* 0 = never expires */
+    int64_t lifetime_s; /* at most TOKEN_LIFETIME_MAX_S; 0 = never expires */
     bool with_refresh;  /* also a refresh token, 14 days */
     const char *text;   /* NULL = a random one; else 40 digits (the administrator's) */
 };

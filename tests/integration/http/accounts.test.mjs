@@ -28,6 +28,7 @@ test('wrong passwords, clients and grants are told in the words of OAuth', async
         [{ ...client, grant_type: 'urn:custom:mfa-otp' }, 'unsupported_grant_type'],
         [{ ...client }, 'invalid_request'],
         [{ ...client, grant_type: 'password', username: 'admin', password: 'x', expires_in: 'soon' }, 'invalid_request'],
+        [{ ...client, grant_type: 'password', username: 'admin', password: 'x', expires_in: 2 ** 31 }, 'invalid_request'],
     ];
     for (const [form, error] of cases) {
         const reply = await grant(form);
