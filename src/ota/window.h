@@ -14,7 +14,7 @@ int window_acked(struct ota *ota, uint32_t cumulative, struct span bitmap,
 /* The retransmission timer has run out: all that is in flight counts as lost. */
 void window_timeout(struct ota *ota);
 /* The chunk to send now, or 0. */
-uint32_t window_pick(const struct ota *ota);
+uint32_t window_pick(struct ota *ota);
 void window_sent(struct ota *ota, uint32_t index, mono_time now);
 void window_measured(struct ota *ota, int64_t rtt_us);
 

@@ -70,6 +70,7 @@ struct ota {
         uint32_t grown;                         /* acknowledged since cwnd last grew by one */
         uint32_t round_acked, round_lost;       /* since the last look at the loss rate */
         uint32_t timeouts;                      /* in a row */
+        bool is_bursting;                       /* new chunks go out until the window is full */
         int64_t srtt_us, rttvar_us, rtt_min_us; /* srtt 0 = not yet measured */
         mono_time start, progress, pace;
         mono_time timer;    /* retransmission; MONO_NEVER = nothing in flight */
