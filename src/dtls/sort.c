@@ -6,6 +6,7 @@
 #define PROBE_PAYLOAD_MAX     511
 #define HANDSHAKE_HEADER_MIN  12
 #define HANDSHAKE_CLIENTHELLO 1
+#define HELLO_SESSION_ID_AT   (RECORD_HEADER_BYTES + HANDSHAKE_HEADER_MIN + 2 + 32)
 #define DEVICE_BYTES          12
 
 static uint16_t u16_at(const uint8_t *bytes) {
@@ -26,6 +27,15 @@ static bool is_probe(struct span datagram) {
             is_probe_of(datagram, PROBE_HEADER_BYTES));
 }
 
+/* Behind the version and the random: a session id, and then the cookie (RFC 6347 section 4.2.1). */
+static bool has_cookie(struct span datagram) {
+    if (datagram.len <= HELLO_SESSION_ID_AT) {
+        return false;
+    }
+    size_t cookie_at = HELLO_SESSION_ID_AT + 1 + (size_t)datagram.data[HELLO_SESSION_ID_AT];
+    return datagram.len > cookie_at && datagram.data[cookie_at] > 0;
+}
+
 static void sort_plain(struct span datagram, struct dtls_sorted *out) {
     uint8_t type = datagram.data[0];
     uint16_t epoch = u16_at(datagram.data + 3);
@@ -34,6 +44,7 @@ static void sort_plain(struct span datagram, struct dtls_sorted *out) {
         out->is_hello = type == DTLS_HANDSHAKE &&
                         datagram.len >= RECORD_HEADER_BYTES + HANDSHAKE_HEADER_MIN &&
                         datagram.data[RECORD_HEADER_BYTES] == HANDSHAKE_CLIENTHELLO;
+        out->has_cookie = out->is_hello && has_cookie(datagram);
     } else if (epoch == 1) {
         out->kind = DTLS_KIND_PLAIN;
     }

@@ -39,24 +39,9 @@ static void config_default(struct gateway_config *config) {
     }
 }
 
-static bool allowance_take(struct allowance *allowance, mono_time now) {
-    int64_t cost_us = 1000000 / (int64_t)allowance->per_s;
-    allowance->left_us += mono_since_us(allowance->filled, now);
-    allowance->filled = now;
-    if (allowance->left_us > 1000000) {
-        allowance->left_us = 1000000;
-    }
-    if (allowance->left_us < cost_us) {
-        return false;
-    }
-    allowance->left_us -= cost_us;
-    return true;
-}
-
 struct gateway *gateway_new(const struct gateway_config *config, const struct gateway_ports *ports,
                             mono_time now, wall_time wall) {
     struct gateway *gw = crypto_alloc(sizeof *gw);
-    (void)wall;
     if (gw == NULL) {
         return NULL;
     }
@@ -93,6 +78,7 @@ struct gateway *gateway_new(const struct gateway_config *config, const struct ga
     }
     gw->crypto = dtls_endpoint_crypto(gw->endpoint);
     hello_rotate(gw);
+    arrive_waiting(gw, (struct moment){.mono = now, .wall = wall});
     return gw;
 }
 
@@ -106,6 +92,7 @@ void gateway_free(struct gateway *gw) {
     half_table_close(&gw->halves);
     pool_close(&gw->desks);
     images_close(&gw->images);
+    lobby_close(&gw->lobby);
     plan_close(gw);
     line_close(&gw->pace.line);
     dtls_endpoint_free(gw->endpoint);
@@ -143,96 +130,6 @@ bool gateway_is_ready(const struct gateway *gw) {
     return gw->is_ready && !gw->is_draining;
 }
 
-/* Sent back unchanged and only if it says its own length: nobody gains a byte by a forged source.
- */
-static void core_probe(struct gateway *gw, gateway_path path, const struct address *from,
-                       struct span bytes, mono_time now) {
-    if (!allowance_take(&gw->probes, now)) {
-        gw->counters.probes_dropped++;
-        return;
-    }
-    outbox_clear(&gw->out.box);
-    memcpy(outbox_begin(&gw->out.box, bytes.len), bytes.data, bytes.len);
-    outbox_commit(&gw->out.box, bytes.len);
-    gw->counters.probes_echoed++;
-    gw->counters.datagrams_out++;
-    gw->ports.send(gw->ports.ctx, path, from, &gw->out.box);
-    outbox_clear(&gw->out.box);
-}
-
-/* A device that missed the end of its session: the alert is smaller than what it answers, and of no
- * use to anybody but the holder of the session's keys. */
-static bool core_farewell(struct gateway *gw, gateway_path path, const struct address *from,
-                          struct span cid, struct span bytes, mono_time now) {
-    struct span alert = farewell_find(&gw->farewells, cid, now);
-    if (alert.len == 0 || alert.len > bytes.len) {
-        return false;
-    }
-    memcpy(outbox_begin(&gw->out.box, alert.len), alert.data, alert.len);
-    outbox_commit(&gw->out.box, alert.len);
-    gw->counters.dropped_unknown++;
-    gw->counters.farewells++;
-    gw->counters.datagrams_out++;
-    gw->ports.send(gw->ports.ctx, path, from, &gw->out.box);
-    session_out_clear(&gw->out);
-    return true;
-}
-
-void gateway_datagram(struct gateway *gw, gateway_path path, const struct address *from,
-                      struct span bytes, mono_time now, wall_time wall) {
-    struct moment moment = {.mono = now, .wall = wall};
-    struct dtls_sorted sorted;
-    struct seat *seat = NULL;
-    struct half *half = NULL;
-    gw->counters.datagrams_in++;
-    if (!gateway_is_ready(gw)) {
-        gw->counters.dropped_unready++;
-        return;
-    }
-    dtls_sort(bytes, &sorted);
-    session_out_clear(&gw->out);
-    switch (sorted.kind) {
-    case DTLS_KIND_NOISE:
-        gw->counters.dropped_noise++;
-        return;
-    case DTLS_KIND_PROBE:
-        core_probe(gw, path, from, bytes, now);
-        return;
-    case DTLS_KIND_HANDSHAKE:
-        hello_datagram(gw, path, from, bytes, &sorted, moment);
-        return;
-    case DTLS_KIND_CID:
-        /* The client's Finished carries the id before there is a session. */
-        seat = table_by_cid(&gw->table, sorted.cid);
-        if (seat == NULL && core_farewell(gw, path, from, sorted.cid, bytes, now)) {
-            return;
-        }
-        half = seat == NULL ? half_by_cid(&gw->halves, sorted.cid) : NULL;
-        break;
-    case DTLS_KIND_PLAIN:
-        half = half_by_address(&gw->halves, from);
-        if (half == NULL || half->is_established) {
-            half = NULL;
-            seat = table_by_address(&gw->table, from);
-        }
-        break;
-    case DTLS_KIND_MOVED_30:
-        if (sorted.device.len == DEVICE_ID_BYTES) {
-            struct device_id device;
-            memcpy(device.b, sorted.device.data, DEVICE_ID_BYTES);
-            seat = table_by_device(&gw->table, &device, NULL);
-        }
-        break;
-    }
-    if (seat != NULL) {
-        seat_datagram(gw, seat, path, from, bytes, moment);
-    } else if (half != NULL) {
-        hello_continue(gw, half, bytes, moment);
-    } else {
-        gw->counters.dropped_unknown++;
-    }
-}
-
 void gateway_tick(struct gateway *gw, mono_time now, wall_time wall) {
     struct moment moment = {.mono = now, .wall = wall};
     if (gw->is_draining) {
@@ -241,6 +138,7 @@ void gateway_tick(struct gateway *gw, mono_time now, wall_time wall) {
     }
     session_out_clear(&gw->out);
     hello_tick(gw, moment);
+    arrive_waiting(gw, moment);
     for (unsigned n = 0; n < TICKS_MAX; n++) {
         struct seat *seat = table_due(&gw->table, now);
         if (seat == NULL) {
@@ -260,6 +158,9 @@ void gateway_tick(struct gateway *gw, mono_time now, wall_time wall) {
 mono_time gateway_deadline(const struct gateway *gw) {
     if (gw->is_draining || !gw->is_ready) {
         return MONO_NEVER; /* jobs lead on */
+    }
+    if (!lobby_is_empty(&gw->lobby)) {
+        return gw->turn.at; /* the next turn begins at once */
     }
     mono_time deadline = mono_earlier(gw->cookie_due, gw->expire_due);
     deadline = mono_earlier(deadline, heap_deadline(&gw->table.heap));

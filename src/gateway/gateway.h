@@ -7,6 +7,7 @@
 #include "gateway/half.h"
 #include "gateway/jobs.h"
 #include "gateway/line.h"
+#include "gateway/lobby.h"
 
 #define KEEP_FORM         2    /* of a session at rest */
 #define KEEP_FORM_KEYS    1    /* the first one, which knew raw keys only */
@@ -49,6 +50,13 @@ struct pace {
     mono_time filled;
 };
 
+/* From one tick to the next, as far as ClientHellos are concerned: see arrive.c. */
+struct turn {
+    int left;                /* of what it may spend on them */
+    unsigned steps, replies; /* of handshakes that went on, and cookies given */
+    mono_time at;
+};
+
 struct gateway {
     struct gateway_config config; /* every 0 replaced by its default */
     struct gateway_ports ports;
@@ -57,6 +65,8 @@ struct gateway {
     struct dtls_crypto *crypto; /* the endpoint's */
     struct table table;
     struct half_table halves;
+    struct lobby lobby;
+    struct turn turn;
     struct pool desks; /* struct desk */
     struct images images;
     struct line due; /* seats to look at, one by one */
@@ -78,10 +88,12 @@ struct gateway {
     uint8_t box[GATEWAY_BOX_BYTES];
 };
 
-/* hello.c: from the first datagram to a session */
-void hello_datagram(struct gateway *gw, gateway_path path, const struct address *from,
-                    struct span bytes, const struct dtls_sorted *sorted, struct moment now);
+/* arrive.c: what came in. A turn begins: ClientHellos that wait are taken, as many as it may. */
+void arrive_waiting(struct gateway *gw, struct moment now);
 
+/* hello.c: from the first datagram to a session */
+/* A ClientHello. True: it began a handshake. */
+bool hello_take(struct gateway *gw, const struct gateway_arrival *hello, struct moment now);
 void hello_continue(struct gateway *gw, struct half *half, struct span bytes, struct moment now);
 void hello_tick(struct gateway *gw, struct moment now);
 void hello_done(struct gateway *gw, const struct seat *seat);

@@ -16,14 +16,16 @@ void half_table_init(struct half_table *table, uint32_t max, uint32_t source_max
     index_init(&table->by_address);
     index_init(&table->by_cid);
     heap_init(&table->heap, half_placed, table);
-    table->newest = table->oldest = HALF_NONE;
+    table->running = table->over = (struct half_ends){.newest = HALF_NONE, .oldest = HALF_NONE};
     table->source_max = source_max;
     table->hash = *hash;
 }
 
 void half_table_close(struct half_table *table) {
-    while (table->oldest != HALF_NONE) {
-        half_remove(table, half_at(table, table->oldest));
+    struct half *half;
+    while ((half = half_at(table, table->running.oldest)) != NULL ||
+           (half = half_at(table, table->over.oldest)) != NULL) {
+        half_remove(table, half);
     }
     heap_close(&table->heap);
     index_close(&table->by_address);
@@ -46,41 +48,67 @@ static uint32_t half_cid_hash(const struct half_table *table, const uint8_t *cid
     return hash_bytes(&table->hash, cid, DTLS_CID_BYTES);
 }
 
+static struct half_ends *half_list(struct half_table *table, const struct half *half) {
+    return half->is_established ? &table->over : &table->running;
+}
+
 static void half_link(struct half_table *table, struct half *half) {
-    struct half *newest = half_at(table, table->newest);
-    half->older = table->newest;
+    struct half_ends *ends = half_list(table, half);
+    struct half *newest = half_at(table, ends->newest);
+    half->older = ends->newest;
     half->newer = HALF_NONE;
-    *(newest == NULL ? &table->oldest : &newest->newer) = half->number;
-    table->newest = half->number;
+    *(newest == NULL ? &ends->oldest : &newest->newer) = half->number;
+    ends->newest = half->number;
 }
 
 static void half_unlink(struct half_table *table, struct half *half) {
+    struct half_ends *ends = half_list(table, half);
     struct half *newer = half_at(table, half->newer);
     struct half *older = half_at(table, half->older);
-    *(newer == NULL ? &table->newest : &newer->older) = half->older;
-    *(older == NULL ? &table->oldest : &older->newer) = half->newer;
+    *(newer == NULL ? &ends->newest : &newer->older) = half->older;
+    *(older == NULL ? &ends->oldest : &older->newer) = half->newer;
 }
 
-/* The oldest of that source: found from the old end, which is where a flood's own are. */
-static struct half *half_oldest_of(const struct half_table *table, uint32_t source) {
-    struct half *half = half_at(table, table->oldest);
-    while (half != NULL && half_source_of(table, &half->peer) != source) {
+/* The oldest in the list, of one source if there is one: found from the old end, which is where a
+ * flood's own are. */
+static struct half *half_oldest(const struct half_table *table, const struct half_ends *ends,
+                                const uint32_t *source) {
+    struct half *half = half_at(table, ends->oldest);
+    while (half != NULL && source != NULL && half_source_of(table, &half->peer) != *source) {
         half = half_at(table, half->newer);
     }
     return half;
 }
 
+static bool half_make_room(struct half_table *table, const uint32_t *source, mono_time now,
+                           unsigned *evicted) {
+    struct half *half = half_oldest(table, &table->over, source);
+    if (half == NULL) {
+        half = half_oldest(table, &table->running, source);
+        if (half == NULL || !mono_reached(now, mono_add_ms(half->begun, HALF_YOUNG_MS))) {
+            return false;
+        }
+    }
+    half_remove(table, half);
+    (*evicted)++;
+    return true;
+}
+
+void half_over(struct half_table *table, struct half *half, mono_time now) {
+    half_unlink(table, half);
+    half->is_established = true;
+    half_link(table, half);
+    half_deadline(table, half, mono_add_ms(now, HALF_LINGER_MS));
+}
+
 struct half *half_add(struct half_table *table, const struct address *peer, gateway_path path,
-                      const uint8_t cid[DTLS_CID_BYTES], unsigned *evicted) {
+                      const uint8_t cid[DTLS_CID_BYTES], mono_time now, unsigned *evicted) {
     uint32_t source = half_source_of(table, peer);
     *evicted = 0;
-    if (table->sources[source] >= table->source_max) {
-        half_remove(table, half_oldest_of(table, source));
-        (*evicted)++;
-    }
-    if (table->pool.count >= table->pool.max) {
-        half_remove(table, half_at(table, table->oldest));
-        (*evicted)++;
+    if ((table->sources[source] >= table->source_max &&
+         !half_make_room(table, &source, now, evicted)) ||
+        (table->pool.count >= table->pool.max && !half_make_room(table, NULL, now, evicted))) {
+        return NULL;
     }
     uint32_t number = pool_take(&table->pool);
     if (number == POOL_NONE) {
@@ -89,6 +117,7 @@ struct half *half_add(struct half_table *table, const struct address *peer, gate
     struct half *half = half_at(table, number);
     half->peer = *peer;
     half->path = path;
+    half->begun = now;
     half->number = number;
     half->heap_at = HEAP_OUT;
     half->serial = ++table->serial;

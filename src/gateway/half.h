@@ -1,5 +1,7 @@
 /* Handshakes under way: the only memory that a peer gets before it has proved who it is, and only
- * after it proved its address. Bounded in total and for each source; the oldest gives way. */
+ * after it proved its address. Bounded in total and for each source. Those that are over give way
+ * first, and then the oldest, but nobody before he had the time to answer: else a storm of honest
+ * devices would push each other out, and none would ever finish. */
 #ifndef SLIPWAY_GATEWAY_HALF_H
 #define SLIPWAY_GATEWAY_HALF_H
 
@@ -14,6 +16,7 @@
 
 #define HALF_NONE      UINT32_MAX
 #define HALF_SOURCES   4096U /* counters of sources; sources that share one share the limit */
+#define HALF_YOUNG_MS  2000  /* a round trip to anywhere, and a repetition */
 #define HALF_LINGER_MS 20000 /* for repeating the last flight after it was established */
 #define HALF_ALERTS_S  8     /* alerts a second to a source that has proved nothing */
 
@@ -26,14 +29,19 @@ struct half {
     uint8_t cid[DTLS_CID_BYTES];
     uint32_t number, heap_at;
     uint32_t serial; /* differs from that of whoever had the place before */
-    uint32_t newer, older;
+    mono_time begun;
+    uint32_t newer, older; /* in its list */
+};
+
+struct half_ends {
+    uint32_t newest, oldest;
 };
 
 struct half_table {
     struct pool pool; /* struct half */
     struct index by_address, by_cid;
     struct heap heap;
-    uint32_t newest, oldest;
+    struct half_ends running, over; /* over: established */
     uint32_t serial;
     uint32_t source_max;
     struct hash_key hash;
@@ -46,9 +54,12 @@ void half_table_init(struct half_table *table, uint32_t max, uint32_t source_max
                      const struct hash_key *hash);
 void half_table_close(struct half_table *table);
 
-/* A blank one for that peer; *evicted says how many gave way. NULL without memory. */
+/* A blank one for that peer; *evicted says how many gave way. NULL without memory, or when those
+ * that would have to give way are too young. */
 struct half *half_add(struct half_table *table, const struct address *peer, gateway_path path,
-                      const uint8_t cid[DTLS_CID_BYTES], unsigned *evicted);
+                      const uint8_t cid[DTLS_CID_BYTES], mono_time now, unsigned *evicted);
+/* It is established, and stays for a while to repeat its last flight. */
+void half_over(struct half_table *table, struct half *half, mono_time now);
 /* Wipes and frees it. */
 void half_remove(struct half_table *table, struct half *half);
 struct half *half_by_address(const struct half_table *table, const struct address *peer);

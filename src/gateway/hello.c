@@ -93,8 +93,7 @@ static void hello_established(struct gateway *gw, struct half *half, struct span
         return;
     }
     gw->counters.handshakes_done++;
-    half->is_established = true;
-    half_deadline(&gw->halves, half, mono_add_ms(now.mono, HALF_LINGER_MS));
+    half_over(&gw->halves, half, now.mono);
     if (rest.len > 0) {
         seat_datagram(gw, seat, path, &peer, rest, now);
     }
@@ -184,7 +183,7 @@ static void hello_accept(struct gateway *gw, gateway_path path, const struct add
         gw->ports.entropy(gw->ports.ctx, cid, sizeof cid);
     } while (table_by_cid(&gw->table, span_of(cid, sizeof cid)) != NULL ||
              half_by_cid(&gw->halves, span_of(cid, sizeof cid)) != NULL);
-    struct half *half = half_add(&gw->halves, from, path, cid, &evicted);
+    struct half *half = half_add(&gw->halves, from, path, cid, now.mono, &evicted);
     gw->counters.handshakes_evicted += evicted;
     if (half == NULL) {
         gw->counters.dropped_busy++;
@@ -205,46 +204,38 @@ static void hello_accept(struct gateway *gw, gateway_path path, const struct add
     half_step(gw, half, &step, bytes, now);
 }
 
-void hello_datagram(struct gateway *gw, gateway_path path, const struct address *from,
-                    struct span bytes, const struct dtls_sorted *sorted, struct moment now) {
-    struct half *half = half_by_address(&gw->halves, from);
-    if (!sorted->is_hello) {
-        if (half == NULL) {
-            gw->counters.dropped_unknown++;
-            return;
-        }
-        hello_continue(gw, half, bytes, now);
-        return;
-    }
+bool hello_take(struct gateway *gw, const struct gateway_arrival *hello, struct moment now) {
+    struct half *half = half_by_address(&gw->halves, &hello->from);
     const char *why = NULL;
-    switch (dtls_server_hello(gw->endpoint, from, bytes, &gw->out.box, &why)) {
+    switch (dtls_server_hello(gw->endpoint, &hello->from, hello->bytes, &gw->out.box, &why)) {
     case DTLS_HELLO_DROP:
         gw->counters.dropped_hello++;
-        break;
+        return false;
     case DTLS_HELLO_REPLY:
         if (why == NULL) {
             gw->counters.hellos_cookie++;
-        } else if (half_may_alert(&gw->halves, from, now.mono)) {
+        } else if (half_may_alert(&gw->halves, &hello->from, now.mono)) {
             gw->counters.hellos_refused++;
         } else {
             gw->counters.alerts_dropped++;
             outbox_clear(&gw->out.box);
         }
-        hello_send(gw, path, from);
-        break;
+        hello_send(gw, hello->path, &hello->from);
+        return false;
     case DTLS_HELLO_ACCEPT:
-        /* The same one again: our flight was lost. Another one: the peer has started anew, and
-         * only it can, as the cookie proves the address. */
-        if (half != NULL && dtls_handshake_is_repeat(&half->hs, bytes)) {
-            hello_continue(gw, half, bytes, now);
-            break;
-        }
-        if (half != NULL) {
-            half_remove(&gw->halves, half);
-        }
-        hello_accept(gw, path, from, bytes, now);
         break;
     }
+    /* The same one again: our flight was lost. Another one: the peer has started anew, and only it
+     * can, as the cookie proves the address. */
+    if (half != NULL && dtls_handshake_is_repeat(&half->hs, hello->bytes)) {
+        hello_continue(gw, half, hello->bytes, now);
+        return false;
+    }
+    if (half != NULL) {
+        half_remove(&gw->halves, half);
+    }
+    hello_accept(gw, hello->path, &hello->from, hello->bytes, now);
+    return true;
 }
 
 /* Its Hello was confirmed: the device has our last flight. */

@@ -155,3 +155,9 @@ uint32_t index_first(const struct index *index, uint32_t hash, struct index_curs
 uint32_t index_next(const struct index *index, uint32_t hash, struct index_cursor *cursor) {
     return index_walk(index, hash, cursor);
 }
+
+void index_prefetch(const struct index *index, uint32_t hash) {
+    if (index->young.entries != NULL) {
+        __builtin_prefetch(&index->young.entries[hash & index->young.mask]);
+    }
+}

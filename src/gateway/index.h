@@ -41,6 +41,8 @@ struct index_cursor {
     uint8_t in_old;
 };
 #define INDEX_NONE UINT32_MAX
+/* That hash will be asked for soon. */
+void index_prefetch(const struct index *index, uint32_t hash);
 uint32_t index_first(const struct index *index, uint32_t hash, struct index_cursor *cursor);
 uint32_t index_next(const struct index *index, uint32_t hash, struct index_cursor *cursor);
 

@@ -146,28 +146,14 @@ static void loop_settle(struct loop *loop) {
                          wait_us <= 0 ? 0 : (uint64_t)(wait_us + 999) / 1000, 0);
 }
 
-/* A datagram that may begin a handshake: these wait for the others of a batch, so that a storm of
- * them does not keep established devices waiting. */
-static bool is_beginning(struct span bytes) {
-    return bytes.len > 13 && bytes.data[0] == 22 && bytes.data[13] == 1;
-}
-
 static void on_readable(uv_poll_t *poll, int status, int events) {
     struct loop *loop = poll->data;
-    struct udp_datagram batch[UDP_BATCH];
+    struct gateway_arrival batch[UDP_BATCH];
     (void)status;
     (void)events;
     for (unsigned round = 0; round < BATCHES_MAX; round++) {
         size_t count = udp_receive(loop->udp, batch);
-        wall_time wall = wall_now();
-        for (unsigned pass = 0; pass < 2; pass++) {
-            for (size_t n = 0; n < count; n++) {
-                if (is_beginning(batch[n].bytes) == (pass == 1)) {
-                    gateway_datagram(loop->gw, batch[n].path, &batch[n].from, batch[n].bytes,
-                                     mono_now(), wall);
-                }
-            }
-        }
+        gateway_arrivals(loop->gw, batch, count, mono_now(), wall_now());
         if (count < UDP_BATCH) {
             break;
         }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CACHE_LINE 64
 /* Empty slabs are kept as long as they are few beside those in use: items that come and go cost no
  * system call, in a storm of them either. */
 #define POOL_EMPTY_KEPT(count) (1U + (count) / (8U * POOL_SLAB))
@@ -97,6 +98,13 @@ void *pool_item(const struct pool *pool, uint32_t number) {
         return NULL;
     }
     return pool->slabs[at].items + (number % POOL_SLAB) * pool->item_bytes;
+}
+
+void pool_prefetch(const struct pool *pool, uint32_t number) {
+    const uint8_t *item = pool_item(pool, number);
+    for (size_t at = 0; item != NULL && at < pool->item_bytes; at += CACHE_LINE) {
+        __builtin_prefetch(item + at, 1);
+    }
 }
 
 uint32_t pool_next(const struct pool *pool, uint32_t from) {

@@ -34,6 +34,8 @@ uint32_t pool_take(struct pool *pool);
 void pool_give(struct pool *pool, uint32_t number);
 /* The item of that number; NULL if it is not taken. */
 void *pool_item(const struct pool *pool, uint32_t number);
+/* That item will be used soon. */
+void pool_prefetch(const struct pool *pool, uint32_t number);
 /* The first taken number at or after `from`; POOL_NONE at the end. */
 uint32_t pool_next(const struct pool *pool, uint32_t from);
 

@@ -141,6 +141,22 @@ struct seat *table_by_cid(const struct table *table, struct span cid) {
     return NULL;
 }
 
+uint32_t table_seek(const struct table *table, struct span cid) {
+    uint32_t hash = cid.len == DTLS_CID_BYTES ? hash_cid(table, cid.data) : 0;
+    index_prefetch(&table->by_cid, hash);
+    return hash;
+}
+
+bool table_expect(const struct table *table, uint32_t hash) {
+    struct index_cursor cursor;
+    uint32_t number = index_first(&table->by_cid, hash, &cursor);
+    if (number == INDEX_NONE) {
+        return false;
+    }
+    pool_prefetch(&table->seats, number);
+    return true;
+}
+
 struct seat *table_by_address(const struct table *table, const struct address *address) {
     struct index_cursor cursor;
     struct seat *found = NULL;

@@ -1,5 +1,7 @@
-/* The kernel's way out is what costs, not the system call: a batch saves little, a segmented run of
- * chunks four fifths. So single answers are gathered for one sendmmsg, and runs go at once. */
+/* The kernel's way out is what costs, not the system call: a batch saves little, a run that the
+ * kernel cuts four fifths. So what is to be sent is gathered until the end of a turn, and datagrams
+ * of one size to one device that follow each other become one message: the chunks that a dozen
+ * acknowledgements of a transfer made room for, two by two, leave as one. */
 #include "gateway/udp.h"
 
 #include "slipway/util/check.h"
@@ -21,9 +23,19 @@
 #define SEGMENTS_MAX  64U
 #define RUN_BYTES_MAX 65000U
 #define CONTROL_BYTES 128
-#define GSO_LEAST     3U /* datagrams for which a run is worth it */
+#define MESSAGES_MAX  64U
+#define QUEUE_BYTES   (256U * 1024)
 
 static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+/* Datagrams of one size to one peer; the last may be shorter, and ends it. */
+struct run {
+    gateway_path path;
+    bool has_ended;
+    uint16_t segment;
+    unsigned count;
+    struct address peer;
+};
 
 struct udp {
     int fd;
@@ -33,13 +45,17 @@ struct udp {
     uint16_t port;
     uint8_t path_count;
     struct in6_addr paths[UDP_PATHS_MAX];
-    struct mmsghdr in[UDP_BATCH], out[UDP_BATCH];
-    struct iovec in_iov[UDP_BATCH], out_iov[UDP_BATCH];
-    struct sockaddr_in6 in_from[UDP_BATCH], out_to[UDP_BATCH];
+    struct mmsghdr in[UDP_BATCH], out[MESSAGES_MAX];
+    struct iovec in_iov[UDP_BATCH], out_iov[MESSAGES_MAX];
+    struct sockaddr_in6 in_from[UDP_BATCH], out_to[MESSAGES_MAX];
     _Alignas(16) uint8_t in_control[UDP_BATCH][CONTROL_BYTES];
-    _Alignas(16) uint8_t out_control[UDP_BATCH][CONTROL_BYTES];
-    uint8_t in_bytes[UDP_BATCH][UDP_DATAGRAM], out_bytes[UDP_BATCH][UDP_DATAGRAM];
+    _Alignas(16) uint8_t out_control[MESSAGES_MAX][CONTROL_BYTES];
+    uint8_t in_bytes[UDP_BATCH][UDP_DATAGRAM];
+    uint8_t out_bytes[QUEUE_BYTES]; /* of all messages, one behind the other */
+    struct run runs[MESSAGES_MAX];  /* what each message is */
+    unsigned in_used;               /* of `in`, by the last udp_receive */
     unsigned out_count;
+    size_t out_used;
 };
 
 static bool udp_bind(struct udp *udp, const struct udp_options *options, struct fault *fault) {
@@ -107,6 +123,7 @@ int udp_open(struct udp **out, const struct udp_options *options, struct fault *
     int none = 0;
     udp->has_segments = !options->without_segments &&
                         setsockopt(udp->fd, IPPROTO_UDP, UDP_SEGMENT, &none, sizeof none) == 0;
+    udp->in_used = UDP_BATCH;
     *out = udp;
     return SW_OK;
 }
@@ -196,8 +213,9 @@ static socklen_t address_to(const struct udp *udp, const struct address *to,
     return sizeof *out;
 }
 
-size_t udp_receive(struct udp *udp, struct udp_datagram out[UDP_BATCH]) {
-    for (unsigned n = 0; n < UDP_BATCH; n++) {
+/* What the kernel has written over is made good again. */
+static void udp_prepare(struct udp *udp, unsigned count) {
+    for (unsigned n = 0; n < count; n++) {
         udp->in_iov[n] =
             (struct iovec){.iov_base = udp->in_bytes[n], .iov_len = sizeof udp->in_bytes[n]};
         udp->in[n].msg_hdr =
@@ -208,10 +226,16 @@ size_t udp_receive(struct udp *udp, struct udp_datagram out[UDP_BATCH]) {
                             .msg_control = udp->has_paths ? udp->in_control[n] : NULL,
                             .msg_controllen = udp->has_paths ? CONTROL_BYTES : 0};
     }
+}
+
+size_t udp_receive(struct udp *udp, struct gateway_arrival out[UDP_BATCH]) {
+    udp_prepare(udp, udp->in_used);
+    udp->in_used = 0;
     int count = recvmmsg(udp->fd, udp->in, UDP_BATCH, MSG_DONTWAIT, NULL);
     if (count <= 0) {
         return 0; /* nothing there; or an ICMP error of some peer, which says nothing of others */
     }
+    udp->in_used = (unsigned)count;
     for (int n = 0; n < count; n++) {
         size_t len = udp->in[n].msg_len;
         bool cut = (udp->in[n].msg_hdr.msg_flags & MSG_TRUNC) != 0;
@@ -259,8 +283,41 @@ static size_t udp_control(const struct udp *udp, gateway_path path, uint16_t seg
     return used;
 }
 
+/* A run that this interface does not cut: each by itself. */
+static void udp_send_singly(struct udp *udp, unsigned n) {
+    struct msghdr message = udp->out[n].msg_hdr;
+    struct span rest = span_of(udp->out_iov[n].iov_base, udp->out_iov[n].iov_len);
+    uint8_t *at = udp->out_iov[n].iov_base;
+    message.msg_controllen = udp_control(udp, udp->runs[n].path, 0, udp->out_control[n]);
+    message.msg_control = message.msg_controllen == 0 ? NULL : udp->out_control[n];
+    while (rest.len > 0) {
+        size_t len = rest.len < udp->runs[n].segment ? rest.len : udp->runs[n].segment;
+        struct iovec iov = {.iov_base = at, .iov_len = len};
+        message.msg_iov = &iov;
+        (void)!sendmsg(udp->fd, &message, MSG_DONTWAIT);
+        at += len;
+        rest = span_of(rest.data + len, rest.len - len);
+    }
+}
+
+static void udp_seal_message(struct udp *udp, unsigned n) {
+    const struct run *run = &udp->runs[n];
+    struct msghdr *header = &udp->out[n].msg_hdr;
+    *header =
+        (struct msghdr){.msg_name = &udp->out_to[n], .msg_iov = &udp->out_iov[n], .msg_iovlen = 1};
+    header->msg_namelen = address_to(udp, &run->peer, &udp->out_to[n]);
+    if (run->path != 0 || run->count > 1) {
+        header->msg_controllen =
+            udp_control(udp, run->path, run->count > 1 ? run->segment : 0, udp->out_control[n]);
+        header->msg_control = udp->out_control[n];
+    }
+}
+
 void udp_flush(struct udp *udp) {
     unsigned at = 0;
+    for (unsigned n = 0; n < udp->out_count; n++) {
+        udp_seal_message(udp, n);
+    }
     while (at < udp->out_count) {
         int sent = sendmmsg(udp->fd, udp->out + at, udp->out_count - at, MSG_DONTWAIT);
         if (sent > 0) {
@@ -270,80 +327,53 @@ void udp_flush(struct udp *udp) {
         } else if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) {
             break; /* the link is full: lost, as on any other full link */
         } else {
-            at++; /* this peer cannot be reached; the next can */
+            if (udp->runs[at].count > 1 &&
+                (errno == EIO || errno == EINVAL || errno == EOPNOTSUPP || errno == EMSGSIZE)) {
+                udp->has_segments = false; /* no checksum offload there */
+                udp_send_singly(udp, at);
+            }
+            at++; /* else this peer cannot be reached; the next can */
         }
     }
     udp->out_count = 0;
+    udp->out_used = 0;
+}
+
+static bool run_takes(const struct run *run, size_t run_bytes, gateway_path path,
+                      const struct address *peer, size_t len) {
+    return !run->has_ended && len <= run->segment && run->count < SEGMENTS_MAX &&
+           run_bytes + len <= RUN_BYTES_MAX && run->path == path && address_equal(&run->peer, peer);
 }
 
 static void udp_queue(struct udp *udp, gateway_path path, const struct address *peer,
                       struct span bytes) {
-    if (bytes.len > UDP_DATAGRAM) {
+    if (bytes.len == 0 || bytes.len > UDP_DATAGRAM) {
         return;
     }
-    if (udp->out_count == UDP_BATCH) {
+    unsigned last = udp->out_count - 1;
+    bool extends = udp->has_segments && udp->out_count > 0 &&
+                   run_takes(&udp->runs[last], udp->out_iov[last].iov_len, path, peer, bytes.len);
+    if ((!extends && udp->out_count == MESSAGES_MAX) ||
+        udp->out_used + bytes.len > sizeof udp->out_bytes) {
         udp_flush(udp);
+        extends = false;
     }
-    unsigned n = udp->out_count++;
-    memcpy(udp->out_bytes[n], bytes.data, bytes.len);
-    socklen_t name_len = address_to(udp, peer, &udp->out_to[n]);
-    size_t control = path == 0 ? 0 : udp_control(udp, path, 0, udp->out_control[n]);
-    udp->out_iov[n] = (struct iovec){.iov_base = udp->out_bytes[n], .iov_len = bytes.len};
-    udp->out[n].msg_hdr = (struct msghdr){.msg_name = &udp->out_to[n],
-                                          .msg_namelen = name_len,
-                                          .msg_iov = &udp->out_iov[n],
-                                          .msg_iovlen = 1,
-                                          .msg_control = control == 0 ? NULL : udp->out_control[n],
-                                          .msg_controllen = control};
-}
-
-/* One run, cut by the kernel. False: it cannot. */
-static bool udp_send_run(struct udp *udp, gateway_path path, const struct address *peer,
-                         struct span run, uint16_t segment) {
-    struct sockaddr_in6 to;
-    _Alignas(16) uint8_t control[CONTROL_BYTES];
-    union {
-        const uint8_t *in;
-        void *out;
-    } base = {.in = run.data}; /* sendmsg does not write through it */
-    struct iovec iov = {.iov_base = base.out, .iov_len = run.len};
-    struct msghdr message = {.msg_name = &to, .msg_iov = &iov, .msg_iovlen = 1};
-    message.msg_namelen = address_to(udp, peer, &to);
-    message.msg_controllen = udp_control(udp, path, segment, control);
-    message.msg_control = control;
-    if (sendmsg(udp->fd, &message, MSG_DONTWAIT) >= 0) {
-        return true;
+    uint8_t *place = udp->out_bytes + udp->out_used;
+    if (!extends) {
+        last = udp->out_count++;
+        udp->runs[last] = (struct run){.path = path, .segment = (uint16_t)bytes.len, .peer = *peer};
+        udp->out_iov[last] = (struct iovec){.iov_base = place};
     }
-    if (errno == EIO || errno == EINVAL || errno == EOPNOTSUPP) {
-        udp->has_segments = false; /* this interface has no checksum offload */
-        return false;
-    }
-    return true; /* lost */
+    memcpy(place, bytes.data, bytes.len);
+    udp->out_used += bytes.len;
+    udp->out_iov[last].iov_len += bytes.len;
+    udp->runs[last].count++;
+    udp->runs[last].has_ended = bytes.len < udp->runs[last].segment;
 }
 
 void udp_send(struct udp *udp, gateway_path path, const struct address *peer,
               const struct outbox *box) {
-    size_t at = 0;
-    while (at < box->count) {
-        size_t segment = box->items[at].len, end = at, bytes = 0;
-        /* Equal ones, and one shorter at the end; they lie one behind the other. */
-        while (end < box->count && end - at < SEGMENTS_MAX && box->items[end].len <= segment &&
-               bytes + box->items[end].len <= RUN_BYTES_MAX) {
-            bytes += box->items[end].len;
-            if (box->items[end++].len < segment) {
-                break;
-            }
-        }
-        if (udp->has_segments && end - at >= GSO_LEAST) {
-            udp_flush(udp);
-            if (udp_send_run(udp, path, peer, span_of(box->data + box->items[at].at, bytes),
-                             (uint16_t)segment)) {
-                at = end;
-                continue;
-            }
-        }
-        for (; at < end; at++) {
-            udp_queue(udp, path, peer, outbox_datagram(box, at));
-        }
+    for (size_t n = 0; n < box->count; n++) {
+        udp_queue(udp, path, peer, outbox_datagram(box, n));
     }
 }

@@ -6,7 +6,7 @@
 
 #include "slipway/gateway/core.h"
 
-#define UDP_BATCH     64
+#define UDP_BATCH     256
 #define UDP_DATAGRAM  2048
 #define UDP_PATHS_MAX 255
 
@@ -24,14 +24,10 @@ void udp_close(struct udp *udp); /* accepts NULL */
 int udp_descriptor(const struct udp *udp);
 uint16_t udp_port(const struct udp *udp);
 
-struct udp_datagram {
-    gateway_path path;
-    struct address from;
-    struct span bytes; /* valid until the next udp_receive */
-};
-/* What is there, at most UDP_BATCH datagrams; 0 when there is nothing. */
-size_t udp_receive(struct udp *udp, struct udp_datagram out[UDP_BATCH]);
-/* Queued, or sent; what the kernel does not take is lost. */
+/* What is there, at most UDP_BATCH datagrams, whose bytes are valid until the next call; 0 when
+ * there is nothing. */
+size_t udp_receive(struct udp *udp, struct gateway_arrival out[UDP_BATCH]);
+/* Queued until udp_flush, or until there is no more room; what the kernel does not take is lost. */
 void udp_send(struct udp *udp, gateway_path path, const struct address *peer,
               const struct outbox *box);
 void udp_flush(struct udp *udp);

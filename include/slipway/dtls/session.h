@@ -70,6 +70,7 @@ struct dtls_sorted {
     struct span cid;    /* kind CID: DTLS_CID_BYTES bytes */
     bool is_moved;      /* outer type 253: the first words of a resumed session */
     bool is_hello;      /* kind HANDSHAKE and the first message is a ClientHello */
+    bool has_cookie;    /* which has a cookie, good or not */
     struct span device; /* kind MOVED_30: 12 bytes of device id */
 };
 

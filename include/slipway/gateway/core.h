@@ -97,6 +97,17 @@ void gateway_configure(struct gateway *gw, const struct gateway_config *config);
 void gateway_start(struct gateway *gw, mono_time now, wall_time wall);
 bool gateway_is_ready(const struct gateway *gw);
 
+struct gateway_arrival {
+    gateway_path path;
+    struct address from;
+    struct span bytes;
+};
+/* A batch, in the order in which it came. Established devices are served first; handshakes are
+ * taken as far as this turn allows (gateway_tick begins the next), those that are under way before
+ * new ones. The others wait, and the oldest are dropped when there are too many. */
+void gateway_arrivals(struct gateway *gw, const struct gateway_arrival *items, size_t count,
+                      mono_time now, wall_time wall);
+/* One by itself. */
 void gateway_datagram(struct gateway *gw, gateway_path path, const struct address *from,
                       struct span bytes, mono_time now, wall_time wall);
 /* Call at gateway_deadline, and after every batch of datagrams, jobs and commands. */
@@ -172,6 +183,7 @@ bool gateway_is_drained(const struct gateway *gw);
     X(handshakes_started)                                                                          \
     X(handshakes_done)                                                                             \
     X(handshakes_failed)                                                                           \
+    X(handshakes_shed)    /* datagrams of some that waited in vain, under a storm */               \
     X(handshakes_evicted) /* oldest of a full pool */                                              \
     X(sessions_restored)  /* read from the store at the start */                                   \
     X(sessions_replaced)  /* by a newer one of the same device */                                  \

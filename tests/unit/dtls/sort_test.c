@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -45,6 +46,28 @@ static void kinds_are_told_by_the_header(void **state) {
     s = sort("fdfefd00010000000000010102030405060708004000");
     assert_int_equal(s.kind, DTLS_KIND_CID);
     assert_true(s.is_moved);
+}
+
+static void a_cookie_is_seen_where_it_is(void **state) {
+    (void)state;
+    /* Two headers and the version, then the random, a session id, a cookie. */
+    static const char begin[] = "16fefd00000000000000000040"
+                                "010000340000000000000034fefd"
+                                "00000000000000000000000000000000"
+                                "00000000000000000000000000000000";
+    static const struct {
+        const char *rest;
+        bool has_cookie;
+    } cases[] = {{"", false},       {"00", false},       {"0000", false},    {"0001aa", true},
+                 {"02bbbb", false}, {"02bbbb00", false}, {"02bbbb01", true}, {"02bb", false},
+                 {"ff", false},     {"0014", true}};
+    for (size_t n = 0; n < sizeof cases / sizeof cases[0]; n++) {
+        char hex[256];
+        (void)snprintf(hex, sizeof hex, "%s%s", begin, cases[n].rest);
+        struct dtls_sorted s = sort(hex);
+        assert_true(s.is_hello);
+        assert_int_equal(s.has_cookie, cases[n].has_cookie);
+    }
 }
 
 static void noise_is_noise(void **state) {
@@ -123,6 +146,7 @@ static void every_length_is_safe(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kinds_are_told_by_the_header),
+        cmocka_unit_test(a_cookie_is_seen_where_it_is),
         cmocka_unit_test(noise_is_noise),
         cmocka_unit_test(probes_are_echoed_only_when_they_are_ones),
         cmocka_unit_test(every_length_is_safe),

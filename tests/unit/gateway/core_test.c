@@ -94,6 +94,7 @@ static void half_open_handshakes_are_bounded(void **state) {
         if (n < 10) { /* one source */
             clients[n].address.ip[15] = 77;
         }
+        rig.now.us += 2000000; /* all those before had the time to answer */
         peer_begin(&clients[n], &rig);
         assert_true(sizes().half_open <= 8);
         if (n < 10) {
