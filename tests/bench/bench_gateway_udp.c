@@ -29,7 +29,7 @@
 #define STORM_ASKS      2000
 #define STORM_MOST      400000
 #define DEVICES         64
-#define IMAGE_BYTES     1000000
+#define IMAGE_BYTES     1200000
 #define UPDATES         3
 #define LIMIT_MS        60000
 
@@ -208,6 +208,7 @@ static void part_storm(void) {
     struct figure ratio = {0}, wall = {0};
     server_open(&server, &(struct server_setup){.sessions = FEW, .devices = FEW});
     first_words(&server, 2, FEW);
+    server_confine(&server);
     struct load_order order = handshakes_of(&server, LOAD_RAW_KEY, HANDSHAKES);
     for (unsigned n = 0; n < 3; n++) {
         double peak_cpu_s = measure(&server, &order, &peak);
@@ -221,7 +222,10 @@ static void part_storm(void) {
         storming.rate = (uint32_t)(STORM_TIMES * peak_wall);
         storming.ask_rate = STORM_ASKS;
         storming.limit_ms = STORM_MS;
+        struct loop_report report[2];
+        loop_report(server.loop, &report[0]);
         double storm_cpu_s = measure(&server, &storming, &storm);
+        loop_report(server.loop, &report[1]);
         order.first += storming.count;
         double storm_wall = (double)storm.done * 1e6 / (double)storm.took_us;
         note(&ratio, (double)storm.done / storm_cpu_s / ((double)peak.done / peak_cpu_s));
@@ -232,6 +236,16 @@ static void part_storm(void) {
                (double)storm.offered * 1e6 / (double)storm.took_us,
                (double)storm.done / storm_cpu_s, storm_wall,
                storm_cpu_s * 1e8 / (double)storm.took_us);
+        const struct gateway_counters *from = &report[0].counters, *to = &report[1].counters;
+        printf("  of %lu datagrams: %lu cookies sent, %lu handshakes begun, %lu done, %lu evicted, "
+               "%lu ClientHellos shed, %lu busy\n",
+               (unsigned long)(to->datagrams_in - from->datagrams_in),
+               (unsigned long)(to->hellos_cookie - from->hellos_cookie),
+               (unsigned long)(to->handshakes_started - from->handshakes_started),
+               (unsigned long)(to->handshakes_done - from->handshakes_done),
+               (unsigned long)(to->handshakes_evicted - from->handshakes_evicted),
+               (unsigned long)(to->handshakes_shed - from->handshakes_shed),
+               (unsigned long)(to->dropped_busy - from->dropped_busy));
         printf("  established sessions meanwhile: %lu of %lu answered (%.2f %% lost), p50 %u us, "
                "p99 %u us\n",
                (unsigned long)storm.answered, (unsigned long)storm.asked,

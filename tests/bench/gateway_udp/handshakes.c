@@ -12,9 +12,10 @@
 #include <string.h>
 
 #define BOX_BYTES 16384
-#define SLOTS     8192U /* handshakes that a storm has under way */
+#define SLOTS     16384U /* handshakes of a storm under way */
 #define SLOT_NONE UINT32_MAX
 #define TIMERS_US 20000
+#define WORK_US   2000 /* before the others have their turn */
 #define BURST     512U
 /* Record header, handshake header, version: then the random. */
 #define HELLO_RANDOM_AT (13 + 12 + 2)
@@ -35,7 +36,7 @@ struct clients {
     struct slot *slots;
     uint32_t slot_count;
     uint32_t *slot_of; /* of new devices, by number */
-    uint32_t hint;
+    uint32_t busy, hint;
     char identity[DEVICE_ID_DIGITS + 1];
     uint8_t hello[512];
     size_t hello_len;
@@ -51,7 +52,7 @@ static void clients_open(struct clients *c, const struct load_order *order,
     struct dtls_endpoint_config role = {.cid_form = DTLS_CID_DRAFT05};
     if (order->credential == LOAD_PSK) {
         struct device_id id;
-        device_of(0, &id);
+        device_of(SERVER_PSK_DEVICE, &id);
         device_id_text(&id, c->identity);
         role.psk_identity = span_text(c->identity);
         role.cid_form = DTLS_CID_RFC9146;
@@ -103,10 +104,11 @@ static void transmit(struct clients *c, uint32_t device) {
 }
 
 static struct slot *slot_take(struct clients *c, uint32_t device) {
-    for (uint32_t n = 0; n < c->slot_count; n++) {
+    for (uint32_t n = 0; c->busy < c->slot_count && n < c->slot_count; n++) {
         struct slot *slot = &c->slots[c->hint++ % c->slot_count];
         if (!slot->is_busy) {
             slot->is_busy = true;
+            c->busy++;
             slot->device = device;
             c->slot_of[device - c->order->first] = (uint32_t)(slot - c->slots);
             return slot;
@@ -119,6 +121,7 @@ static void slot_give(struct clients *c, struct slot *slot) {
     c->slot_of[slot->device - c->order->first] = SLOT_NONE;
     dtls_handshake_close(&slot->hs);
     slot->is_busy = false;
+    c->busy--;
 }
 
 static void slot_step(struct clients *c, struct slot *slot, const struct dtls_step *step) {
@@ -261,10 +264,13 @@ void run_storm(const struct load_order *order, struct fleet *fleet, struct load_
         for (size_t n = 0; n < count; n++) {
             out->answered += load_answered(crypto, fleet, &batch[n], &latencies) ? 1 : 0;
         }
-        count = wire_receive(c.wire, batch, 0);
-        for (size_t n = 0; n < count; n++) {
-            take_or_begin(&c, &batch[n]);
-        }
+        int64_t until = load_now_us() + WORK_US;
+        do {
+            count = wire_receive(c.wire, batch, 0);
+            for (size_t n = 0; n < count; n++) {
+                take_or_begin(&c, &batch[n]);
+            }
+        } while (count > 0 && load_now_us() < until);
         if (load_now_us() - looked > TIMERS_US) {
             looked = load_now_us();
             slot_timers(&c);

@@ -12,17 +12,19 @@
 #include "slipway/util/rng.h"
 
 #include <dirent.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
-#define IMPORT_MAX 10000 /* ids in one request, as the REST door has it */
-#define SAVES      1000  /* sessions in one transaction */
-#define SOCKET_BUF (4U * 1024 * 1024)
-#define READY_MS   60000
+#define IMPORT_MAX    10000 /* ids in one request, as the REST door has it */
+#define SAVES         1000  /* sessions in one transaction */
+#define SOCKET_BUF    (4U * 1024 * 1024)
+#define READY_MS      60000
+#define CONFINED_NICE 5
 
 void device_of(uint32_t number, struct device_id *out) {
     const uint8_t id[DEVICE_ID_BYTES] = {0xe0,
@@ -147,7 +149,7 @@ static int run_save(struct app_tx *tx, void *arg) {
 static int run_psk(struct app_tx *tx, void *arg) {
     const struct server *server = arg;
     struct device_id id;
-    device_of(0, &id);
+    device_of(SERVER_PSK_DEVICE, &id);
     return app_device_psk_set(tx, server->product, &id, span_text(SERVER_PSK));
 }
 
@@ -249,6 +251,8 @@ void server_open(struct server *server, const struct server_setup *setup) {
     memcpy(door.gateway.seal_key, server->seal_key, sizeof server->seal_key);
     execute(server, run_product, server);
     execute_parts(server, run_import, NULL, setup->devices, IMPORT_MAX);
+    execute(server, run_import,
+            &(struct part){.server = server, .from = SERVER_PSK_DEVICE, .count = 1});
     execute(server, run_psk, server);
     execute_parts(server, run_save, door.gateway.seal_key, setup->sessions, SAVES);
     SW_CHECK(loop_open(&server->loop, &door, &fault) == SW_OK);
@@ -258,8 +262,30 @@ void server_open(struct server *server, const struct server_setup *setup) {
     await_ready(server, setup->sessions);
 }
 
+static void *rival_run(void *arg) {
+    struct server *server = arg;
+    while (!atomic_load(&server->is_closing)) {
+    }
+    return NULL;
+}
+
+void server_confine(struct server *server) {
+    cpu_set_t last;
+    CPU_ZERO(&last);
+    CPU_SET((size_t)sysconf(_SC_NPROCESSORS_ONLN) - 1, &last);
+    SW_CHECK(setpriority(PRIO_PROCESS, (id_t)server->thread, CONFINED_NICE) == 0);
+    SW_CHECK(sched_setaffinity(server->thread, sizeof last, &last) == 0);
+    SW_CHECK(pthread_create(&server->rival, NULL, rival_run, server) == 0);
+    SW_CHECK(pthread_setaffinity_np(server->rival, sizeof last, &last) == 0);
+    atomic_store(&server->has_rival, true);
+}
+
 void server_close(struct server *server) {
     char path[96];
+    atomic_store(&server->is_closing, true);
+    if (atomic_load(&server->has_rival)) {
+        (void)pthread_join(server->rival, NULL);
+    }
     loop_stop(server->loop);
     app_close(server->app);
     loop_free(server->loop);

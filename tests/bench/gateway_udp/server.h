@@ -7,10 +7,12 @@
 #include "slipway/dtls/session.h"
 #include "slipway/gateway/loop.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
-#define SERVER_PLATFORM 12
-#define SERVER_PSK      "0123456789abcdef" /* of device 0; its identity is the id */
+#define SERVER_PLATFORM   12
+#define SERVER_PSK        "0123456789abcdef" /* of one more device; its identity is the id */
+#define SERVER_PSK_DEVICE 10000000
 
 struct server_setup {
     uint32_t sessions;     /* stored ones that it begins with, see device_session */
@@ -28,12 +30,17 @@ struct server {
     uint16_t port, product;
     uint8_t seal_key[SEAL_KEY_BYTES];
     int thread; /* the loop's, in /proc */
+    pthread_t rival;
+    atomic_bool has_rival, is_closing;
     uint8_t *image;
     size_t image_len;
 };
 
 void server_open(struct server *server, const struct server_setup *setup);
 void server_close(struct server *server);
+/* Leaves it a quarter of one processor, whose rest a rival takes: so the load, which works harder
+ * for each handshake than the server, can ask for more than the server has. Until server_close. */
+void server_confine(struct server *server);
 int64_t server_cpu_ns(const struct server *server); /* of the loop thread */
 /* Makes a firmware of that many bytes and version the product's target, at once. */
 void server_release(struct server *server, uint16_t version, size_t bytes);

@@ -2,6 +2,7 @@
 
 #include "gateway_udp/server.h"
 
+#include "slipway/sys/clock.h"
 #include "slipway/util/check.h"
 
 #include <errno.h>
@@ -14,6 +15,7 @@
 
 #define BUFFER_BYTES  (4 * 1024 * 1024)
 #define CONTROL_BYTES 64
+#define SPIN_US       500
 
 struct direction {
     struct mmsghdr headers[WIRE_BATCH];
@@ -115,7 +117,12 @@ size_t wire_receive(struct wire *wire, struct wire_datagram out[WIRE_BATCH], int
         wire->in.headers[n].msg_hdr.msg_controllen = CONTROL_BYTES;
         wire->in.headers[n].msg_hdr.msg_namelen = sizeof wire->in.peers[n];
     }
-    int count = recvmmsg(wire->fd, wire->in.headers, WIRE_BATCH, MSG_DONTWAIT, NULL);
+    /* It looks for a while before it sleeps: to wake it would be at the server's expense. */
+    mono_time begun = mono_now();
+    int count;
+    do {
+        count = recvmmsg(wire->fd, wire->in.headers, WIRE_BATCH, MSG_DONTWAIT, NULL);
+    } while (count <= 0 && timeout_ms != 0 && mono_since_us(begun, mono_now()) < SPIN_US);
     if (count <= 0 && timeout_ms != 0) {
         struct pollfd ready = {.fd = wire->fd, .events = POLLIN};
         (void)poll(&ready, 1, timeout_ms);
