@@ -3,8 +3,9 @@
  * more than a round trip has gone by, or when the timer runs out.
  *
  * Radio links lose datagrams without being full, and a device that is 240 ms away would starve if
- * every loss halved the window. So once per window the losses are counted: up to one in eight is
- * taken for noise unless the round trip has grown too, which is what a full queue looks like. */
+ * every loss halved the window. So once per window the losses are counted: up to one in eight, and
+ * three, is taken for noise unless the round trip has grown too, which is what a full queue looks
+ * like. */
 #include "ota/window.h"
 
 #define CWND_FIRST         8
@@ -16,6 +17,7 @@
 #define ROUND_MIN          16
 #define BURST              16
 #define LOSS_NOISE_DIVISOR 8
+#define LOSS_NOISE_SLACK   3 /* of few chunks, a few more may be lost by chance */
 #define PASSED_MAX         3
 #define RTO_FIRST_US       INT64_C(1500000)
 #define RTO_MIN_US         INT64_C(350000)
@@ -38,7 +40,9 @@ static int64_t spread_us(const struct ota *ota) {
 static int64_t rto_us(const struct ota *ota) {
     int64_t rto = RTO_FIRST_US;
     if (ota->c.srtt_us > 0) {
-        rto = ota->c.srtt_us + spread_us(ota) + DEVICE_ACK_US;
+        /* When all was sent, whatever arrives closes a gap and is acknowledged at once. */
+        bool is_tail = ota->next_new > ota->chunk_count;
+        rto = ota->c.srtt_us + spread_us(ota) + (is_tail ? 0 : DEVICE_ACK_US);
         rto = rto < RTO_MIN_US ? RTO_MIN_US : rto;
     }
     rto <<= ota->c.timeouts < RTO_BACKOFF_MAX ? ota->c.timeouts : RTO_BACKOFF_MAX;
@@ -169,11 +173,14 @@ static uint32_t mark_lost(struct ota *ota, const struct arrivals *arrivals, mono
     return lost;
 }
 
-static void cut(struct ota *ota) {
-    uint32_t half = ota->c.cwnd / 2;
-    ota->c.ssthresh = half < CWND_CUT_MIN ? CWND_CUT_MIN : half;
+static void cut_to_half(struct ota *ota, uint32_t of) {
+    ota->c.ssthresh = of / 2 < CWND_CUT_MIN ? CWND_CUT_MIN : of / 2;
     ota->c.cwnd = ota->c.ssthresh;
     ota->c.grown = 0;
+}
+
+static void cut(struct ota *ota) {
+    cut_to_half(ota, ota->c.cwnd);
 }
 
 static void grow(struct ota *ota, uint32_t arrived) {
@@ -198,7 +205,7 @@ static void judge_losses(struct ota *ota, uint32_t arrived, uint32_t lost) {
     if (total < ROUND_MIN || total < ota->c.cwnd) {
         return;
     }
-    bool is_many = ota->c.round_lost * LOSS_NOISE_DIVISOR > total;
+    bool is_many = ota->c.round_lost > total / LOSS_NOISE_DIVISOR + LOSS_NOISE_SLACK;
     bool is_queue = ota->c.srtt_us > 2 * ota->c.rtt_min_us + QUEUE_US;
     if (is_many || (ota->c.round_lost > 0 && is_queue)) {
         cut(ota);
@@ -253,7 +260,14 @@ void window_timeout(struct ota *ota) {
             ota->c.lost++;
         }
     }
-    cut(ota);
+    /* While it is still on its way back from an earlier timeout, the window says nothing about the
+     * link: half of what it was on its way to. And only once for several in a row (RFC 5681 section
+     * 3.1), or two lost repetitions would leave a distant device with next to no window for long.
+     */
+    bool is_recovering = ota->c.cwnd < ota->c.ssthresh && ota->c.ssthresh < OTA_WINDOW_MAX;
+    if (ota->c.timeouts == 0) {
+        cut_to_half(ota, is_recovering ? ota->c.ssthresh : ota->c.cwnd);
+    }
     ota->c.cwnd = CWND_TIMEOUT;
     ota->c.round_acked = 0;
     ota->c.round_lost = 0;

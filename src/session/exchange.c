@@ -115,7 +115,8 @@ void exchange_transmit(struct turn *t) {
             turn_send(t, message_of(t, (enum lane)lane)) == SW_OK) {
             exchange_move(exchange, EXCHANGE_SENT);
             exchange->sent = t->now;
-            coap_retry_start(&exchange->retry, jitter_of(t, exchange), t->now);
+            coap_retry_start_known(&exchange->retry, t->session->rtt_ms * INT64_C(1000),
+                                   jitter_of(t, exchange), t->now);
             outstanding++;
         }
     }
@@ -254,6 +255,19 @@ static bool token_matches(const struct exchange *exchange, const struct coap_mes
            message->token.data[0] == exchange->token;
 }
 
+/* Of a request that was sent once, so that it is known what was answered. */
+static void exchange_measure(struct turn *t, const struct exchange *exchange) {
+    int64_t rtt_ms = mono_since_us(exchange->sent, t->now) / 1000 + 1;
+    if (exchange->retry.sent > 1 || rtt_ms > UINT16_MAX) {
+        return;
+    }
+    uint16_t before = t->session->rtt_ms;
+    t->session->rtt_ms = (uint16_t)(before == 0 ? rtt_ms : (3 * (int64_t)before + rtt_ms) / 4);
+    if (exchange->kind == EXCHANGE_START && t->work->transfer.version == TRANSFER_V3) {
+        ota_measured(&t->work->transfer.u.v3, mono_since_us(exchange->sent, t->now));
+    }
+}
+
 /* An empty acknowledgement: done, unless an answer is to follow. */
 static void exchange_empty_ack(struct turn *t, struct exchange *exchange) {
     switch ((enum exchange_kind)exchange->kind) {
@@ -266,10 +280,6 @@ static void exchange_empty_ack(struct turn *t, struct exchange *exchange) {
         request_answer(t, exchange, ANSWERED_CODE, span_of(NULL, 0));
         return;
     case EXCHANGE_START:
-        if (exchange->retry.sent == 1 && t->work->transfer.version == TRANSFER_V3) {
-            ota_measured(&t->work->transfer.u.v3, mono_since_us(exchange->sent, t->now));
-        }
-        break;
     case EXCHANGE_CALL:
     case EXCHANGE_DESCRIBE:
     case EXCHANGE_CHUNK:
@@ -288,6 +298,7 @@ bool exchange_acknowledged(struct turn *t, const struct coap_message *message) {
         if (exchange->state != EXCHANGE_SENT || exchange->id != message->id) {
             continue;
         }
+        exchange_measure(t, exchange);
         if (message->type == COAP_RST) {
             exchange_lose(t, exchange);
         } else if (message->code == COAP_EMPTY) {

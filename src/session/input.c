@@ -3,6 +3,8 @@
  */
 #include "session/work.h"
 
+#define GREETING_MAX_US INT64_C(2000000)
+
 /* A 2.04 to UpdateFinish: by its token, or by its statistics (a function's result is four bytes).
  */
 static bool is_commit_report(const struct turn *t, const struct coap_message *message) {
@@ -99,6 +101,16 @@ static void take_address(struct turn *t, const struct address *from, bool is_mar
     }
 }
 
+/* The device waits for the acknowledgement of its Hello, and has more to say at once: a first idea
+ * of the round trip. One that waited longer missed it, and repeats its Hello. */
+static void learn_round_trip(struct session *session, mono_time now) {
+    int64_t rtt_us = mono_since_us(session->greeted, now);
+    if (session->greeted.us != 0 && session->rtt_ms == 0 && rtt_us < GREETING_MAX_US) {
+        session->rtt_ms = (uint16_t)(rtt_us / 1000 + 1);
+    }
+    session->greeted = (mono_time){0};
+}
+
 /* How long the device lets pass before it pings, as it shows. Its application chooses that, and
  * tells nobody. A repeated ping says nothing, nor does the first word after a pause. A longer pause
  * is believed at once, a shorter one by and by: too much patience does no harm. */
@@ -186,6 +198,7 @@ static int take_record(struct turn *t, const struct address *from, struct span *
     if (is_ping && session->is_known && !is_moved) {
         learn_interval(session, message.id, session->heard, t->now);
     }
+    learn_round_trip(session, t->now);
     session->heard = t->now;
     bool is_hello = is_coap && message.code == COAP_POST && coap_path_is(&message, 'h');
     take_address(t, from, is_marked, opened.is_newest, is_hello);

@@ -6,7 +6,7 @@
 #include "slipway/util/reader.h"
 
 #define STORED_VERSION 2
-#define STORED_FIRST   1    /* without the ping interval */
+#define STORED_FIRST   1    /* without the ping interval and the round trip */
 #define ID_JUMP        4096 /* more messages than one reservation of numbers allows */
 #define TOKEN_JUMP     64
 #define FLAG_KNOWN     0x01
@@ -54,6 +54,7 @@ int session_encode(const struct session *session, const struct session_reserve *
     writer_u16(out, id);
     writer_u8(out, token);
     writer_u16(out, session->ping_s);
+    writer_u16(out, session->rtt_ms);
     return writer_status(out);
 }
 
@@ -87,6 +88,7 @@ int session_decode(struct span stored, mono_time now, struct session *out) {
     session.coap_id = reader_u16(&r) % SESSION_CHUNK_ID_FIRST;
     session.coap_token = reader_u8(&r);
     session.ping_s = version == STORED_FIRST ? 0 : reader_u16(&r);
+    session.rtt_ms = version == STORED_FIRST ? 0 : reader_u16(&r);
     session.is_resumed = true;
     session.seq_in_stride = STRIDE_RESTORED;
     status = reader_end(&r);

@@ -101,6 +101,7 @@ static bool report_settle(struct turn *t, struct report *report) {
     report_free(t, report);
     if (kind == SESSION_EVENT_HELLO) {
         t->session->is_known = true;
+        t->session->greeted = t->now;
         t->session->is_unsaved = true;
     } else if (kind == SESSION_EVENT_TRANSFER) {
         update_commit_confirmed(t);

@@ -127,6 +127,7 @@ struct session {
     struct device_id device;   /* zero until the Hello */
     mono_time heard;           /* last authentic record */
     mono_time granted;         /* last reservation of sequence numbers */
+    mono_time greeted;         /* when its Hello was acknowledged, until its next word; else 0 */
     mono_time quiet_looked;    /* when session_tick last found the device silent */
     struct session_work *work; /* lent; NULL when idle */
     uint64_t seq_in_missed;    /* one past the newest number that hit seq_in_limit */
@@ -138,6 +139,7 @@ struct session {
     uint16_t coap_id;         /* our next message id, below SESSION_CHUNK_ID_FIRST */
     uint16_t chunk_id;        /* the same for chunks: SESSION_CHUNK_ID_FIRST and above */
     uint16_t seq_in_stride;   /* numbers to reserve at a time; grows with traffic */
+    uint16_t rtt_ms;          /* of our requests' acknowledgements, smoothed; 0 = not known */
     uint16_t ping_s;          /* silence after which the device pings, as it did; 0 = not known */
     uint16_t ping_id;         /* message id of its last ping */
     uint8_t coap_token;       /* our next 1-byte token */

@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define SECOND_US        INT64_C(1000000)
-#define WALL_MS          INT64_C(1700000000000)
-#define CONVERGE_US      (6 * 3600 * SECOND_US)
+#define SECOND_US   INT64_C(1000000)
+#define WALL_MS     INT64_C(1700000000000)
+#define CONVERGE_US (6 * 3600 * SECOND_US)
+/* One whose session was ended while it slept resumes it in vain three times. */
+#define WAKING_S         240
 #define REST_US          (120 * SECOND_US)
 #define WAKE_ROUNDS      120
 #define STEPS_MAX        4000000
@@ -514,6 +516,10 @@ void world_run(struct world *world) {
     }
     uint64_t commits = world->commits - world->liar_commits;
     run_until(world, mono_add_us(world->now, REST_US));
+    /* Who wakes up just then has a few words to say first. */
+    for (unsigned n = 0; n < WAKING_S && !check_converged(world); n++) {
+        run_until(world, mono_add_us(world->now, SECOND_US));
+    }
     /* The one whose bootloader installs nothing may still be at its attempts, which are few. */
     if (world->failure[0] == '\0' && (world->commits - world->liar_commits != commits ||
                                       (!world->profile.has_liar && !check_converged(world)))) {

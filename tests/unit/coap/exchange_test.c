@@ -14,10 +14,10 @@ static mono_time at_ms(int64_t ms) {
 }
 
 /* The times of all transmissions and of giving up, in ms. */
-static size_t run_retry(uint16_t jitter, int64_t *times) {
+static size_t run_retry(int64_t rtt_ms, uint16_t jitter, int64_t *times) {
     struct coap_retry retry;
     size_t count = 0;
-    coap_retry_start(&retry, jitter, at_ms(0));
+    coap_retry_start_known(&retry, rtt_ms * 1000, jitter, at_ms(0));
     times[count++] = 0;
     for (;;) {
         mono_time now = retry.deadline;
@@ -34,11 +34,30 @@ static void four_transmissions_then_giving_up(void **state) {
     (void)state;
     int64_t times[8];
     static const int64_t least[] = {0, 4000, 12000, 28000, 60000};
-    assert_int_equal(run_retry(0, times), 5);
+    assert_int_equal(run_retry(0, 0, times), 5);
     assert_memory_equal(times, least, sizeof least);
     static const int64_t most[] = {0, 6000, 18000, 42000, 90000};
-    assert_int_equal(run_retry(UINT16_MAX, times), 5);
+    assert_int_equal(run_retry(0, UINT16_MAX, times), 5);
     assert_memory_equal(times, most, sizeof most);
+}
+
+static void a_near_device_is_told_again_sooner_and_not_given_up_sooner(void **state) {
+    (void)state;
+    int64_t times[10];
+    static const int64_t near[] = {0, 500, 1500, 3500, 7500, 15500, 31500, 63500};
+    assert_int_equal(run_retry(40, 0, times), 8);
+    assert_memory_equal(times, near, sizeof near);
+    static const int64_t far[] = {0, 800, 2400, 5600, 12000, 24800, 60000};
+    assert_int_equal(run_retry(400, 0, times), 7);
+    assert_memory_equal(times, far, sizeof far);
+    for (int64_t rtt_ms = 1; rtt_ms < 5000; rtt_ms++) {
+        for (unsigned jitter = 0; jitter <= UINT16_MAX; jitter += UINT16_MAX) {
+            size_t count = run_retry(rtt_ms, (uint16_t)jitter, times);
+            assert_in_range(times[count - 2], 19000, 42000); /* the device still knows it */
+            assert_in_range(times[count - 1], 60000, 90000);
+            assert_true(times[1] >= 2 * rtt_ms || times[1] >= 4000);
+        }
+    }
 }
 
 static void duplicates_are_known_for_100_s(void **state) {
@@ -186,6 +205,7 @@ static void too_much_closes_the_assembly(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(four_transmissions_then_giving_up),
+        cmocka_unit_test(a_near_device_is_told_again_sooner_and_not_given_up_sooner),
         cmocka_unit_test(duplicates_are_known_for_100_s),
         cmocka_unit_test(what_was_seen_can_be_put_away),
         cmocka_unit_test(a_steady_stream_expires_in_order),

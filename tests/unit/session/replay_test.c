@@ -332,6 +332,7 @@ static void recorded_legacy_update(void **state) {
     struct dtls_session device = recording.device;
     static uint8_t recorded[64][1200];
     size_t recorded_len[64], count = 0;
+    int64_t begun_ms = 0;
     for (size_t i = at; i < recording.count; i++) {
         uint8_t plain[1400];
         struct dtls_opened opened;
@@ -340,6 +341,7 @@ static void recorded_legacy_update(void **state) {
                       span_of(recording.records[i].bytes, recording.records[i].len), plain,
                       sizeof plain, &opened) == SW_OK &&
             opened.content.len > 4) {
+            begun_ms = count == 0 ? recording.records[i].at_ms : begun_ms;
             memcpy(recorded[count], opened.content.data, opened.content.len);
             recorded_len[count++] = opened.content.len;
         }
@@ -355,6 +357,7 @@ static void recorded_legacy_update(void **state) {
     struct session_offer offer = {.image = span_of(image, bytes)};
     session.coap_id = 0x1001;
     session.coap_token = (uint8_t)(recorded[0][4] - 1);
+    now.us = begun_ms * 1000;
     reply_count = 0;
     assert_int_equal(session_offer(&session, crypto, &offer, now, &out), SW_OK);
     collect();

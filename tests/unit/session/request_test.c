@@ -251,7 +251,7 @@ static void no_answer_in_time(void **state) {
         peer_tick_at(p, session_deadline(&p->session));
         transmissions += (unsigned)p->reply_count;
     }
-    assert_int_equal(transmissions, 4);
+    assert_in_range(transmissions, 4, 7);
     assert_answer(number, COAP_EMPTY, "");
     assert_true(peer_has_event(p, SESSION_EVENT_UNREACHABLE));
 }

@@ -415,6 +415,23 @@ static void say_ping_after(int64_t seconds, uint16_t id) {
     assert_int_equal(p->reply_count, 1);
 }
 
+static void the_round_trip_is_learned(void **state) {
+    (void)state;
+    peer_say(p, "4002000cb168" HELLO_HEX);
+    p->session.rtt_ms = 0;
+    peer_confirm(p, peer_event(p, SESSION_EVENT_HELLO)->ticket);
+    p->now = mono_add_ms(p->now, 239);
+    peer_say(p, "4000012c"); /* what it has to say next */
+    assert_int_equal(p->session.rtt_ms, 240);
+    assert_int_equal(session_ping(&p->session, p->crypto, p->now, &p->out), SW_OK);
+    peer_collect(p);
+    uint16_t id = p->replies[0].message.id;
+    const uint8_t ack[4] = {0x60, 0, (uint8_t)(id >> 8), (uint8_t)id};
+    p->now = mono_add_ms(p->now, 639);
+    peer_say_bytes(p, span_of(ack, sizeof ack));
+    assert_int_equal(p->session.rtt_ms, 340);
+}
+
 static void the_ping_interval_is_learned(void **state) {
     (void)state;
     assert_int_equal(p->session.ping_s, 0);
@@ -677,6 +694,7 @@ int main(void) {
         KNOWN(describe_in_blocks),
         KNOWN(describe_blocks_without_a_beginning_are_asked_for_again),
         KNOWN(describe_that_is_too_long_is_refused),
+        KNOWN(the_round_trip_is_learned),
         KNOWN(the_ping_interval_is_learned),
         KNOWN(keep_alive_needs_no_work),
         KNOWN(repetitions_are_known_after_a_rest),
