@@ -88,7 +88,7 @@ function mutate(value) {
 const PATHS = { product: () => pick([product.id, product.slug]), version: () => pick([1, 2]), group: () => 'g', device: () => deviceId(1 + random(3)),
     id: () => deviceId(1 + random(5)), token: () => 'f'.repeat(40), username: () => 'nobody', update: () => 1 + random(3), prefix: () => 'spark',
     function: () => pick(['length', 'none']), variable: () => pick(['word', 'none']), serial: () => 'S1', image: () => 1, hook: () => pick(hooks),
-    client: () => client };
+    client: () => client, metric: () => pick(['online', 'events', 'integration', 'functions', 'variables']) };
 
 function inPath(name) {
     assert.ok(PATHS[name], `the fuzzer has no value for {${name}}`);
