@@ -84,9 +84,9 @@ const struct route routes[] = {
     PUT("/v1/products/:product/clients/:client", clients_edit, "clients:update", 0),
     DELETE("/v1/products/:product/clients/:client", clients_remove, "clients:remove", 0),
 
-    GET("/v1/products/:product/diagnostics/:device", vitals_list, "devices.diagnostics:get", 0),
+    GET("/v1/products/:product/diagnostics/:device", vitals_list, "devices.diagnostics:get", ROUTE_WORKER),
     GET("/v1/products/:product/diagnostics/:device/metadata", vitals_metadata, "devices.diagnostics.metadata:get", 0),
-    GET("/v1/products/:product/diagnostics/:device/summary", vitals_summary, "devices.diagnostics.summary:get", 0),
+    GET("/v1/products/:product/diagnostics/:device/summary", vitals_summary, "devices.diagnostics.summary:get", ROUTE_WORKER),
     GET("/v1/products/:product/diagnostics/:device/last", vitals_last, "devices.diagnostics:get", 0),
     POST("/v1/products/:product/diagnostics/:device/update", vitals_update, "devices.diagnostics:update", 0),
 
@@ -124,9 +124,9 @@ const struct route routes[] = {
     POST("/v1/clients", clients_create, "clients:create", ROUTE_SECRET),
     PUT("/v1/clients/:client", clients_edit, "clients:update", 0),
     DELETE("/v1/clients/:client", clients_remove, "clients:remove", 0),
-    GET("/v1/diagnostics/:device", vitals_list, "devices.diagnostics:get", 0),
+    GET("/v1/diagnostics/:device", vitals_list, "devices.diagnostics:get", ROUTE_WORKER),
     GET("/v1/diagnostics/:device/metadata", vitals_metadata, "devices.diagnostics.metadata:get", 0),
-    GET("/v1/diagnostics/:device/summary", vitals_summary, "devices.diagnostics.summary:get", 0),
+    GET("/v1/diagnostics/:device/summary", vitals_summary, "devices.diagnostics.summary:get", ROUTE_WORKER),
     GET("/v1/diagnostics/:device/last", vitals_last, "devices.diagnostics:get", 0),
     POST("/v1/diagnostics/:device/update", vitals_update, "devices.diagnostics:update", 0),
     GET("/v1/integrations", hooks_list, "integrations:list", 0),

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "http/dates.h"
+#include "http/door.h"
 #include "http/handlers.h"
 #include "http/pages.h"
 
@@ -42,18 +43,32 @@ void handle_vitals_last(struct request *rq) {
     }
 }
 
-/* false with the reply. */
+struct history {
+    int64_t device_num, start_ms, end_ms;
+    struct app_vitals_list list;
+};
+
+static int run_history(struct app_tx *tx, void *arg) {
+    struct history *history = arg;
+    return app_vitals_list(tx, history->device_num, history->start_ms, history->end_ms,
+                           &history->list);
+}
+
+/* false with the reply. A month of vitals is much to read, so it happens on a worker. */
 static bool read_history(struct request *rq, struct app_vitals_list *list) {
-    int64_t start_ms = 0, end_ms = 0;
-    if (!dates_read(rq, &start_ms, &end_ms)) {
+    struct history history = {.device_num = rq->device.num};
+    struct app_error error = {0};
+    if (!dates_read(rq, &history.start_ms, &history.end_ms)) {
         return false;
     }
-    int rc = app_vitals_list(rq->tx, rq->device.num, start_ms, end_ms, list);
+    int rc = app_read(rq->server->app, rq->reader, run_history, &history, &error);
+    *list = history.list;
     if (rc == SW_E_RANGE) {
-        dates_refuse(rq, rq->tx->error.description);
-        return false;
+        dates_refuse(rq, error.description);
+    } else if (rc != SW_OK) {
+        reply_app_error(&rq->reply, rc, &error);
     }
-    return handler_ok(rq, rc);
+    return rc == SW_OK;
 }
 
 /* --- CSV --- */
