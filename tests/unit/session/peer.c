@@ -76,6 +76,9 @@ void peer_collect(struct peer *p) {
     assert_true(p->out.box.count <= PEER_REPLIES_MAX);
     for (size_t i = 0; i < p->out.box.count; i++) {
         struct peer_reply *reply = &p->replies[p->reply_count];
+        if (p->watch != NULL) {
+            p->watch(outbox_datagram(&p->out.box, i));
+        }
         struct dtls_session device = p->device;
         struct dtls_opened opened;
         const char *why;

@@ -34,6 +34,7 @@ struct peer {
     struct session_event events[SESSION_EVENTS_MAX];
     size_t alert_count; /* of the last call: they are no replies */
     uint8_t alert[2];
+    void (*watch)(struct span datagram); /* every datagram of the server's; NULL = nobody */
     bool lose_replies; /* the device does not get them; replies[] has them all the same */
 };
 
