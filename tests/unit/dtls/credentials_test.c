@@ -5,7 +5,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -99,41 +98,6 @@ static void the_key_may_come_later(void **state) {
     pair_close(&pair);
 }
 
-static size_t load(const char *name, char *out, size_t cap) {
-    char path[512];
-    (void)snprintf(path, sizeof path, "%s/dtls/pki/%s", TEST_DATA, name);
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    size_t len = fread(out, 1, cap, file);
-    (void)fclose(file);
-    assert_true(len > 0 && len < cap);
-    return len;
-}
-
-struct pki {
-    char authority[4096], server[4096], client[4096], server_key[2048], client_key[2048];
-    struct crypto_trust *trust;
-};
-
-static void load_pki(struct pki *pki, struct pair_setup *setup, const char *client) {
-    char name[64];
-    size_t len = load("authority.pem", pki->authority, sizeof pki->authority);
-    pki->trust = crypto_trust_from_pem(span_of(pki->authority, len));
-    assert_non_null(pki->trust);
-    len = load("server.key.pem", pki->server_key, sizeof pki->server_key);
-    setup->server_key = span_of(pki->server_key, len);
-    len = load("server.pem", pki->server, sizeof pki->server);
-    setup->server.certificates = span_of(pki->server, len);
-    (void)snprintf(name, sizeof name, "%s.pem", client);
-    len = load(name, pki->client, sizeof pki->client);
-    setup->client.certificates = span_of(pki->client, len);
-    (void)snprintf(name, sizeof name, "%s.key.pem", client);
-    len = load(name, pki->client_key, sizeof pki->client_key);
-    setup->client_key = span_of(pki->client_key, len);
-    setup->server.trust = pki->trust;
-    setup->client.trust = pki->trust;
-}
-
 static void run_x509(struct pair *pair, const struct pair_setup *setup, int64_t wall_ms) {
     pair_open(pair, setup, 3);
     dtls_endpoint_tell_time(pair->server, (wall_time){.ms = wall_ms});
@@ -144,11 +108,11 @@ static void run_x509(struct pair *pair, const struct pair_setup *setup, int64_t 
 
 static void certificates_prove_both_sides(void **state) {
     (void)state;
-    struct pki pki;
+    struct pair_pki pki;
     struct pair pair;
     struct pair_setup setup = {.client = {.server_name = "localhost"}};
     struct dtls_identity identity;
-    load_pki(&pki, &setup, "client");
+    pair_load_pki(&pki, &setup, "client");
     for (size_t mtu = 508; mtu <= 1400; mtu += 892) {
         setup.server.mtu = mtu;
         setup.client.mtu = mtu;
@@ -183,10 +147,10 @@ static void certificates_without_standing_are_refused(void **state) {
          "peer's alert: unsupported_certificate", NOON},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct pki pki;
+        struct pair_pki pki;
         struct pair pair;
         struct pair_setup setup = {.client = {.server_name = cases[i].server_name}};
-        load_pki(&pki, &setup, cases[i].client);
+        pair_load_pki(&pki, &setup, cases[i].client);
         run_x509(&pair, &setup, cases[i].wall_ms);
         assert_false(pair.server_up || pair.client_up);
         assert_string_equal(pair.server_why, cases[i].server_why);
@@ -198,10 +162,10 @@ static void certificates_without_standing_are_refused(void **state) {
 
 static void a_client_without_a_certificate_is_refused(void **state) {
     (void)state;
-    struct pki pki;
+    struct pair_pki pki;
     struct pair pair;
     struct pair_setup setup = {0};
-    load_pki(&pki, &setup, "client");
+    pair_load_pki(&pki, &setup, "client");
     setup.client.certificates = span_of(NULL, 0);
     run_x509(&pair, &setup, NOON);
     assert_string_equal(pair.server_why, "the peer shows no certificate");
@@ -211,10 +175,10 @@ static void a_client_without_a_certificate_is_refused(void **state) {
 
 static void the_key_must_be_the_certificates(void **state) {
     (void)state;
-    struct pki pki;
+    struct pair_pki pki;
     struct pair pair;
     struct pair_setup setup = {0};
-    load_pki(&pki, &setup, "client");
+    pair_load_pki(&pki, &setup, "client");
     setup.client_key = span_of(NULL, 0); /* a fresh one */
     run_x509(&pair, &setup, NOON);
     assert_string_equal(pair.server_why, "the peer's signature does not verify");

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+static const wall_time noon = {.ms = INT64_C(1800000000000)}; /* in 2027 */
+
 struct mutation {
     unsigned flight; /* 0.. in the order of a handshake without loss */
     size_t at;
@@ -61,8 +63,24 @@ static bool is_uncovered(const struct pair_datagram *datagram, size_t at) {
     return false;
 }
 
+/* With certificates flights are longer than the small datagrams in which they come when they have
+ * been sent twice. There the same byte lies elsewhere, so these are lost: the byte stays changed.
+ */
+static bool is_long;
+
+static bool is_part(const struct pair_datagram *datagram) {
+    unsigned flight = flight_of(datagram);
+    bool is_plain = datagram->bytes[4] == 0 && datagram->bytes[0] != DTLS_ALERT;
+    return is_long && datagram->len <= 508 && is_plain && flight > 2 &&
+           (flight != 5 || datagram->to_server);
+}
+
 static void mutate(struct pair *pair, struct pair_datagram *datagram) {
     struct mutation *mutation = pair->tamper_context;
+    if (is_part(datagram)) {
+        datagram->len = 1;
+        return;
+    }
     if (flight_of(datagram) == mutation->flight && mutation->at < datagram->len) {
         mutation->may_succeed = is_uncovered(datagram, mutation->at);
         datagram->bytes[mutation->at] ^= mutation->mask;
@@ -114,6 +132,8 @@ static void mutate_everything(const struct pair_setup *setup) {
     struct pair pair;
     pair_open(&pair, setup, 1);
     pair.psk = setup->client.psk_key;
+    dtls_endpoint_tell_time(pair.server, noon);
+    dtls_endpoint_tell_time(pair.client, noon);
     tried = applied = established = 0;
     pair.tamper = measure;
     pair_start(&pair);
@@ -145,6 +165,17 @@ static void no_changed_byte_of_a_raw_key_client_goes_unnoticed(void **state) {
     mutate_everything(&setup);
 }
 
+static void no_changed_byte_of_an_x509_client_goes_unnoticed(void **state) {
+    (void)state;
+    struct pair_pki pki;
+    struct pair_setup setup = {.client = {.server_name = "localhost"}};
+    pair_load_pki(&pki, &setup, "client");
+    is_long = true;
+    mutate_everything(&setup);
+    is_long = false;
+    crypto_trust_free(pki.trust);
+}
+
 static void no_changed_byte_of_a_psk_client_goes_unnoticed(void **state) {
     (void)state;
     static const uint16_t only[] = {0xC0A8, 0xD001};
@@ -162,6 +193,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_changed_byte_of_a_device_goes_unnoticed),
         cmocka_unit_test(no_changed_byte_of_a_raw_key_client_goes_unnoticed),
+        cmocka_unit_test(no_changed_byte_of_an_x509_client_goes_unnoticed),
         cmocka_unit_test(no_changed_byte_of_a_psk_client_goes_unnoticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

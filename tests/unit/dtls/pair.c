@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -209,4 +210,34 @@ void pair_run(struct pair *pair, unsigned steps) {
             return;
         }
     }
+}
+
+static size_t load_pem(const char *name, char *out, size_t cap) {
+    char path[512];
+    (void)snprintf(path, sizeof path, "%s/dtls/pki/%s", TEST_DATA, name);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    size_t len = fread(out, 1, cap, file);
+    (void)fclose(file);
+    assert_true(len > 0 && len < cap);
+    return len;
+}
+
+void pair_load_pki(struct pair_pki *pki, struct pair_setup *setup, const char *client) {
+    char name[64];
+    size_t len = load_pem("authority.pem", pki->authority, sizeof pki->authority);
+    pki->trust = crypto_trust_from_pem(span_of(pki->authority, len));
+    assert_non_null(pki->trust);
+    len = load_pem("server.key.pem", pki->server_key, sizeof pki->server_key);
+    setup->server_key = span_of(pki->server_key, len);
+    len = load_pem("server.pem", pki->server, sizeof pki->server);
+    setup->server.certificates = span_of(pki->server, len);
+    (void)snprintf(name, sizeof name, "%s.pem", client);
+    len = load_pem(name, pki->client, sizeof pki->client);
+    setup->client.certificates = span_of(pki->client, len);
+    (void)snprintf(name, sizeof name, "%s.key.pem", client);
+    len = load_pem(name, pki->client_key, sizeof pki->client_key);
+    setup->client_key = span_of(pki->client_key, len);
+    setup->server.trust = pki->trust;
+    setup->client.trust = pki->trust;
 }

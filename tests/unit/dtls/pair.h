@@ -41,6 +41,13 @@ struct pair_setup {
     struct span server_key, client_key; /* PEM; empty = fresh ones */
 };
 
+/* The certificates of tests/data/dtls/pki, for both sides of a setup; free pki->trust. */
+struct pair_pki {
+    char authority[4096], server[4096], client[4096], server_key[2048], client_key[2048];
+    struct crypto_trust *trust;
+};
+void pair_load_pki(struct pair_pki *pki, struct pair_setup *setup, const char *client);
+
 /* Device OS profile; pair_setup_device is the usual argument. */
 extern const struct pair_setup pair_setup_device;
 void pair_open(struct pair *pair, const struct pair_setup *setup, uint64_t seed);
