@@ -48,12 +48,12 @@ void sheet_entry(struct sheet *sheet) {
     sheet->is_begun = true;
 }
 
+/* Branches would be guessed wrong more often than this costs. */
 static bool needs_escapes(const char *text, size_t len) {
     unsigned found = 0;
     for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-        found |= (unsigned)(c < ' ') | (unsigned)(c == '"') | (unsigned)(c == '\\') |
-                 (unsigned)(c >= 0x7F);
+        unsigned c = (unsigned char)text[i];
+        found |= (unsigned)(c - 0x20 >= 0x5F) | (unsigned)(c == '"') | (unsigned)(c == '\\');
     }
     return found != 0;
 }

@@ -24,7 +24,7 @@ struct cache {
     int64_t generation;
     struct product *products[CACHE_PRODUCTS]; /* by id, else NULL */
     struct cache_owner *owners[CACHE_OWNERS]; /* by the token's hash */
-    struct group_set *sets[CACHE_SETS]; /* by id */
+    struct group_set *sets[CACHE_SETS];       /* by id */
 };
 
 /* The reader's cache, emptied if it is out of date; NULL on a writer, outside of a view, without

@@ -25,7 +25,7 @@ struct store {
     int wal_pages; /* a writer's: in the log since its last checkpoint */
     int version;
     struct store_hooks hooks;
-    struct cache *cache;         /* a reader's; NULL before its first use */
+    struct cache *cache;   /* a reader's; NULL before its first use */
     struct group_set *set; /* a writer's: what store_group_set_get gave last */
 };
 
@@ -61,6 +61,9 @@ int stmt_one(struct store *store, sqlite3_stmt *q, row_fn *read, void *row,
  * *code is not SW_OK. */
 void *stmt_all(struct store *store, sqlite3_stmt *q, row_fn *read, size_t row_bytes, size_t *count,
                int *code, struct fault *fault);
+/* The same with room for so many from the start; more than 0. */
+void *stmt_about(struct store *store, sqlite3_stmt *q, row_fn *read, size_t row_bytes,
+                 size_t expected, size_t *count, int *code, struct fault *fault);
 /* One integer, or otherwise when there is no row or it is NULL. */
 int stmt_int(struct store *store, sqlite3_stmt *q, int64_t otherwise, int64_t *out,
              struct fault *fault) SW_NODISCARD;

@@ -162,6 +162,11 @@ int stmt_one(struct store *store, sqlite3_stmt *q, row_fn *read, void *row, stru
 
 void *stmt_all(struct store *store, sqlite3_stmt *q, row_fn *read, size_t row_bytes, size_t *count,
                int *code, struct fault *fault) {
+    return stmt_about(store, q, read, row_bytes, 16, count, code, fault);
+}
+
+void *stmt_about(struct store *store, sqlite3_stmt *q, row_fn *read, size_t row_bytes,
+                 size_t expected, size_t *count, int *code, struct fault *fault) {
     unsigned char *items = NULL;
     size_t cap = 0;
     *count = 0;
@@ -171,7 +176,7 @@ void *stmt_all(struct store *store, sqlite3_stmt *q, row_fn *read, size_t row_by
             return items;
         }
         if (*code == 1 && *count == cap) {
-            cap = cap == 0 ? 16 : cap * 2;
+            cap = cap == 0 ? expected : cap * 2;
             void *larger = reallocarray(items, cap, row_bytes);
             if (larger == NULL) {
                 stmt_end(q);

@@ -5,7 +5,6 @@
 #include "slipway/sys/clock.h"
 #include "slipway/util/hex.h"
 
-#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -162,8 +161,17 @@ static void log_bare(struct log_line *line, const char *key, const char *value) 
 void log_int(struct log_line *line, const char *key, int64_t value) {
     if (line->is_on) {
         char text[24];
-        (void)snprintf(text, sizeof text, "%" PRId64, value);
-        log_bare(line, key, text);
+        char *at = text + sizeof text - 1;
+        uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+        *at = '\0';
+        do {
+            *--at = (char)('0' + rest % 10);
+            rest /= 10;
+        } while (rest > 0);
+        if (value < 0) {
+            *--at = '-';
+        }
+        log_bare(line, key, at);
     }
 }
 
