@@ -223,9 +223,14 @@ static void explain(struct app_tx *tx, int code) {
         tx->error = (struct app_error){.code = SW_OK};
     } else if (tx->error.code != code) {
         bool again = code == SW_E_BUSY || code == SW_E_FULL;
-        (void)app_fail(tx, code, again ? "unavailable" : "server_error", NULL, "%s",
-                       again ? "The server is busy, please try again."
-                             : "The server could not do this.");
+        if (code == SW_E_SPACE) {
+            (void)app_fail(tx, code, "insufficient_storage", NULL,
+                           "The server's disk is full: nothing was changed.");
+        } else {
+            (void)app_fail(tx, code, again ? "unavailable" : "server_error", NULL, "%s",
+                           again ? "The server is busy, please try again."
+                                 : "The server could not do this.");
+        }
         (void)snprintf(tx->error.cause, sizeof tx->error.cause, "%s",
                        tx->fault != NULL && tx->fault->text[0] != '\0' ? tx->fault->text
                                                                        : sw_error_name(code));

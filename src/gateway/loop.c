@@ -49,6 +49,7 @@ struct loop {
     struct thread thread, reader;
     struct store *store; /* the reader's */
     struct mailbox posts, jobs, reads;
+    struct log_limiter troubles; /* the writer's thread */
     bool is_ending;
 };
 
@@ -73,10 +74,20 @@ static void job_back(struct loop *loop, struct store_job *job, int code) {
 }
 
 static void job_written(struct store_job *job, int code, const struct fault *fault) {
-    if (code == SW_E_IO || code == SW_E_BUSY || code == SW_E_MEMORY) {
-        log_fault(LOG_BROKEN, "store_failed", fault);
+    struct loop *loop = gateway_job_ctx(job);
+    bool is_trouble =
+        code == SW_E_IO || code == SW_E_BUSY || code == SW_E_MEMORY || code == SW_E_SPACE;
+    uint32_t suppressed = 0;
+    /* Every device has something to store, and tries again. */
+    if (is_trouble && log_allowed(&loop->troubles, (uint64_t)-code, mono_now(), &suppressed)) {
+        struct log_line line;
+        log_begin(&line, LOG_BROKEN, "store_failed");
+        log_text(&line, "error", sw_error_name(code));
+        log_text(&line, "text", fault->text);
+        log_int(&line, "suppressed", suppressed);
+        log_end(&line);
     }
-    job_back(gateway_job_ctx(job), job, code);
+    job_back(loop, job, code);
 }
 
 static int port_submit(void *ctx, struct store_job *job) {
@@ -391,6 +402,7 @@ int loop_open(struct loop **out, const struct loop_options *options, struct faul
                                         .reply = port_reply,
                                         .note = port_note};
     loop->app = options->app;
+    log_limiter_init(&loop->troubles);
     mailbox_init(&loop->posts, POSTS_MAX, loop_wake, loop);
     mailbox_init(&loop->jobs, SIZE_MAX, loop_wake, loop);
     mailbox_init(&loop->reads, POSTS_MAX, NULL, NULL);

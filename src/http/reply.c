@@ -109,6 +109,8 @@ void reply_app_error(struct reply *reply, int code, const struct app_error *erro
         {SW_E_CONFLICT, 409, "conflict", "Somebody else changed it first: read it again."},
         {SW_E_FULL, 503, "busy", "The server is busy; try again."},
         {SW_E_BUSY, 503, "busy", "The server is busy; try again."},
+        {SW_E_SPACE, 507, "insufficient_storage",
+         "The server's disk is full: nothing was changed."},
     };
     for (size_t i = 0; i < SW_COUNT(table); i++) {
         if (table[i].code != code) {

@@ -11,6 +11,10 @@ void spool_init(struct spool *spool, size_t limit_bytes) {
     *spool = (struct spool){.limit = limit_bytes, .fd = -1};
 }
 
+static int file_failed(void) {
+    return errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? SW_E_SPACE : SW_E_IO;
+}
+
 static int file_append(int fd, const uint8_t *bytes, size_t len) {
     while (len > 0) {
         ssize_t n = write(fd, bytes, len);
@@ -18,7 +22,7 @@ static int file_append(int fd, const uint8_t *bytes, size_t len) {
             continue;
         }
         if (n <= 0) {
-            return SW_E_IO;
+            return n == 0 ? SW_E_IO : file_failed();
         }
         bytes += n;
         len -= (size_t)n;
@@ -31,7 +35,7 @@ static int spool_to_file(struct spool *spool) {
     const char *folder = getenv("TMPDIR");
     spool->fd = open(folder != NULL ? folder : "/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (spool->fd < 0) {
-        return SW_E_IO;
+        return file_failed();
     }
     int rc = file_append(spool->fd, spool->memory, spool->len);
     free(spool->memory);

@@ -2,6 +2,7 @@
 
 #include "slipway/util/check.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,6 +47,8 @@ static int code_of(int extended) {
         return SW_E_BUSY;
     case SQLITE_NOMEM:
         return SW_E_MEMORY;
+    case SQLITE_FULL:
+        return SW_E_SPACE;
     case SQLITE_NOTADB:
         return SW_E_VERSION;
     case SQLITE_TOOBIG:
@@ -57,6 +60,10 @@ static int code_of(int extended) {
 
 int store_failed(struct store *store, const char *doing, struct fault *fault) {
     int code = code_of(sqlite3_extended_errcode(store->db));
+    int problem = sqlite3_system_errno(store->db);
+    if (code == SW_E_IO && (problem == ENOSPC || problem == EDQUOT || problem == EFBIG)) {
+        code = SW_E_SPACE; /* SQLite says so of some of its files only */
+    }
     return fault_set(fault, code, "%s: %s", doing, sqlite3_errmsg(store->db));
 }
 

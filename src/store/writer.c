@@ -54,12 +54,17 @@ static int run_list(struct store *store, struct store_job *jobs, bool commit_fai
     for (struct store_job *job = jobs; job != NULL && !sqlite3_get_autocommit(store->db);
          job = (struct store_job *)job->mail.next) {
         run_job(store, job, is_alone);
+        if (sqlite3_get_autocommit(store->db)) {
+            *fault = job->fault; /* this one's trouble was the whole group's */
+        }
     }
     if (is_alone && jobs->code != SW_OK) {
         return SW_OK; /* nothing is left to commit: the job's own code says why */
     }
     if (sqlite3_get_autocommit(store->db)) {
-        code = fault_set(fault, SW_E_IO, "the database rolled the transaction back");
+        code = fault->code != SW_OK
+                   ? fault->code
+                   : fault_set(fault, SW_E_IO, "the database rolled the transaction back");
     } else if (commit_fails) {
         code = fault_set(fault, SW_E_IO, "the commit failed");
     } else {

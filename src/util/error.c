@@ -9,7 +9,7 @@ int vsnprintf(char *restrict s, size_t n, const char *restrict format, va_list a
 const char *sw_error_name(int code) {
     static const char *const names[] = {
         "ok",     "input", "range", "full",   "state",   "not_found", "exists", "denied", "auth",
-        "replay", "busy",  "io",    "memory", "version", "conflict",  "crypto", "limit",
+        "replay", "busy",  "io",    "memory", "version", "conflict",  "crypto", "limit",  "space",
     };
     int index = -code;
     if (index < 0 || index >= (int)(sizeof names / sizeof names[0])) {

@@ -20,7 +20,8 @@ enum sw_error {
     SW_E_VERSION = -13,  /* made by a newer or foreign program */
     SW_E_CONFLICT = -14, /* somebody else changed it first: read again */
     SW_E_CRYPTO = -15,   /* libcrypto failed; not the peer's fault */
-    SW_E_LIMIT = -16     /* a reserved budget (sequence numbers) is used up: reserve, then repeat */
+    SW_E_LIMIT = -16,    /* a reserved budget (sequence numbers) is used up: reserve, then repeat */
+    SW_E_SPACE = -17     /* the disk is full, or a quota is used up */
 };
 
 #define SW_NODISCARD __attribute__((warn_unused_result))

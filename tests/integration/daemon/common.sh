@@ -5,7 +5,7 @@ work=$(mktemp -d)
 data=$work/data
 http=127.0.0.1:0 dtls=127.0.0.1:0
 TOKEN=00112233445566778899aabbccddeeff00112233
-server= devices=
+server= devices= mounted=
 
 fail() {
     echo "FAILED: $*" >&2
@@ -18,6 +18,7 @@ cleanup() {
     [ -n "$devices" ] && kill "$devices" 2>/dev/null
     [ -n "$server" ] && kill -9 "$server" 2>/dev/null
     wait 2>/dev/null || true
+    [ -n "$mounted" ] && umount -l "$mounted"
     rm -rf "$work"
     exit "$status"
 }

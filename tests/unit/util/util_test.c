@@ -182,6 +182,7 @@ static void faults_are_prefixed_and_cut(void **state) {
     assert_int_equal(fault.code, SW_E_IO);
     assert_int_equal(fault_set(NULL, SW_E_IO, "x"), SW_E_IO);
     assert_string_equal(sw_error_name(SW_E_LIMIT), "limit");
+    assert_string_equal(sw_error_name(SW_E_SPACE), "space");
     assert_string_equal(sw_error_name(5), "unknown");
     assert_string_equal(sw_error_name(-99), "unknown");
 }
