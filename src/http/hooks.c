@@ -380,7 +380,9 @@ static bool read_hook(struct request *rq, struct hook_job *job, json_t *spec) {
         fields_known(&fields, unused[i]);
     }
     edit->name = fields_text(&fields, "name", FIELD_OPTIONAL, 0, NAME_BYTES - 1);
-    edit->event = fields_text(&fields, "event", need, 1, EVENT_NAME_BYTES - 1);
+    const char *event = fields_has(&fields, "eventName") ? "eventName" : "event"; /* older name */
+    fields_known(&fields, "event");
+    edit->event = fields_text(&fields, event, need, 1, EVENT_NAME_BYTES - 1);
     edit->url = fields_text(&fields, "url", need, 1, HOOK_URL_BYTES - 1);
     edit->secret =
         fields_text(&fields, "secret", FIELD_OPTIONAL, HOOK_SECRET_MIN, HOOK_SECRET_BYTES - 1);

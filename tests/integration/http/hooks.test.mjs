@@ -67,6 +67,12 @@ test('a change keeps what it does not name', async () => {
     assert.equal((await door.call('DELETE', path)).status, 204);
 });
 
+test('an event by its older name', async () => {
+    const made = await door.call('POST', at('webhooks'), { json: { eventName: 'old', url } });
+    assert.deepEqual([made.status, made.body.event], [201, 'old']);
+    assert.equal((await door.call('DELETE', `${at('webhooks')}/${made.body.id}`)).status, 204);
+});
+
 test('what a webhook knows does not move to another server unseen', async () => {
     const made = await door.call('POST', at('webhooks'), {
         json: { event: 'e', url: 'https://one.test/in', headers: { 'X-Key': 'k' }, auth: { username: 'u', password: 'p' } },
