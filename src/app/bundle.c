@@ -12,10 +12,12 @@
 #include <string.h>
 #include <strings.h>
 #include <zip.h>
+#include <zlib.h>
 
 #define ENTRIES_MAX   (IMAGE_ASSETS_MAX + 16) /* folders and notes of tools included */
 #define DIRECTORY_MAX (ENTRIES_MAX * 1024)    /* bytes */
 #define UNPACKED_MAX  IMAGE_MODULE_MAX        /* of all files together */
+#define PACK_MIN      64                      /* bytes that packing must save */
 #define FOLDER        "assets/"
 #define NAME_MAX_ALL  (sizeof FOLDER - 1 + IMAGE_ASSET_NAME_MAX)
 
@@ -202,17 +204,46 @@ static size_t find_asset(const struct unpacking *u, struct span name) {
     return ENTRIES_MAX;
 }
 
+/* Packs an asset if that makes it shorter: it is stored as it was sent, and room is scarce. *out is
+ * malloc'ed; NULL = it stays as it is. */
+static void pack(struct span raw, struct image_asset_module *module, uint8_t **out) {
+    z_stream z = {.zalloc = NULL};
+    *out = malloc(raw.len > 0 ? raw.len : 1);
+    if (*out == NULL || raw.len < PACK_MIN ||
+        deflateInit2(&z, Z_BEST_COMPRESSION, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY) !=
+            Z_OK) {
+        free(*out);
+        *out = NULL;
+        return;
+    }
+    /* zlib does not write to its input, though its type would allow it. */
+    z.next_in = (Bytef *)(uintptr_t)raw.data;
+    z.avail_in = (uInt)raw.len;
+    z.next_out = *out;
+    z.avail_out = (uInt)raw.len - PACK_MIN;
+    if (deflate(&z, Z_FINISH) == Z_STREAM_END) {
+        module->body = span_of(*out, z.total_out);
+        module->raw_bytes = (uint32_t)raw.len;
+    }
+    (void)deflateEnd(&z);
+}
+
 static int wrap(struct unpacking *u, const struct image_asset *wanted, struct span raw) {
     struct bundle_asset *asset = &u->bundle->assets[u->bundle->count];
-    size_t cap = image_asset_overhead(wanted->name.len) + raw.len;
+    struct image_asset_module module = {.asset = *wanted, .body = raw};
+    uint8_t *packed;
+    pack(raw, &module, &packed);
+    size_t cap = image_asset_overhead(&module) + module.body.len;
     asset->module = malloc(cap);
     if (asset->module == NULL) {
+        free(packed);
         return fault_set(u->tx->fault, SW_E_MEMORY, "out of memory for an asset");
     }
     u->bundle->count++;
     struct image_info info;
     const char *why;
-    int len = image_write_asset(wanted->name, raw, asset->module, cap);
+    int len = image_write_asset(&module, asset->module, cap);
+    free(packed);
     if (len < 0 || image_read_module(span_of(asset->module, (size_t)len), &info, &why) != SW_OK) {
         return refuse(u->tx, "an asset is larger than any device has room for");
     }

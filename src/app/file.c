@@ -41,13 +41,12 @@ int file_read_module(struct app_tx *tx, struct span bytes, struct image_info *in
 static int check_alone(struct app_tx *tx, struct span bytes, const struct image_info *info,
                        struct image_record *record) {
     struct image_asset assets[IMAGE_ASSETS_MAX];
-    struct image_asset asset;
-    struct span body;
+    struct image_asset_module module;
     size_t count = 0;
     const char *why = NULL;
     if (info->function == MODULE_ASSET) {
-        if (image_read_asset(bytes, info, &asset, &body, &why) == SW_OK) {
-            record->module_hash = asset.hash;
+        if (image_read_asset(bytes, info, &module, &why) == SW_OK) {
+            record->module_hash = module.asset.hash;
             return SW_OK;
         }
     } else if (info->function != MODULE_USER_PART ||

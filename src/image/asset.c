@@ -95,36 +95,60 @@ int image_read_assets(struct span file, const struct image_info *info, struct im
     return *why == NULL ? SW_OK : SW_E_INPUT;
 }
 
-int image_read_asset(struct span file, const struct image_info *info, struct image_asset *out,
-                     struct span *body, const char **why) {
+/* The header of a packed body: its length, the method, the window, the size of what was packed. */
+#define PACKED_BYTES   8
+#define METHOD_DEFLATE 0
+
+static bool take_packed(struct image_asset_module *out) {
+    struct reader r = reader_of(out->body);
+    size_t header = reader_u16_le(&r);
+    uint8_t method = reader_u8(&r);
+    uint8_t window = reader_u8(&r);
+    out->raw_bytes = reader_u32_le(&r);
+    if (reader_status(&r) != SW_OK || header < PACKED_BYTES || header > out->body.len ||
+        method != METHOD_DEFLATE || (window != 0 && (window < 8 || window > 15)) ||
+        out->raw_bytes == 0 || out->raw_bytes > IMAGE_MODULE_MAX) {
+        return false;
+    }
+    out->body = span_of(out->body.data + header, out->body.len - header);
+    return true;
+}
+
+static const char *check_body(const struct image_info *info, struct image_asset_module *out) {
+    struct sha256 hash;
+    if ((info->flags & IMAGE_COMPRESSED) != 0) {
+        return take_packed(out) ? NULL : "the asset is packed in an unknown way";
+    }
+    sha256_of(out->body, &hash);
+    bool is_same = memcmp(hash.b, out->asset.hash.b, sizeof hash.b) == 0;
+    return is_same ? NULL : "the asset does not have the SHA-256 that its module says";
+}
+
+int image_read_asset(struct span file, const struct image_info *info,
+                     struct image_asset_module *out, const char **why) {
     struct reader r = extensions_of(file, info);
     struct extension extension;
     bool has_hash = false;
     bool has_name = false;
+    *out = (struct image_asset_module){.raw_bytes = 0};
     *why = info->function == MODULE_ASSET ? NULL : "the module is not an asset";
     while (*why == NULL && next_extension(&r, &extension)) {
         if (extension.type == EXTENSION_HASH && !has_hash) {
-            has_hash = take_hash(extension.data, &out->hash);
+            has_hash = take_hash(extension.data, &out->asset.hash);
         } else if (extension.type == EXTENSION_NAME && !has_name) {
-            has_name = take_name(extension.data, &out->name);
+            has_name = take_name(extension.data, &out->asset.name);
         }
     }
     if (*why == NULL && (reader_status(&r) != SW_OK || !has_hash || !has_name)) {
         *why =
             reader_status(&r) != SW_OK ? malformed : "the asset module lacks its hash or its name";
     }
-    if (*why != NULL) {
-        return SW_E_INPUT;
+    if (*why == NULL) {
+        size_t at = info->prefix_offset + (size_t)PREFIX_BYTES;
+        out->body = span_of(file.data + at, file.len - CRC_BYTES - info->suffix_bytes - at);
+        *why = check_body(info, out);
     }
-    size_t at = info->prefix_offset + (size_t)PREFIX_BYTES;
-    *body = span_of(file.data + at, file.len - CRC_BYTES - info->suffix_bytes - at);
-    struct sha256 hash;
-    sha256_of(*body, &hash);
-    if ((info->flags & IMAGE_COMPRESSED) == 0 && memcmp(hash.b, out->hash.b, sizeof hash.b) != 0) {
-        *why = "the asset does not have the SHA-256 that its module says";
-        return SW_E_INPUT;
-    }
-    return SW_OK;
+    return *why == NULL ? SW_OK : SW_E_INPUT;
 }
 
 static void put_hash(struct writer *w, const struct sha256 *hash) {
@@ -159,30 +183,48 @@ static size_t suffix_of(size_t name_len) {
            SUFFIX_BASE;
 }
 
-size_t image_asset_overhead(size_t name_len) {
-    return PREFIX_BYTES + suffix_of(name_len) + CRC_BYTES;
+struct image_asset_module image_asset_of(struct span name, struct span asset) {
+    struct image_asset_module module = {.asset = {.name = name}, .body = asset};
+    sha256_of(asset, &module.asset.hash);
+    return module;
 }
 
-int image_write_asset(struct span name, struct span asset, uint8_t *out, size_t cap) {
+size_t image_asset_overhead(const struct image_asset_module *module) {
+    size_t packed = module->raw_bytes != 0 ? PACKED_BYTES : 0;
+    return PREFIX_BYTES + packed + suffix_of(module->asset.name.len) + CRC_BYTES;
+}
+
+static void put_body(struct writer *w, const struct image_asset_module *module) {
+    if (module->raw_bytes != 0) {
+        writer_u16_le(w, PACKED_BYTES);
+        writer_u8(w, METHOD_DEFLATE);
+        writer_u8(w, 0); /* the largest window */
+        writer_u32_le(w, module->raw_bytes);
+    }
+    writer_bytes(w, module->body);
+}
+
+int image_write_asset(const struct image_asset_module *module, uint8_t *out, size_t cap) {
+    struct span name = module->asset.name;
+    size_t overhead = image_asset_overhead(module);
     if (name.len == 0 || name.len > IMAGE_ASSET_NAME_MAX ||
-        asset.len > IMAGE_MODULE_MAX - image_asset_overhead(name.len)) {
+        module->body.len > IMAGE_MODULE_MAX - overhead) {
         return SW_E_RANGE;
     }
-    size_t file_len = image_asset_overhead(name.len) + asset.len;
+    size_t file_len = overhead + module->body.len;
     if (cap < file_len) {
         return SW_E_FULL;
     }
-    struct sha256 hash;
+    uint8_t packed = module->raw_bytes != 0 ? IMAGE_COMPRESSED : 0;
     struct image_prefix prefix = {.end_address = (uint32_t)(file_len - CRC_BYTES),
-                                  .flags = IMAGE_DROP_MODULE_INFO,
+                                  .flags = (uint8_t)(IMAGE_DROP_MODULE_INFO | packed),
                                   .function = MODULE_ASSET};
     struct writer w = writer_of(out, file_len);
     image_put_prefix(&w, &prefix);
-    writer_bytes(&w, asset);
-    sha256_of(asset, &hash);
+    put_body(&w, module);
     writer_u16_le(&w, EXTENSION_HASH);
     writer_u16_le(&w, EXTENSION_BYTES + HASH_BYTES);
-    put_hash(&w, &hash);
+    put_hash(&w, &module->asset.hash);
     writer_u16_le(&w, EXTENSION_NAME);
     writer_u16_le(&w, (uint16_t)(EXTENSION_BYTES + name.len));
     writer_bytes(&w, name);

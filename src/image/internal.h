@@ -36,6 +36,6 @@ size_t image_assets_bytes(const struct image_asset *assets, size_t count);
 void image_put_assets(struct writer *w, const struct image_asset *assets, size_t count);
 
 /* Ends a module whose suffix extensions were written: reserved, SHA-256, suffix size, CRC-32. */
-void image_finish(struct writer *w, size_t suffix_bytes);
+void image_finish(struct writer *w, size_t suffix_len);
 
 #endif

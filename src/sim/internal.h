@@ -70,7 +70,9 @@ void device_dispatch(struct sim_device *device, struct span bytes, mono_time now
 bool asset_is_there(const struct sim_assets *assets, const uint8_t hash[SHA256_BYTES]);
 /* What an application's file says that it depends on. */
 void assets_of(struct span file, const struct image_info *info, struct sim_assets *out);
-/* Stores a verified asset module, if there is room. */
+/* Whether what is in an asset module has the hash that it says, unpacked if need be. */
+bool asset_is_sound(struct span file, const struct image_info *info);
+/* Stores a sound asset module, if there is room. */
 bool asset_store(struct sim_device *device, struct span file, const struct image_info *info);
 
 /* update.c */

@@ -203,10 +203,8 @@ static int validate(struct sim_device *device, struct image_info *info) {
                          info->function);
         return SIM_ERROR_INTEGRITY;
     }
-    struct image_asset asset;
-    struct span body;
     if (info->function == MODULE_ASSET) {
-        return image_read_asset(file, info, &asset, &body, &why) == SW_OK ? 0 : SIM_ERROR_INTEGRITY;
+        return asset_is_sound(file, info) ? 0 : SIM_ERROR_INTEGRITY;
     }
     return info->platform_id == device->config.platform_id ? 0 : SIM_ERROR_PLATFORM;
 }

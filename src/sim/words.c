@@ -7,7 +7,7 @@
 #include "slipway/util/text.h"
 
 #define HELLO_FLAGS 0x0036 /* diagnostics, immediate updates, goodbye, describes */
-#define HELLO_V3    0x0080
+#define HELLO_V3    0x00C0 /* that, and compressed modules */
 
 static const char *const subscriptions[] = {"particle", "spark"};
 

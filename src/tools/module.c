@@ -252,10 +252,11 @@ static json_t *assets_json(struct span file, const struct image_info *info) {
     struct image_asset assets[IMAGE_ASSETS_MAX];
     size_t count = 0;
     const char *why;
-    struct span body;
+    struct image_asset_module module;
     json_t *list = json_array();
     if (info->function == MODULE_ASSET) {
-        count = image_read_asset(file, info, assets, &body, &why) == SW_OK ? 1 : 0;
+        count = image_read_asset(file, info, &module, &why) == SW_OK ? 1 : 0;
+        assets[0] = module.asset;
     } else if (image_read_assets(file, info, assets, IMAGE_ASSETS_MAX, &count, &why) != SW_OK) {
         count = 0;
     }

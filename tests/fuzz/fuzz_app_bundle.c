@@ -9,13 +9,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void check_asset(const struct bundle_asset *asset) {
     struct span module = span_of(asset->module, asset->image.size);
     struct image_info info;
-    struct image_asset read;
-    struct span body;
+    struct image_asset_module read;
     const char *why;
     SW_CHECK(image_read_module(module, &info, &why) == SW_OK);
-    SW_CHECK(image_read_asset(module, &info, &read, &body, &why) == SW_OK);
-    SW_CHECK(memcmp(read.hash.b, asset->image.module_hash.b, SHA256_BYTES) == 0);
-    SW_CHECK(span_is_text(read.name, asset->image.name));
+    SW_CHECK(image_read_asset(module, &info, &read, &why) == SW_OK);
+    SW_CHECK(memcmp(read.asset.hash.b, asset->image.module_hash.b, SHA256_BYTES) == 0);
+    SW_CHECK(span_is_text(read.asset.name, asset->image.name));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -37,26 +37,26 @@ static void check_assets(struct span file, const struct image_info *info) {
         SW_CHECK(assets[i].name.len > 0 && assets[i].name.len <= IMAGE_ASSET_NAME_MAX);
         SW_CHECK(lies_within(assets[i].name, file));
     }
-    struct span body;
-    status = image_read_asset(file, info, &assets[0], &body, &why);
+    struct image_asset_module module;
+    status = image_read_asset(file, info, &module, &why);
     SW_CHECK((status == SW_OK) == (why == NULL));
     if (status != SW_OK) {
         return;
     }
-    SW_CHECK(info->function == MODULE_ASSET && lies_within(body, file));
-    if ((info->flags & IMAGE_COMPRESSED) == 0) {
-        /* What can be read can be written, and then says the same. */
-        size_t cap = image_asset_overhead(assets[0].name.len) + body.len;
-        uint8_t *again = malloc(cap);
-        SW_CHECK(again != NULL);
-        SW_CHECK(image_write_asset(assets[0].name, body, again, cap) == (int)cap);
-        struct image_info written;
-        struct image_asset asset;
-        SW_CHECK(image_read_module(span_of(again, cap), &written, &why) == SW_OK);
-        SW_CHECK(image_read_asset(span_of(again, cap), &written, &asset, &body, &why) == SW_OK);
-        SW_CHECK(memcmp(asset.hash.b, assets[0].hash.b, SHA256_BYTES) == 0);
-        free(again);
-    }
+    SW_CHECK(info->function == MODULE_ASSET && lies_within(module.body, file));
+    SW_CHECK(lies_within(module.asset.name, file) &&
+             (module.raw_bytes != 0) == ((info->flags & IMAGE_COMPRESSED) != 0));
+    /* What can be read can be written, and then says the same. */
+    size_t cap = image_asset_overhead(&module) + module.body.len;
+    uint8_t *again = malloc(cap);
+    SW_CHECK(again != NULL && image_write_asset(&module, again, cap) == (int)cap);
+    struct image_info written;
+    struct image_asset_module read;
+    SW_CHECK(image_read_module(span_of(again, cap), &written, &why) == SW_OK);
+    SW_CHECK(image_read_asset(span_of(again, cap), &written, &read, &why) == SW_OK);
+    SW_CHECK(memcmp(read.asset.hash.b, module.asset.hash.b, SHA256_BYTES) == 0);
+    SW_CHECK(read.raw_bytes == module.raw_bytes && read.body.len == module.body.len);
+    free(again);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

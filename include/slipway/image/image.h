@@ -61,19 +61,28 @@ struct image_asset {
 int image_read_assets(struct span file, const struct image_info *info, struct image_asset *out,
                       size_t cap, size_t *count, const char **why) SW_NODISCARD;
 
-/* What an asset module says about its content: its suffix has one hash and one name. *body is what
- * lies between prefix and suffix: the asset itself, unless the module is compressed. SW_E_INPUT
- * with *why: not an asset module, malformed extensions, no hash or no name, or an uncompressed body
- * that does not have that hash. */
-int image_read_asset(struct span file, const struct image_info *info, struct image_asset *out,
-                     struct span *body, const char **why) SW_NODISCARD;
+/* An asset module: function 9, DROP_MODULE_INFO, start address 0, hash and name in the suffix, and
+ * between prefix and suffix the asset, as it is or packed. */
+struct image_asset_module {
+    struct image_asset asset;
+    struct span body;   /* borrowed */
+    uint32_t raw_bytes; /* 0: the body is the asset; else its raw Deflate stream (RFC 1951), and
+                           this is what comes out of it */
+};
+/* One that holds an asset as it is. */
+struct image_asset_module image_asset_of(struct span name, struct span asset);
 
-/* Wraps an asset for its transfer: function 9, DROP_MODULE_INFO, start address 0, hash and name in
- * the suffix. The file is image_asset_overhead(name_len) longer than the asset. Returns its
- * length; SW_E_FULL if cap is less; SW_E_RANGE if the name is empty or too long, or the file would
- * be longer than IMAGE_MODULE_MAX. */
-size_t image_asset_overhead(size_t name_len);
-int image_write_asset(struct span name, struct span asset, uint8_t *out, size_t cap) SW_NODISCARD;
+/* Takes apart what image_read_module accepted. SW_E_INPUT with *why: not an asset module, malformed
+ * extensions, no hash or no name, packed in an unknown way, or a body that is not packed and does
+ * not have that hash. What a packed body unpacks to is the caller's to check. */
+int image_read_asset(struct span file, const struct image_info *info,
+                     struct image_asset_module *out, const char **why) SW_NODISCARD;
+/* Puts one together, and returns the file's length: the body's and image_asset_overhead. SW_E_FULL
+ * if cap is less; SW_E_RANGE if the name is empty or too long, or the file would be longer than
+ * IMAGE_MODULE_MAX. */
+size_t image_asset_overhead(const struct image_asset_module *module);
+int image_write_asset(const struct image_asset_module *module, uint8_t *out,
+                      size_t cap) SW_NODISCARD;
 
 /* What an upload declares, held against what the file says. 0 = not declared. */
 struct image_claim {

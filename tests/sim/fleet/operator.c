@@ -123,7 +123,7 @@ static void upload_system(struct world *world) {
 }
 
 static int run_upload(struct app_tx *tx, void *arg) {
-    const struct world *world = arg;
+    struct world *world = arg;
     unsigned version = world->versions + 1;
     const struct world_image *image = &world->images[version - 1];
     struct app_upload upload = {.product_id = world->product_id,
@@ -139,6 +139,7 @@ static int run_upload(struct app_tx *tx, void *arg) {
         struct app_file stored = file;
         stored.bundle = world->mutant == MUTANT_NO_ASSETS ? NULL : file.bundle;
         code = app_upload(tx, &upload, &stored, &firmware);
+        assets_note(world, &file);
         app_file_close(&file);
     }
     return code;

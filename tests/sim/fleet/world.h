@@ -11,6 +11,7 @@
 
 #include "sim/device.h"
 #include "slipway/app/app.h"
+#include "slipway/app/firmware.h"
 #include "slipway/gateway/core.h"
 #include "slipway/image/image.h"
 
@@ -259,6 +260,8 @@ uint8_t assets_draw(struct world *world, struct image_recipe *recipe,
                     struct image_asset names[ASSETS]);
 /* Packs an image that depends on assets into its bundle. */
 void assets_pack(const struct world *world, struct world_image *image);
+/* As which modules the server will send them. */
+void assets_note(struct world *world, const struct app_file *file);
 /* NULL: it is none of them. */
 const struct world_asset *assets_find(const struct world *world, const struct sha256 *module);
 

@@ -75,12 +75,13 @@ static void resumed(void) {
 static void offers_asset(size_t which) {
     assert_true(plan.has_offer);
     assert_true(plan.offer.is_asset);
-    assert_int_equal(plan.offer.size, image_asset_overhead(strlen(assets[which].name)) + 2000);
-    uint8_t module[4096];
-    int len = image_write_asset(span_text(assets[which].name), assets[which].bytes, module,
-                                sizeof module);
+    uint8_t file[4096];
+    struct image_asset_module module =
+        image_asset_of(span_text(assets[which].name), assets[which].bytes);
+    int len = image_write_asset(&module, file, sizeof file);
     struct sha256 hash;
-    sha256_of(span_of(module, (size_t)len), &hash);
+    sha256_of(span_of(file, (size_t)len), &hash);
+    assert_int_equal(plan.offer.size, len);
     assert_memory_equal(plan.offer.file_hash.b, hash.b, SHA256_BYTES);
 }
 
@@ -322,6 +323,26 @@ static void what_the_store_cannot_hold_is_not_begun(void **state) {
     bundle_forget(&large);
 }
 
+static void what_is_worth_packing_is_packed(void **state) {
+    (void)state;
+    struct span zeroes = bundle_zeroes(2000000); /* more than the store takes, as it is */
+    struct zip_entry kept = assets[0];
+    assets[0].bytes = zeroes;
+    release_bundle(2, 0, 500, 1);
+    hello(1, 6200);
+    describe(false, 6200, 0);
+    assert_true(plan.has_offer && plan.offer.is_asset);
+    assert_in_range(plan.offer.size, 100, 4000);
+
+    struct app_hello greeting = world_hello_of(1, 1);
+    greeting.flags = 0xB6; /* without compressed updates */
+    greeting.system_version = 6200;
+    assert_int_equal(world_hello(&world, &greeting, &plan), SW_OK);
+    assert_string_equal(plan.blocked_by, "compressed");
+    assets[0] = kept;
+    bundle_forget(&zeroes);
+}
+
 static void a_device_may_refuse_for_lack_of_room(void **state) {
     (void)state;
     release_bundle(2, 0, 500, 1);
@@ -374,10 +395,11 @@ static void a_lone_asset_is_judged_by_the_store(void **state) {
     (void)state;
     hello(1, 6200);
     describe(false, 6200, 0);
-    uint8_t module[4096];
-    int len = image_write_asset(span_text(assets[0].name), assets[0].bytes, module, sizeof module);
+    uint8_t file[4096];
+    struct image_asset_module module = image_asset_of(span_text(assets[0].name), assets[0].bytes);
+    int len = image_write_asset(&module, file, sizeof file);
     struct update update;
-    flash_file(span_of(module, (size_t)len), &update);
+    flash_file(span_of(file, (size_t)len), &update);
     offers_asset(0);
     world_transfer(&world, update.id);
     resumed();
@@ -403,6 +425,7 @@ int main(void) {
         TEST(device_os_parts_go_before_assets),
         TEST(assets_need_the_current_protocol),
         TEST(what_the_store_cannot_hold_is_not_begun),
+        TEST(what_is_worth_packing_is_packed),
         TEST(a_device_may_refuse_for_lack_of_room),
         TEST(a_bundle_can_be_flashed_to_one_device),
         TEST(a_lone_asset_is_judged_by_the_store),

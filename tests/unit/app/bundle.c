@@ -1,6 +1,7 @@
 #include "bundle.h"
 
 #include "slipway/util/check.h"
+#include "slipway/util/rng.h"
 #include "slipway/util/writer.h"
 
 #include <setjmp.h>
@@ -21,9 +22,18 @@ struct span bundle_zip(const struct zip_entry *files, size_t count) {
     return span_of(bytes, len);
 }
 
-struct span bundle_raw(const char *name, size_t len) {
+struct span bundle_zeroes(size_t len) {
     uint8_t *bytes = calloc(1, len);
     assert_non_null(bytes);
+    return span_of(bytes, len);
+}
+
+struct span bundle_raw(const char *name, size_t len) {
+    struct rng rng;
+    uint8_t *bytes = malloc(len > 0 ? len : 1);
+    assert_non_null(bytes);
+    rng_seed(&rng, len);
+    rng_fill(&rng, bytes, len);
     memcpy(bytes, name, strlen(name) < len ? strlen(name) : len);
     return span_of(bytes, len);
 }

@@ -9,8 +9,9 @@
 struct span bundle_zip(const struct zip_entry *files, size_t count);
 void bundle_forget(struct span *bytes);
 
-/* An asset of len bytes that begin with its name. */
+/* An asset of len bytes that begin with its name; the rest is noise, not worth packing. */
 struct span bundle_raw(const char *name, size_t len);
+struct span bundle_zeroes(size_t len);
 /* A Boron application that depends on these, with a body of that many bytes; needs: Device OS. */
 struct span bundle_application(uint16_t version, uint16_t needs, size_t body_len,
                                const struct zip_entry *assets, size_t count);

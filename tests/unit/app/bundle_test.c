@@ -113,7 +113,8 @@ static void what_is_in_a_bundle_is_checked_like_a_file(void **state) {
     refused(zip, "the file has version 4 compiled in, but version 3 is declared");
     bundle_forget(&zip);
     uint8_t module[2000];
-    int len = image_write_asset(span_text("cat.jpg"), assets[1].bytes, module, sizeof module);
+    struct image_asset_module asset = image_asset_of(span_text("cat.jpg"), assets[1].bytes);
+    int len = image_write_asset(&asset, module, sizeof module);
     nothing.bytes = span_of(module, (size_t)len);
     refused_files(&nothing, 1, "\"app.bin\" is not an application");
 }
@@ -180,7 +181,7 @@ static void hostile_zips_are_refused_before_they_cost_anything(void **state) {
     files[1].is_encrypted = true;
     refused_files(files, 2, "\"assets/cat.jpg\" is encrypted");
 
-    struct span zeroes = bundle_raw("", 9000000); /* a thousand times smaller when packed */
+    struct span zeroes = bundle_zeroes(9000000); /* a thousand times smaller when packed */
     struct zip_entry bombs[] = {{.name = "a.bin", .bytes = zeroes},
                                 {.name = "assets/b", .bytes = zeroes}};
     refused_files(bombs, 2, "its files are larger than any device has room for");

@@ -17,6 +17,17 @@ static struct image_info read_module(struct span file) {
     return info;
 }
 
+/* Puts hash and CRC right again after a change, so that only the extensions can tell. */
+static void mend(uint8_t *file, size_t len) {
+    struct sha256 hash;
+    sha256_of(span_of(file, len - 38), &hash);
+    memcpy(file + len - 38, hash.b, sizeof hash.b);
+    uint32_t crc = (uint32_t)crc32_z(0, file, len - 4);
+    for (size_t i = 0; i < 4; i++) {
+        file[len - 4 + i] = (uint8_t)(crc >> (24 - 8 * i));
+    }
+}
+
 static void test_written_assets_read_back(void **state) {
     (void)state;
     static const char *const names[] = {"a", "cat.jpg", "a name with spaces and \xc3\xa9.bin"};
@@ -25,8 +36,9 @@ static void test_written_assets_read_back(void **state) {
         for (size_t l = 0; l < SW_COUNT(lengths); l++) {
             uint8_t file[1024];
             struct span asset = span_of(picture, lengths[l]);
-            int len = image_write_asset(span_text(names[n]), asset, file, sizeof file);
-            assert_int_equal(len, image_asset_overhead(strlen(names[n])) + lengths[l]);
+            struct image_asset_module module = image_asset_of(span_text(names[n]), asset);
+            int len = image_write_asset(&module, file, sizeof file);
+            assert_int_equal(len, image_asset_overhead(&module) + lengths[l]);
             struct span whole = span_of(file, (size_t)len);
             struct image_info info = read_module(whole);
             assert_int_equal(info.function, MODULE_ASSET);
@@ -34,16 +46,16 @@ static void test_written_assets_read_back(void **state) {
             assert_int_equal(info.platform_id, 0);
             assert_int_equal(info.start_address, 0);
             assert_false(info.has_product);
-            struct image_asset read;
-            struct span body;
+            struct image_asset_module read;
             struct sha256 hash;
             const char *why;
-            assert_int_equal(image_read_asset(whole, &info, &read, &body, &why), SW_OK);
-            assert_true(span_is_text(read.name, names[n]));
-            assert_int_equal(body.len, lengths[l]);
-            assert_memory_equal(body.data, picture, lengths[l]);
+            assert_int_equal(image_read_asset(whole, &info, &read, &why), SW_OK);
+            assert_true(span_is_text(read.asset.name, names[n]));
+            assert_int_equal(read.raw_bytes, 0);
+            assert_int_equal(read.body.len, lengths[l]);
+            assert_memory_equal(read.body.data, picture, lengths[l]);
             sha256_of(asset, &hash);
-            assert_memory_equal(read.hash.b, hash.b, SHA256_BYTES);
+            assert_memory_equal(read.asset.hash.b, hash.b, SHA256_BYTES);
         }
     }
 }
@@ -54,13 +66,47 @@ static void test_writing_an_asset_refuses(void **state) {
     char name[IMAGE_ASSET_NAME_MAX + 1];
     memset(name, 'n', sizeof name);
     struct span asset = span_of(picture, sizeof picture);
-    assert_int_equal(image_write_asset(span_of(name, 0), asset, file, sizeof file), SW_E_RANGE);
-    assert_int_equal(image_write_asset(span_of(name, sizeof name), asset, file, sizeof file),
-                     SW_E_RANGE);
-    size_t len = image_asset_overhead(sizeof name - 1) + sizeof picture;
-    assert_int_equal(image_write_asset(span_of(name, sizeof name - 1), asset, file, len - 1),
-                     SW_E_FULL);
-    assert_int_equal(image_write_asset(span_of(name, sizeof name - 1), asset, file, len), len);
+    struct image_asset_module module = image_asset_of(span_of(name, 0), asset);
+    assert_int_equal(image_write_asset(&module, file, sizeof file), SW_E_RANGE);
+    module = image_asset_of(span_of(name, sizeof name), asset);
+    assert_int_equal(image_write_asset(&module, file, sizeof file), SW_E_RANGE);
+    module = image_asset_of(span_of(name, sizeof name - 1), asset);
+    size_t len = image_asset_overhead(&module) + sizeof picture;
+    assert_int_equal(image_write_asset(&module, file, len - 1), SW_E_FULL);
+    assert_int_equal(image_write_asset(&module, file, len), len);
+}
+
+static void test_packed_assets(void **state) {
+    (void)state;
+    uint8_t file[1024];
+    struct image_asset_module module = {.asset = {.name = span_text("cat.jpg")},
+                                        .body = span_text("a stream that nobody unpacks here"),
+                                        .raw_bytes = 70000};
+    memset(module.asset.hash.b, 7, SHA256_BYTES);
+    size_t len = (size_t)image_write_asset(&module, file, sizeof file);
+    struct image_info info = read_module(span_of(file, len));
+    assert_int_equal(info.flags, IMAGE_DROP_MODULE_INFO | IMAGE_COMPRESSED);
+    struct image_asset_module read;
+    const char *why;
+    assert_int_equal(image_read_asset(span_of(file, len), &info, &read, &why), SW_OK);
+    assert_int_equal(read.raw_bytes, 70000);
+    assert_int_equal(read.body.len, module.body.len);
+    assert_memory_equal(read.body.data, module.body.data, read.body.len);
+    assert_memory_equal(read.asset.hash.b, module.asset.hash.b, SHA256_BYTES);
+
+    /* header length, method, window, size */
+    static const struct {
+        size_t at;
+        uint8_t value;
+    } cases[] = {{24, 7}, {25, 1}, {26, 1}, {27, 7}, {27, 16}, {31, 2}};
+    for (size_t i = 0; i < SW_COUNT(cases); i++) {
+        len = (size_t)image_write_asset(&module, file, sizeof file);
+        file[cases[i].at] = cases[i].value;
+        mend(file, len);
+        info = read_module(span_of(file, len));
+        assert_int_equal(image_read_asset(span_of(file, len), &info, &read, &why), SW_E_INPUT);
+        assert_string_equal(why, "the asset is packed in an unknown way");
+    }
 }
 
 static struct image_asset asset_named(const char *name, uint8_t first) {
@@ -122,17 +168,6 @@ static void test_an_application_names_its_assets(void **state) {
     }
 }
 
-/* Puts hash and CRC right again after a change, so that only the extensions can tell. */
-static void mend(uint8_t *file, size_t len) {
-    struct sha256 hash;
-    sha256_of(span_of(file, len - 38), &hash);
-    memcpy(file + len - 38, hash.b, sizeof hash.b);
-    uint32_t crc = (uint32_t)crc32_z(0, file, len - 4);
-    for (size_t i = 0; i < 4; i++) {
-        file[len - 4 + i] = (uint8_t)(crc >> (24 - 8 * i));
-    }
-}
-
 static void test_malformed_extensions(void **state) {
     (void)state;
     static const struct {
@@ -175,15 +210,14 @@ static void test_malformed_extensions(void **state) {
 static void test_an_asset_that_is_not_what_it_says(void **state) {
     (void)state;
     uint8_t file[1024];
-    struct image_asset read;
-    struct span body;
+    struct image_asset_module read;
     const char *why;
-    size_t len =
-        (size_t)image_write_asset(span_text("n"), span_of(picture, 100), file, sizeof file);
+    struct image_asset_module module = image_asset_of(span_text("n"), span_of(picture, 100));
+    size_t len = (size_t)image_write_asset(&module, file, sizeof file);
     file[24] ^= 1;
     mend(file, len);
     struct image_info info = read_module(span_of(file, len));
-    assert_int_equal(image_read_asset(span_of(file, len), &info, &read, &body, &why), SW_E_INPUT);
+    assert_int_equal(image_read_asset(span_of(file, len), &info, &read, &why), SW_E_INPUT);
     assert_string_equal(why, "the asset does not have the SHA-256 that its module says");
 
     file[24] ^= 1;
@@ -191,12 +225,12 @@ static void test_an_asset_that_is_not_what_it_says(void **state) {
     file[at] = 0x55; /* the hash extension is another now */
     mend(file, len);
     info = read_module(span_of(file, len));
-    assert_int_equal(image_read_asset(span_of(file, len), &info, &read, &body, &why), SW_E_INPUT);
+    assert_int_equal(image_read_asset(span_of(file, len), &info, &read, &why), SW_E_INPUT);
     assert_string_equal(why, "the asset module lacks its hash or its name");
 
     len = write_application(13, NULL, 0, file, sizeof file);
     info = read_module(span_of(file, len));
-    assert_int_equal(image_read_asset(span_of(file, len), &info, &read, &body, &why), SW_E_INPUT);
+    assert_int_equal(image_read_asset(span_of(file, len), &info, &read, &why), SW_E_INPUT);
     assert_string_equal(why, "the module is not an asset");
 }
 
@@ -204,6 +238,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_written_assets_read_back),
         cmocka_unit_test(test_writing_an_asset_refuses),
+        cmocka_unit_test(test_packed_assets),
         cmocka_unit_test(test_an_application_names_its_assets),
         cmocka_unit_test(test_malformed_extensions),
         cmocka_unit_test(test_an_asset_that_is_not_what_it_says),
