@@ -5,15 +5,16 @@ import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { after, before, it } from 'node:test';
 
-import { BORON, rejection, startServer, until } from './harness.mjs';
+import { BORON, follow, rejection, startServer, until } from './harness.mjs';
 
 const received = [];
+let answer = '';
 const receiver = createServer((request, reply) => {
     let body = '';
     request.on('data', (text) => { body += text; });
     request.on('end', () => {
         received.push(new URLSearchParams(body));
-        reply.end();
+        reply.end(answer);
     });
 });
 let server, api, product, url;
@@ -53,3 +54,30 @@ for (const [word, create, list, end, id] of [
         }
     });
 }
+
+it('answers come back by the names that the SDK gives them', async () => {
+    const events = follow(await api.getEventStream({ product }));
+    const hook = {
+        method: 'POST',
+        headers: { 'X-Sender': '{{{PARTICLE_DEVICE_ID}}}' },
+        json: { v: '{{{v}}}' },
+        responseTemplate: '{{#list}}{{{name}}} {{/list}}',
+        responseEvent: 'got/{{{PARTICLE_EVENT_NAME}}}',
+        errorResponseEvent: 'lost/{{{PARTICLE_EVENT_NAME}}}',
+    };
+    const made = await api.createWebhook({ event: 'ask', url, product, hook });
+    const plain = await api.createWebhook({ event: 'ask', url, product });
+    answer = '{"list":[{"name":"one"},{"name":"two"}]}';
+    await api.publishEvent({ name: 'ask', data: '{"v":7}', product });
+    assert.equal((await events.next('by its template', (event) => event.name === 'got/ask/0')).data, 'one two ');
+    assert.equal((await events.next('as it is', (event) => event.name === 'hook-response/ask/0')).data, answer);
+    answer = 'x'.repeat(600);
+    await api.publishEvent({ name: 'ask', data: '{"v":8}', product });
+    assert.equal((await events.next('the second part', (event) => event.name === 'hook-response/ask/1')).data, 'x'.repeat(88));
+    answer = '';
+    const one = (await server.request('GET', `/v1/products/${product}/webhooks/${plain.body.id}`)).body.webhook;
+    assert.deepEqual(one.counters.map((counter) => counter.name), ['sent', 'failed', 'dropped', 'queued']);
+    assert.equal(one.logs.length, 2);
+    for (const { body } of [made, plain]) await api.deleteWebhook({ hookId: body.id, product });
+    events.close();
+});
