@@ -416,6 +416,15 @@ int app_device_goodbye(struct app_tx *tx, const struct device_id *id) {
     return app_device_online(tx, id, false);
 }
 
+int app_device_doubled(struct app_tx *tx, const struct device_id *id, const char *address) {
+    struct device device;
+    int code = store_device_get(tx->store, id, &device, tx->fault);
+    if (code != SW_OK) {
+        return code == SW_E_NOT_FOUND ? SW_OK : code;
+    }
+    return app_append(tx, device.product_id, &device, "slipway/device/duplicate", address, NULL);
+}
+
 int app_devices_offline(struct app_tx *tx) {
     struct store_metric_product *products = NULL;
     size_t count = 0;

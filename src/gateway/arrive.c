@@ -79,6 +79,22 @@ static bool arrive_farewell(struct gateway *gw, const struct gateway_arrival *it
     return true;
 }
 
+/* A session that a newer one of its device has replaced: the newer one is served. */
+static void arrive_former(struct gateway *gw, const struct gateway_arrival *item, struct span cid,
+                          struct moment now) {
+    struct device_id device;
+    if (!former_speaks(&gw->formers, gw->crypto, cid, item->bytes, now.mono, &device)) {
+        return;
+    }
+    struct gateway_job *job = job_new(JOB_DOUBLED, 0);
+    gw->counters.devices_doubled++;
+    if (job != NULL) {
+        job->device = device;
+        address_text(&item->from, job->u.resumed.address);
+    }
+    (void)!job_submit(gw, job, NULL, now);
+}
+
 /* By what it says, to whom it belongs; looked up when its turn has come. */
 static void arrive_one(struct gateway *gw, const struct gateway_arrival *item,
                        const struct dtls_sorted *sorted, struct moment now) {
@@ -100,6 +116,9 @@ static void arrive_one(struct gateway *gw, const struct gateway_arrival *item,
         seat = table_by_cid(&gw->table, sorted->cid);
         if (seat == NULL && arrive_farewell(gw, item, sorted->cid, now.mono)) {
             return;
+        }
+        if (seat == NULL) {
+            arrive_former(gw, item, sorted->cid, now);
         }
         half = seat == NULL ? half_by_cid(&gw->halves, sorted->cid) : NULL;
         break;

@@ -13,6 +13,7 @@ static void done_replace(struct gateway *gw, struct seat *seat, struct moment no
             return;
         }
         gw->counters.sessions_replaced++;
+        former_keep(&gw->formers, &other->session.dtls, &other->session.device, now.mono);
         seat_close(gw, other, false, now);
     }
 }
@@ -89,6 +90,7 @@ static void done_report(struct gateway *gw, struct seat *seat, struct gateway_jo
     case JOB_FORGET:
     case JOB_OFFLINE_ALL:
     case JOB_EXPIRE:
+    case JOB_DOUBLED:
     case JOB_RESTORE:
     case JOB_CANDIDATES:
     case JOB_INTERRUPTED:
@@ -134,6 +136,7 @@ static void done_of_seat(struct gateway *gw, struct seat *seat, struct gateway_j
     case JOB_FORGET:
     case JOB_OFFLINE_ALL:
     case JOB_EXPIRE:
+    case JOB_DOUBLED:
     case JOB_RESTORE:
     case JOB_CANDIDATES:
     case JOB_INTERRUPTED:
@@ -200,6 +203,7 @@ void job_finish(struct gateway *gw, struct gateway_job *job, int code, struct mo
     case JOB_FORGET:
     case JOB_OFFLINE_ALL:
     case JOB_EXPIRE:
+    case JOB_DOUBLED:
         gw->counters.jobs_failed += code != SW_OK;
         break;
     }

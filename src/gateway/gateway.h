@@ -4,6 +4,7 @@
 
 #include "gateway/desk.h"
 #include "gateway/farewell.h"
+#include "gateway/former.h"
 #include "gateway/half.h"
 #include "gateway/jobs.h"
 #include "gateway/line.h"
@@ -79,6 +80,7 @@ struct gateway {
     uint32_t transfers; /* slots taken */
     struct pace pace;
     struct farewells farewells;
+    struct formers formers;
     struct allowance probes;
     mono_time cookie_due, expire_due;
     mono_time silence_due; /* not before, though a device is silent: the store is busy */

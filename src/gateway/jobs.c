@@ -52,6 +52,7 @@ void job_free(struct gateway_job *job) {
     case JOB_SAVE:
     case JOB_FORGET:
     case JOB_OFFLINE_ALL:
+    case JOB_DOUBLED:
     case JOB_EXPIRE:
         break;
     }
@@ -218,6 +219,8 @@ static int job_run(struct store_job *base, struct store *store, struct fault *fa
         return app_devices_offline(&tx);
     case JOB_EXPIRE:
         return app_updates_expire(&tx, &count);
+    case JOB_DOUBLED:
+        return app_device_doubled(&tx, &job->device, job->u.resumed.address);
     case JOB_RESTORE:
         return app_session_each(&tx, restored_one, job);
     case JOB_CANDIDATES:

@@ -29,6 +29,7 @@ enum gateway_job_kind {
     /* the gateway's own */
     JOB_OFFLINE_ALL,
     JOB_EXPIRE,
+    JOB_DOUBLED,     /* two devices have one id */
     JOB_RESTORE,     /* on a reader */
     JOB_CANDIDATES,  /* on a reader */
     JOB_INTERRUPTED, /* on a reader */

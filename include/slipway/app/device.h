@@ -83,6 +83,9 @@ int app_device_published(struct app_tx *tx, const struct device_id *id, struct s
 int app_device_goodbye(struct app_tx *tx, const struct device_id *id) SW_NODISCARD;
 /* The gateway's view of its presence; appends spark/status when it changed. */
 int app_device_online(struct app_tx *tx, const struct device_id *id, bool is_online) SW_NODISCARD;
+/* Another device with its id and key speaks, from that address: an event says so. */
+int app_device_doubled(struct app_tx *tx, const struct device_id *id,
+                       const char *address) SW_NODISCARD;
 /* Once at the gateway's start: nobody is online yet. An event of each product says how many were.
  */
 int app_devices_offline(struct app_tx *tx) SW_NODISCARD;

@@ -187,6 +187,7 @@ bool gateway_is_drained(const struct gateway *gw);
     X(handshakes_evicted) /* oldest of a full pool */                                              \
     X(sessions_restored)  /* read from the store at the start */                                   \
     X(sessions_replaced)  /* by a newer one of the same device */                                  \
+    X(devices_doubled)    /* a session spoke on that a newer one of its device had replaced */     \
     X(sessions_expired)                                                                            \
     X(sessions_evicted)                                                                            \
     X(sessions_closed) /* by the peer */                                                           \

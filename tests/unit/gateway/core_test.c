@@ -177,6 +177,40 @@ static void the_newest_session_of_a_device_wins_after_its_hello(void **state) {
     peer_close(&client);
 }
 
+static void a_former_session_that_speaks_on_is_another_device(void **state) {
+    (void)state;
+    struct peer client;
+    peer_open(&client, &rig, 1);
+    peer_connect(&client, &rig);
+    peer_hello(&client, &rig, 1, &client.id);
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    struct dtls_session twin = client.session, ours;
+    client.address.port++;
+    peer_connect(&client, &rig);
+    peer_hello(&client, &rig, 2, &client.id);
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    ours = client.session;
+    rig_forget(&rig);
+    client.seen = 0;
+    client.session = twin;
+    peer_say(&client, &rig, span_of("\x40\x00\x12\x34", 4)); /* late, perhaps */
+    assert_int_equal(COUNTER(devices_doubled), 0);
+    rig_pass(&rig, 25000);
+    rig_forget(&rig);
+    client.seen = 0;
+    for (unsigned n = 0; n < 3; n++) {
+        peer_say(&client, &rig, span_of("\x40\x00\x12\x35", 4));
+    }
+    assert_int_equal(COUNTER(devices_doubled), 1); /* told once */
+    assert_int_equal(rig.sent_count, 0);
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    assert_true(rig_has_event(&rig, "slipway/device/duplicate"));
+    client.session = ours; /* the newest is served */
+    peer_say(&client, &rig, span_of("\x40\x00\x12\x36", 4));
+    assert_true(peer_is_acked(&client, &rig, 0x1236));
+    peer_close(&client);
+}
+
 static void another_key_cannot_end_a_session_or_speak_for_its_device(void **state) {
     (void)state;
     struct peer device, thief;
@@ -564,6 +598,7 @@ int main(void) {
         TEST(a_hello_is_acknowledged_when_it_is_durable),
         TEST(a_full_store_leaves_the_device_unanswered),
         TEST(the_newest_session_of_a_device_wins_after_its_hello),
+        TEST(a_former_session_that_speaks_on_is_another_device),
         TEST(another_key_cannot_end_a_session_or_speak_for_its_device),
         TEST(a_session_survives_a_crash_and_no_number_is_used_twice),
         TEST(a_word_at_the_limit_is_held_until_more_is_reserved),

@@ -1,6 +1,7 @@
 #include "rig.h"
 
 #include "slipway/app/device.h"
+#include "slipway/app/event.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -164,6 +165,26 @@ void rig_pass(struct rig *rig, int64_t ms) {
 
 void rig_forget(struct rig *rig) {
     rig->sent_count = 0;
+}
+
+static int list_events(struct app_tx *tx, void *arg) {
+    const struct app_event_query query = {.max = 1000};
+    return app_event_list(tx, &query, arg);
+}
+
+bool rig_has_event(struct rig *rig, const char *name) {
+    struct event_list list;
+    struct store *reader;
+    struct fault fault = {0};
+    bool has = false;
+    assert_int_equal(app_reader_open(rig->app, &reader, &fault), SW_OK);
+    assert_int_equal(app_read(rig->app, reader, list_events, &list, NULL), SW_OK);
+    app_reader_close(rig->app, reader);
+    for (size_t n = 0; n < list.count; n++) {
+        has = has || strcmp(list.items[n].name, name) == 0;
+    }
+    free(list.items);
+    return has;
 }
 
 /* --- clients --- */

@@ -46,6 +46,7 @@ void rig_crash(struct rig *rig);
 void rig_pump(struct rig *rig, enum store_trouble trouble);
 void rig_pass(struct rig *rig, int64_t ms);
 void rig_forget(struct rig *rig); /* what was sent */
+bool rig_has_event(struct rig *rig, const char *name);
 
 struct peer {
     struct crypto_key *key;

@@ -28,6 +28,16 @@ static void acknowledge(struct taker *taker, struct rig *rig, uint16_t id) {
 static void on_start(struct taker *taker, struct rig *rig, const struct coap_message *m) {
     uint8_t bytes[32];
     struct writer w = writer_of(bytes, sizeof bytes);
+    if (taker->is_refusing) {
+        acknowledge(taker, rig, m->id);
+        uint8_t no[96];
+        struct writer refusal = writer_of(no, sizeof no);
+        struct coap_writer c =
+            coap_begin(&refusal, COAP_CON, COAP_UNAVAILABLE, ++taker->id, m->token);
+        coap_put_payload(&c, span_text("{\"code\":-1380,\"message\":\"x\"}"));
+        taker_say(taker, rig, &refusal);
+        return;
+    }
     assert_true(coap_option_uint(m, COAP_FILE_SIZE, &taker->file_bytes));
     assert_true(coap_option_uint(m, COAP_CHUNK_SIZE, &taker->chunk_bytes));
     taker->count =

@@ -13,6 +13,7 @@ struct taker {
     uint16_t id;           /* of its next message */
     bool is_mute;          /* hears, and says nothing */
     bool acknowledges_not; /* chunks */
+    bool is_refusing;      /* its application has disabled updates: -1380 */
     bool is_started;
     bool is_committed; /* its 2.04 was acknowledged */
     uint32_t file_bytes, chunk_bytes, offset, count, cumulative;

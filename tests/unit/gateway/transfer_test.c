@@ -24,6 +24,12 @@ static int setup(void **state) {
     return 0;
 }
 
+static int setup_bare(void **state) {
+    (void)state;
+    rig_open(&rig, &small);
+    return 0;
+}
+
 static int teardown(void **state) {
     (void)state;
     taker_close(t);
@@ -106,6 +112,112 @@ static void a_silent_rollback_is_found_out(void **state) {
     assert_int_equal(COUNTER(transfers_started), 1); /* the next try comes later */
 }
 
+static wall_time wall(void) {
+    return (wall_time){.ms = 1700000000000 + rig.now.us / 1000};
+}
+
+static void notice_product(void) {
+    const struct app_notice notice = {.kind = APP_NOTICE_PRODUCT, .product_id = 101};
+    gateway_notice(rig.gw, &notice, rig.now, wall());
+}
+
+/* The old image's bytes are of no use: a new UpdateStart names another, and the device drops them.
+ */
+static void a_superseded_update_is_cancelled_and_the_new_one_sent(void **state) {
+    (void)state;
+    struct update update;
+    taker_open(t, &rig, 1);
+    t->acknowledges_not = true;
+    takers_run(t, 1, &rig, 50);
+    assert_int_equal(t->starts, 1);
+    uint32_t old_bytes = t->file_bytes;
+    rig_release(&rig, 8, 60000, true);
+    notice_product();
+    t->acknowledges_not = false;
+    takers_run(t, 1, &rig, 10000);
+    assert_int_equal(t->cancels, 1);
+    assert_int_equal(t->starts, 2);
+    assert_true(t->file_bytes < old_bytes);
+    assert_true(t->is_committed);
+    rig_update(&rig, &t->peer.id, &update);
+    assert_int_equal(update.version, 8);
+    assert_int_equal(update.state, UPDATE_REBOOTING);
+}
+
+static int cancel_update(struct app_tx *tx, void *arg) {
+    return app_update_cancel(tx, *(const int64_t *)arg, "tester");
+}
+
+static int get_update(struct app_tx *tx, void *arg) {
+    struct update *update = arg;
+    return app_update_get(tx, update->id, update);
+}
+
+static void a_cancelled_update_stops_under_way(void **state) {
+    (void)state;
+    struct update update;
+    taker_open(t, &rig, 1);
+    t->acknowledges_not = true;
+    takers_run(t, 1, &rig, 50);
+    rig_update(&rig, &t->peer.id, &update);
+    assert_int_equal(app_execute(rig.app, cancel_update, &update.id, NULL), SW_OK);
+    const struct app_notice notice = {.kind = APP_NOTICE_DEVICE, .device = t->peer.id};
+    gateway_notice(rig.gw, &notice, rig.now, wall());
+    t->acknowledges_not = false;
+    takers_run(t, 1, &rig, 2000);
+    assert_int_equal(t->cancels, 1);
+    assert_int_equal(app_execute(rig.app, get_update, &update, NULL), SW_OK);
+    assert_int_equal(update.state, UPDATE_CANCELLED);
+}
+
+/* -1380: the device says no for now. Its slot is free, it is told that one waits, and the start is
+ * made again when it enables updates. */
+static void a_refusal_waits_for_the_device_and_spends_nothing(void **state) {
+    (void)state;
+    struct update update;
+    taker_open(t, &rig, 1);
+    t->is_refusing = true;
+    takers_run(t, 1, &rig, 5000);
+    rig_update(&rig, &t->peer.id, &update);
+    assert_int_equal(update.state, UPDATE_DEFERRED);
+    struct gateway_sizes sizes;
+    gateway_sizes(rig.gw, &sizes);
+    assert_int_equal(sizes.transfers, 0);
+    struct span name;
+    assert_true(coap_option_at(&t->last, COAP_URI_PATH, 1, &name));
+    assert_true(span_is_text(name, "particle/device/updates/pending"));
+    assert_true(span_is_text(t->last.payload, "true"));
+    t->is_refusing = false;
+    taker_say_updates(t, &rig, true);
+    takers_run(t, 1, &rig, 5000);
+    assert_true(t->is_committed);
+    assert_int_equal(t->starts, 1);
+    rig_update(&rig, &t->peer.id, &update);
+    assert_int_equal(update.attempt, 1);
+}
+
+static void a_transfer_goes_on_where_the_device_says(void **state) {
+    (void)state;
+    taker_open(t, &rig, 1);
+    t->offset = 51200; /* of an earlier one */
+    takers_run(t, 1, &rig, 5000);
+    assert_true(t->is_committed);
+    assert_int_equal(t->bytes, t->file_bytes - 51200);
+}
+
+/* Its device may sleep again: the answer to its first word is the start of its update. */
+static void a_resumed_session_is_offered_its_update_at_once(void **state) {
+    (void)state;
+    taker_open(t, &rig, 1);
+    rig_release(&rig, 9, 30000, false);
+    takers_run(t, 1, &rig, 60000);
+    assert_int_equal(t->starts, 0); /* gradual: with its next session */
+    t->peer.address.port++;
+    peer_say(&t->peer, &rig, span_of("\x40\x00\x12\x34", 4));
+    takers_turn(t, 1, &rig); /* no time passes */
+    assert_int_equal(t->starts, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -114,6 +226,12 @@ int main(void) {
         TEST(no_acknowledgement_is_dropped_while_numbers_are_reserved),
         TEST(what_is_held_is_bounded),
         TEST(a_silent_rollback_is_found_out),
+        TEST(a_superseded_update_is_cancelled_and_the_new_one_sent),
+        TEST(a_cancelled_update_stops_under_way),
+        TEST(a_refusal_waits_for_the_device_and_spends_nothing),
+        TEST(a_transfer_goes_on_where_the_device_says),
+        cmocka_unit_test_setup_teardown(a_resumed_session_is_offered_its_update_at_once, setup_bare,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
