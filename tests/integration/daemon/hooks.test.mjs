@@ -7,6 +7,7 @@ import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -261,6 +262,29 @@ test('denied addresses are not connected to, however they are written', async ()
     await until('the exception', async () => (await count(allowed.id, 'sent')) === 1);
     await api('DELETE', `${hooks()}/${allowed.id}`);
     other.close();
+});
+
+test('HTTPS asks for a certificate that can be trusted, unless it is told not to', async () => {
+    const [key, cert] = ['key.pem', 'cert.pem'].map((name) => join(folder, name));
+    const made = spawnSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2',
+        '-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', cert]);
+    assert.equal(made.status, 0, String(made.stderr));
+    let asked = 0;
+    const tls = createTlsServer({ key: readFileSync(key), cert: readFileSync(cert) }, (request, reply) => { asked++; reply.end(); }).listen(0, '127.0.0.1');
+    await once(tls, 'listening');
+    const url = `https://127.0.0.1:${tls.address().port}/`;
+    const hook = await make({ event: 'tls', url });
+    await publish('tls', 'x');
+    await until('a refusal', async () => (await count(hook.id, 'failed')) > 0);
+    assert.match((await state(hook.id)).errors[0].error, /certificate/);
+    assert.equal((await state(hook.id)).errors[0].status, null);
+    assert.equal(asked, 0);
+    await api('PUT', `${hooks()}/${hook.id}`, { rejectUnauthorized: false });
+    await until('the delivery', async () => (await count(hook.id, 'sent')) === 1);
+    assert.equal(asked, 1);
+    await api('DELETE', `${hooks()}/${hook.id}`);
+    tls.closeAllConnections();
+    tls.close();
 });
 
 test('what a webhook keeps to itself is neither shown nor in the file', async () => {
