@@ -116,9 +116,12 @@ void sheet_version_or_null(struct sheet *sheet, uint16_t version) {
 }
 
 void sheet_time_or_null(struct sheet *sheet, int64_t ms) {
-    char text[WALL_TEXT_BYTES] = "";
-    if (ms != 0) {
-        wall_text((wall_time){.ms = ms}, text);
+    char text[WALL_TEXT_BYTES + 2] = "\"";
+    if (ms == 0) {
+        sheet_add(sheet, "null", 4);
+        return;
     }
-    sheet_text_or_null(sheet, text);
+    wall_text((wall_time){.ms = ms}, text + 1);
+    text[WALL_TEXT_BYTES] = '"';
+    sheet_add(sheet, text, WALL_TEXT_BYTES + 1);
 }

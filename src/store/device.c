@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void store_read_device(sqlite3_stmt *q, void *row) {
+void store_read_listed(sqlite3_stmt *q, void *row) {
     struct device *d = (struct device *)row;
     d->num = col_int(q, 0);
     (void)col_blob(q, 1, d->id.b, sizeof d->id.b);
@@ -19,32 +19,37 @@ void store_read_device(sqlite3_stmt *q, void *row) {
     d->updates_forced = col_bool(q, 8);
     d->is_online = col_bool(q, 9);
     d->updates_enabled = col_bool(q, 10);
-    d->updates_forced_echo = col_bool(q, 11);
-    d->is_safe_mode = col_bool(q, 12);
-    d->running_version = col_u16(q, 13);
-    d->platform_id = col_u16(q, 14);
-    d->hello_product_id = col_u16(q, 15);
-    d->system_version = col_u16(q, 16);
-    d->hello_flags = col_u16(q, 17);
-    d->message_max = col_u16(q, 18);
-    d->binary_max = col_u32(q, 19);
-    d->chunk_bytes = col_u16(q, 20);
-    d->has_app_hash = col_blob(q, 21, d->app_hash.b, sizeof d->app_hash.b);
-    col_text(q, 22, d->iccid, sizeof d->iccid);
-    col_text(q, 23, d->imei, sizeof d->imei);
-    col_text(q, 24, d->modem_version, sizeof d->modem_version);
-    col_text(q, 25, d->serial_number, sizeof d->serial_number);
-    col_text(q, 26, d->last_reset, sizeof d->last_reset);
-    col_text(q, 27, d->address, sizeof d->address);
-    d->handshake_ms = col_int(q, 28);
-    d->heard_ms = col_int(q, 29);
-    d->hello_ms = col_int(q, 30);
+    d->is_safe_mode = col_bool(q, 11);
+    d->running_version = col_u16(q, 12);
+    d->platform_id = col_u16(q, 13);
+    d->hello_product_id = col_u16(q, 14);
+    d->system_version = col_u16(q, 15);
+    col_text(q, 16, d->iccid, sizeof d->iccid);
+    col_text(q, 17, d->imei, sizeof d->imei);
+    col_text(q, 18, d->serial_number, sizeof d->serial_number);
+    col_text(q, 19, d->address, sizeof d->address);
+    d->handshake_ms = col_int(q, 20);
+    d->group_set = col_int(q, 21);
+}
+
+static void read_device(sqlite3_stmt *q, void *row) {
+    struct device *d = (struct device *)row;
+    store_read_listed(q, row);
+    d->updates_forced_echo = col_bool(q, 22);
+    d->hello_flags = col_u16(q, 23);
+    d->message_max = col_u16(q, 24);
+    d->binary_max = col_u32(q, 25);
+    d->chunk_bytes = col_u16(q, 26);
+    d->has_app_hash = col_blob(q, 27, d->app_hash.b, sizeof d->app_hash.b);
+    col_text(q, 28, d->modem_version, sizeof d->modem_version);
+    col_text(q, 29, d->last_reset, sizeof d->last_reset);
+    d->heard_ms = col_int(q, 30);
+    d->hello_ms = col_int(q, 31);
     d->has_hello = d->hello_ms > 0;
-    d->created_ms = col_int(q, 31);
-    d->updated_ms = col_int(q, 32);
-    int64_t pending = col_int(q, 33);
+    d->created_ms = col_int(q, 32);
+    d->updated_ms = col_int(q, 33);
+    int64_t pending = col_int(q, 34);
     d->pending_told = (int8_t)(pending < 0 ? -1 : pending > 0 ? 1 : 0);
-    d->group_set = col_int(q, 34);
 }
 
 int store_device_insert(struct store *store, const struct device_id *id, uint16_t product_id,
@@ -62,27 +67,27 @@ int store_device_get(struct store *store, const struct device_id *id, struct dev
                      struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_DEVICE_GET, fault);
     bind_blob(q, ":id", id->b, sizeof id->b);
-    return stmt_one(store, q, store_read_device, out, fault);
+    return stmt_one(store, q, read_device, out, fault);
 }
 
 int store_device_by_num(struct store *store, int64_t num, struct device *out, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_DEVICE_BY_NUM, fault);
     bind_int(q, ":num", num);
-    return stmt_one(store, q, store_read_device, out, fault);
+    return stmt_one(store, q, read_device, out, fault);
 }
 
 int store_device_by_name(struct store *store, const char *name, struct device *out,
                          struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_DEVICE_BY_NAME, fault);
     bind_text(q, ":name", name);
-    return stmt_one(store, q, store_read_device, out, fault);
+    return stmt_one(store, q, read_device, out, fault);
 }
 
 int store_device_by_label(struct store *store, const char *label, struct device *out,
                           struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_DEVICE_BY_LABEL, fault);
     bind_text(q, ":label", label);
-    return stmt_one(store, q, store_read_device, out, fault);
+    return stmt_one(store, q, read_device, out, fault);
 }
 
 int store_device_save_wishes(struct store *store, const struct device *device, int64_t now_ms,

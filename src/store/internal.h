@@ -90,8 +90,8 @@ void read_group_name(sqlite3_stmt *q, void *row);
 void store_checkpoint(struct store *store);
 /* Makes wanted() known to a new connection. */
 int store_add_functions(struct store *store, struct fault *fault) SW_NODISCARD;
-/* A whole device. */
-void store_read_device(sqlite3_stmt *q, void *row);
+/* What lists show of a device. */
+void store_read_listed(sqlite3_stmt *q, void *row);
 /* Takes all its devices out of a group. */
 int store_group_empty(struct store *store, int64_t group_id, struct fault *fault) SW_NODISCARD;
 /* The fields of an image, first in the row. */

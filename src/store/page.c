@@ -191,7 +191,7 @@ static int list_few(struct store *store, const struct store_device_filter *filte
     bind_int(q, ":max", filter->max);
     bind_int(q, ":skip", filter->skip);
     int code = SW_OK;
-    *items = stmt_all(store, q, store_read_device, sizeof **items, count, &code, fault);
+    *items = stmt_all(store, q, store_read_listed, sizeof **items, count, &code, fault);
     free(groups);
     return code;
 }
@@ -213,7 +213,7 @@ static int list_ordered(struct store *store, const struct store_device_filter *f
     bind_int(q, ":max", filter->max);
     bind_int(q, ":skip", filter->skip);
     int code = SW_OK;
-    *items = stmt_about(store, q, store_read_device, sizeof **items, filter->max + 1U, count, &code,
+    *items = stmt_about(store, q, store_read_listed, sizeof **items, filter->max + 1U, count, &code,
                         fault);
     return code;
 }

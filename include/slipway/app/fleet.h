@@ -49,7 +49,7 @@ struct app_device_query {
     const struct device_id *after;
 };
 struct device_list {
-    struct device *items; /* free() */
+    struct device *items; /* free(); with what lists show of a device, the rest is zero */
     size_t count;
     uint64_t total; /* that match, on all pages */
 };

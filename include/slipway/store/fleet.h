@@ -47,6 +47,7 @@ struct store_device_filter {
     const struct device_id *after; /* BY_ID ascending only */
     uint32_t skip, max;
 };
+/* The devices have what lists show of them: see DEVICE_LISTED; the rest is zero. */
 int store_device_list(struct store *store, const struct store_device_filter *filter,
                       struct device **items, size_t *count, struct fault *fault) SW_NODISCARD;
 int store_device_count(struct store *store, const struct store_device_filter *filter,

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -250,6 +251,31 @@ static void wall_text_is_iso(void **state) {
     assert_string_equal(text, "1969-12-31T23:59:59.999Z");
 }
 
+static void assert_day_is_that_of_the_library(int64_t day) {
+    char text[WALL_TEXT_BYTES];
+    char expected[64];
+    time_t when = (time_t)(day * 86400 + 86399);
+    struct tm parts;
+    assert_non_null(gmtime_r(&when, &parts));
+    (void)snprintf(expected, sizeof expected, "%04d-%02d-%02dT23:59:59.007Z", parts.tm_year + 1900,
+                   parts.tm_mon + 1, parts.tm_mday);
+    wall_text((wall_time){.ms = when * 1000 + 7}, text);
+    assert_string_equal(text, expected);
+}
+
+static void wall_text_has_the_days_of_the_calendar(void **state) {
+    (void)state;
+    const int64_t year_0 = -719528 + 60; /* the first of March */
+    const int64_t year_9999 = 2932896;
+    for (int64_t day = -800; day < 50000; day++) { /* over 2000 and 2100 */
+        assert_day_is_that_of_the_library(day);
+    }
+    for (int64_t day = year_0; day <= year_9999; day += 61) {
+        assert_day_is_that_of_the_library(day);
+    }
+    assert_day_is_that_of_the_library(year_9999);
+}
+
 static void entropy_fills_all_of_it(void **state) {
     (void)state;
     uint8_t a[600] = {0};
@@ -272,6 +298,7 @@ int main(void) {
         cmocka_unit_test(levels_are_kept),
         cmocka_unit_test(sources_are_limited),
         cmocka_unit_test(wall_text_is_iso),
+        cmocka_unit_test(wall_text_has_the_days_of_the_calendar),
         cmocka_unit_test(entropy_fills_all_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
