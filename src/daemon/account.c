@@ -1,48 +1,31 @@
 /* People and their tokens without the REST door: for the first of them, and for whoever lost the
  * last way in. Passwords never stand on a command line, which others can read. */
+#include "secret.h"
 #include "tasks.h"
 
 #include "slipway/app/token.h"
 #include "slipway/crypto/secret.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
 
-enum { PASSWORD_MIN = 8, PASSWORD_MAX = 256, INPUT_MAX = PASSWORD_MAX + 2 };
+#define PASSWORD_MIN 8
 
 struct account {
     const struct options *options;
     struct app *app;
-    char password_text[INPUT_MAX];
+    char password_text[SECRET_BYTES];
     struct app_password password;
     struct app_token_made made;
 };
 
 /* --- the password --- */
 
-/* One line without its end. Byte by byte: what follows it is for somebody else. */
-static int read_line(int fd, char out[INPUT_MAX], struct fault *fault) {
-    size_t len = 0;
-    char c = '\0';
-    while (len < INPUT_MAX - 1 && read(fd, &c, 1) == 1 && c != '\n') {
-        out[len++] = c;
-    }
-    if (len > 0 && out[len - 1] == '\r') {
-        len--;
-    }
-    out[len] = '\0';
-    return len < INPUT_MAX - 1
-               ? SW_OK
-               : fault_set(fault, SW_E_RANGE, "the password is longer than %d bytes", PASSWORD_MAX);
-}
-
 /* Without echo, and with the interrupt key as a character: so the terminal is always set back. */
-static int ask(int terminal, const char *question, char out[INPUT_MAX], struct fault *fault) {
+static int ask(int terminal, const char *question, char out[SECRET_BYTES], struct fault *fault) {
     struct termios usual, silent;
     if (tcgetattr(terminal, &usual) != 0) {
         return fault_set(fault, SW_E_IO, "the terminal cannot be made silent");
@@ -52,13 +35,13 @@ static int ask(int terminal, const char *question, char out[INPUT_MAX], struct f
     silent.c_lflag |= ECHONL;
     (void)tcsetattr(terminal, TCSAFLUSH, &silent);
     (void)!write(terminal, question, strlen(question));
-    int status = read_line(terminal, out, fault);
+    int status = secret_read_line(terminal, out, fault);
     (void)tcsetattr(terminal, TCSAFLUSH, &usual);
     return status;
 }
 
 static int ask_twice(struct account *account, struct fault *fault) {
-    char again[INPUT_MAX] = "";
+    char again[SECRET_BYTES] = "";
     int status = ask(STDIN_FILENO, "New password: ", account->password_text, fault);
     status = status != SW_OK ? status : ask(STDIN_FILENO, "Again: ", again, fault);
     if (status == SW_OK && strcmp(again, account->password_text) != 0) {
@@ -72,15 +55,9 @@ static int read_password(struct account *account, struct fault *fault) {
     const char *file = account->options->password;
     if (file == NULL) {
         return isatty(STDIN_FILENO) ? ask_twice(account, fault)
-                                    : read_line(STDIN_FILENO, account->password_text, fault);
+                                    : secret_read_line(STDIN_FILENO, account->password_text, fault);
     }
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return fault_set(fault, SW_E_IO, "%s: %s", file, strerror(errno));
-    }
-    int status = read_line(fd, account->password_text, fault);
-    (void)close(fd);
-    return status;
+    return secret_read(file, account->password_text, fault);
 }
 
 static int take_password(struct account *account, struct fault *fault) {

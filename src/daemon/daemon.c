@@ -2,6 +2,7 @@
  * door. Closed in the other. The doors are last: nobody is answered before everything stands. */
 #include "daemon.h"
 
+#include "administrator.h"
 #include "doors.h"
 #include "tasks.h"
 
@@ -14,10 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ADMIN_NAME   "admin"
-#define DAY_MS       86400000
-#define LOCKED_BYTES 32
-#define QUEUE_MAX    16384 /* store jobs: the gateway's and the requests' */
+#define DAY_MS    86400000
+#define QUEUE_MAX 16384 /* store jobs: the gateway's and the requests' */
 
 static const struct fsm_state life_states[LIFE_STATES] = {
     [LIFE_STARTING] = {.name = "starting", .next = FSM_NEXT(LIFE_SERVING) | FSM_NEXT(LIFE_CLOSING)},
@@ -125,81 +124,6 @@ static int open_store(struct daemon *daemon, struct fault *fault) {
     return app_open(&daemon->app, &options, fault);
 }
 
-/* The administrator exists, with the token and the password that the environment gives. */
-struct administrator {
-    const char *token;
-    struct app_login login; /* as stored; user id 0 = none yet */
-    struct app_password password;
-    bool is_password_new;
-};
-
-static int admin_read(struct app_tx *tx, void *arg) {
-    struct administrator *admin = arg;
-    return app_login_begin(tx, ADMIN_NAME, &admin->login);
-}
-
-static int admin_settle(struct app_tx *tx, void *arg) {
-    const struct administrator *admin = arg;
-    struct user user = admin->login.user;
-    struct app_identity identity;
-    struct app_token_made made;
-    int status = SW_OK;
-    if (user.id == 0) {
-        status = app_user_create(tx, ADMIN_NAME, &admin->password, true, &user);
-    } else if (admin->is_password_new) {
-        status = app_user_set_password(tx, user.id, &admin->password);
-    }
-    if (status != SW_OK || app_token_verify(tx, admin->token, TOKEN_DIGITS, &identity) == SW_OK) {
-        return status;
-    }
-    status = app_token_revoke_all(tx, user.id);
-    const struct app_token_new request = {
-        .user_id = user.id, .client = "slipwayd", .text = admin->token};
-    status = status != SW_OK ? status : app_token_create(tx, &request, &made);
-    crypto_wipe(&made, sizeof made);
-    return status;
-}
-
-static int admin_password(struct daemon *daemon, struct administrator *admin) {
-    const char *given = getenv("SLIPWAY_ADMIN_PASSWORD");
-    uint8_t random[LOCKED_BYTES];
-    struct span password = span_text(given != NULL ? given : "");
-    int status = app_execute(daemon->app, admin_read, admin, NULL);
-    if (status != SW_OK) {
-        return status;
-    }
-    admin->login.is_locked = false; /* of no interest to who starts the daemon */
-    if (password.len == 0 && admin->login.user.id == 0) {
-        /* One that nobody knows: the token is the way in until one is set. */
-        sys_entropy(random, sizeof random);
-        password = span_of(random, sizeof random);
-    } else if (password.len == 0 || app_login_matches(&admin->login, password)) {
-        return SW_OK;
-    }
-    admin->is_password_new = true;
-    status = app_password_hash(daemon->app, password, &admin->password);
-    crypto_wipe(random, sizeof random);
-    return status;
-}
-
-static int open_administrator(struct daemon *daemon, struct fault *fault) {
-    char token[TOKEN_DIGITS + 1];
-    struct app_error error = {0};
-    struct administrator admin = {.token = token};
-    int status = admin_token(&daemon->folder, token, fault);
-    if (status != SW_OK) {
-        return status;
-    }
-    status = admin_password(daemon, &admin);
-    status = status != SW_OK ? status : app_execute(daemon->app, admin_settle, &admin, &error);
-    crypto_wipe(&admin, sizeof admin);
-    crypto_wipe(token, sizeof token);
-    return status == SW_OK
-               ? SW_OK
-               : fault_set(fault, status, "the administrator cannot be made: %s",
-                           error.code != SW_OK ? error.description : sw_error_name(status));
-}
-
 static int open_devices(struct daemon *daemon, struct fault *fault) {
     const struct config *config = &daemon->config;
     struct loop_options options = {.host = daemon->dtls_host,
@@ -297,7 +221,9 @@ int daemon_open(struct daemon *daemon, struct fault *fault) {
     status = status != SW_OK
                  ? status
                  : credentials_open(&daemon->credentials, &daemon->config, daemon->key, fault);
-    status = status != SW_OK ? status : open_administrator(daemon, fault);
+    status = status != SW_OK
+                 ? status
+                 : administrator_open(daemon->app, &daemon->folder, &daemon->config, fault);
     status = status != SW_OK ? status : open_hooks(daemon, fault);
     status = status != SW_OK ? status : open_devices(daemon, fault);
     status = status != SW_OK ? status : open_rest(daemon, fault);

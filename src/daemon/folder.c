@@ -164,12 +164,12 @@ int folder_session_key(const struct folder *folder, uint8_t out[SEAL_KEY_BYTES],
     return status;
 }
 
-int folder_admin_token(const struct folder *folder, char out[TOKEN_DIGITS + 1],
-                       struct fault *fault) {
+int folder_secret(const struct folder *folder, const char *name, char out[TOKEN_DIGITS + 1],
+                  struct fault *fault) {
     char path[FOLDER_PATH_MAX];
     uint8_t text[TOKEN_DIGITS + 8], random[TOKEN_DIGITS / 2];
     size_t len = 0;
-    int status = folder_file(folder, "admin_token", path, fault);
+    int status = folder_file(folder, name, path, fault);
     if (status != SW_OK) {
         return status;
     }

@@ -4,7 +4,8 @@
  *   server_key.pem       private key that devices know the server by, 0600
  *   server_key.pub.pem   its public half, .pub.der the same as SubjectPublicKeyInfo
  *   session_key          seals stored sessions, PSKs and webhooks, 0600
- *   admin_token          the administrator's token unless the environment gives one, 0600 */
+ *   admin_token          the administrator's token unless one is given, 0600
+ *   admin_password       its first password, likewise, 0600 */
 #ifndef SLIPWAY_DAEMON_FOLDER_H
 #define SLIPWAY_DAEMON_FOLDER_H
 
@@ -31,7 +32,8 @@ int folder_server_key(const struct folder *folder, struct crypto_key **out,
                       struct fault *fault) SW_NODISCARD;
 int folder_session_key(const struct folder *folder, uint8_t out[SEAL_KEY_BYTES],
                        struct fault *fault) SW_NODISCARD;
-int folder_admin_token(const struct folder *folder, char out[TOKEN_DIGITS + 1],
-                       struct fault *fault) SW_NODISCARD;
+/* 40 hexadecimal digits. */
+int folder_secret(const struct folder *folder, const char *name, char out[TOKEN_DIGITS + 1],
+                  struct fault *fault) SW_NODISCARD;
 
 #endif

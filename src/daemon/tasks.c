@@ -1,5 +1,7 @@
 #include "tasks.h"
 
+#include "administrator.h"
+
 #include "slipway/util/hex.h"
 
 #include <arpa/inet.h>
@@ -88,28 +90,14 @@ int task_key(const struct options *options) {
     return EXIT_SUCCESS;
 }
 
-int admin_token(const struct folder *folder, char out[TOKEN_DIGITS + 1], struct fault *fault) {
-    const char *given = getenv("SLIPWAY_ADMIN_TOKEN");
-    uint8_t bytes[TOKEN_DIGITS / 2];
-    if (given == NULL || given[0] == '\0') {
-        return folder_admin_token(folder, out, fault);
-    }
-    int status = hex_decode(given, strlen(given), bytes, sizeof bytes);
-    crypto_wipe(bytes, sizeof bytes);
-    if (status != SW_OK) {
-        return fault_set(fault, SW_E_INPUT, "SLIPWAY_ADMIN_TOKEN is not %d hexadecimal digits",
-                         TOKEN_DIGITS);
-    }
-    memcpy(out, given, TOKEN_DIGITS + 1);
-    return SW_OK;
-}
-
 int task_token(const struct options *options) {
     struct folder folder;
     struct fault fault = {0};
+    struct config config;
     char token[TOKEN_DIGITS + 1];
     folder_name(&folder, options->data);
-    if (admin_token(&folder, token, &fault) != SW_OK) {
+    if (options_config(options, &config, &fault) != SW_OK ||
+        administrator_token(&folder, &config, token, &fault) != SW_OK) {
         return task_failed(&fault);
     }
     (void)puts(token);

@@ -12,10 +12,6 @@ int task_token(const struct options *options);
  * make what is missing. */
 int task_account(const struct options *options);
 
-/* The administrator's token: from the environment, else the folder's file. */
-int admin_token(const struct folder *folder, char out[TOKEN_DIGITS + 1],
-                struct fault *fault) SW_NODISCARD;
-
 /* What devices keep of the server in one piece of their configuration: its public key padded with
  * FF to 192 bytes, then address type, length, the address, and at 258 the port. The host is a
  * dotted IPv4 address or a name of at most 63 bytes; SW_E_RANGE otherwise. */

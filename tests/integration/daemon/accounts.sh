@@ -88,8 +88,8 @@ typed() { # NAME FIRST SECOND: adds a user so; the exit code is slipwayd's
         <"$work/keys" >/dev/null &
     local terminal=$! code=0
     exec 4>"$work/keys"
-    within 5 grep -q 'New password' "$work/typed" && echo "$2" >&4
-    within 5 grep -q 'Again' "$work/typed" && echo "$3" >&4
+    within 5 grep -qs 'New password' "$work/typed" && echo "$2" >&4
+    within 5 grep -qs 'Again' "$work/typed" && echo "$3" >&4
     wait $terminal || code=$?
     exec 4>&-
     grep -q mouse "$work/typed" && fail "the password was shown"

@@ -40,8 +40,8 @@ static void secrets_are_made_once_and_kept_private(void **state) {
     assert_int_equal(folder_session_key(&folder, sealing, &fault), SW_OK);
     assert_int_equal(folder_session_key(&folder, sealing_again, &fault), SW_OK);
     assert_memory_equal(sealing, sealing_again, sizeof sealing);
-    assert_int_equal(folder_admin_token(&folder, token, &fault), SW_OK);
-    assert_int_equal(folder_admin_token(&folder, token_again, &fault), SW_OK);
+    assert_int_equal(folder_secret(&folder, "admin_token", token, &fault), SW_OK);
+    assert_int_equal(folder_secret(&folder, "admin_token", token_again, &fault), SW_OK);
     assert_string_equal(token, token_again);
     assert_int_equal(strlen(token), TOKEN_DIGITS);
 
@@ -87,7 +87,7 @@ static void a_broken_secret_is_not_replaced(void **state) {
     }
     assert_int_equal(folder_server_key(&folder, &key, &fault), SW_E_INPUT);
     assert_int_equal(folder_session_key(&folder, sealing, &fault), SW_E_INPUT);
-    assert_int_equal(folder_admin_token(&folder, token, &fault), SW_E_INPUT);
+    assert_int_equal(folder_secret(&folder, "admin_token", token, &fault), SW_E_INPUT);
     folder_close(&folder);
 }
 

@@ -62,6 +62,35 @@ stop TERM 0
 grep -qE '^[0-9a-f]{40}$' "$work/token" || fail "no token"
 [ "$(stat -c %a "$data/admin_token")" = 600 ] || fail "the token is open to others"
 
+# And a password, which is written as well; those of files go before, the environment before both.
+password_of() { # PASSWORD: the status of logging in with it
+    curl -s -o /dev/null -w '%{http_code}' "http://$http/oauth/token" -d grant_type=password \
+        -d client_id=particle -d client_secret=particle -d username=admin --data-urlencode "password=$1"
+}
+mkdir -m 700 "$work/secrets"
+kept=$data data=$work/second
+start
+[ "$(stat -c %a "$data/admin_password")" = 600 ] || fail "the password is open to others"
+[ "$(password_of "$(cat "$data/admin_password")")" = 200 ] || fail "the written password is not the one"
+stop TERM 0
+echo 'from a file' >"$work/secrets/password"
+echo "${TOKEN//0/1}" >"$work/secrets/token"
+printf '[admin]\npassword_file = %s\ntoken_file = %s\n' "$work/secrets/password" "$work/secrets/token" \
+    >"$work/admin.conf"
+start --config "$work/admin.conf"
+[ "$(password_of 'from a file')" = 200 ] || fail "the file's password is not taken"
+api GET /v1/products >/dev/null
+stop TERM 0
+[ "$(env -u SLIPWAY_ADMIN_TOKEN "$bin/slipwayd" token --data "$data" --config "$work/admin.conf")" = \
+    "${TOKEN//0/1}" ] || fail "the file's token is not told"
+echo short >"$work/secrets/token"
+refused "token_file" env -u SLIPWAY_ADMIN_TOKEN "$bin/slipwayd" --data "$data" --config "$work/admin.conf" \
+    --http 127.0.0.1:0 --dtls 127.0.0.1:0
+rm "$work/secrets/password"
+refused "secrets/password" env "SLIPWAY_ADMIN_TOKEN=$TOKEN" "$bin/slipwayd" --data "$data" --config "$work/admin.conf" \
+    --http 127.0.0.1:0 --dtls 127.0.0.1:0
+data=$kept
+
 # What cannot be served is said in one line.
 mkdir "$work/foreign" "$work/newer" "$work/junk"
 sqlite3 "$work/foreign/slipway.db" 'CREATE TABLE theirs(x)'
