@@ -23,7 +23,8 @@ int app_proof_device(struct span name, struct device_id *out) {
 
 /* What the seal is bound to; other secrets under the same key have contexts of other lengths. */
 static struct span psk_context(const struct device_id *id, uint8_t out[3 + DEVICE_ID_BYTES]) {
-    memcpy(out, "psk", 3);
+    static const uint8_t use[3] = {'p', 's', 'k'};
+    memcpy(out, use, sizeof use);
     memcpy(out + 3, id->b, DEVICE_ID_BYTES);
     return span_of(out, 3 + DEVICE_ID_BYTES);
 }

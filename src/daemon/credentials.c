@@ -3,6 +3,7 @@
 #include "credentials.h"
 
 #include "slipway/crypto/secret.h"
+#include "slipway/dtls/handshake.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -56,6 +57,15 @@ static int open_chain(struct credentials *credentials, const struct config *conf
                      : fault_set(fault, SW_E_INPUT, "dtls.certificate_key: not a P-256 key");
     }
     pem_free(pem);
+    uint8_t list[DTLS_CHAIN_MAX];
+    int len = status != SW_OK
+                  ? SW_OK
+                  : certificate_list_from_pem(span_text(credentials->chain), list, sizeof list);
+    if (len < 0) {
+        status = len == SW_E_FULL
+                     ? fault_set(fault, len, "dtls.certificate: more than %d bytes", DTLS_CHAIN_MAX)
+                     : fault_set(fault, len, "dtls.certificate: not certificates in PEM");
+    }
     const struct crypto_key *key = credentials->key != NULL ? credentials->key : server_key;
     if (status == SW_OK && !certificate_is_of_key(span_text(credentials->chain), key)) {
         status =

@@ -31,7 +31,7 @@ struct dtls_endpoint *dtls_endpoint_new(const struct dtls_endpoint_config *confi
     bool ready = endpoint->crypto != NULL;
     if (config->certificates.len > 0) {
         SW_CHECK(config->key != NULL || config->certificate_key != NULL);
-        int len = certificate_list_from_pem(config->certificates, endpoint->chain, CHAIN_BYTES);
+        int len = certificate_list_from_pem(config->certificates, endpoint->chain, DTLS_CHAIN_MAX);
         endpoint->chain_len = len > 0 ? (size_t)len : 0;
         endpoint->config.certificates = span_of(NULL, 0);
         ready = ready && len > 0;

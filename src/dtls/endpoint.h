@@ -7,8 +7,6 @@
 #include "slipway/crypto/hash.h"
 #include "slipway/dtls/handshake.h"
 
-#define CHAIN_BYTES 2048
-
 struct dtls_endpoint {
     struct dtls_endpoint_config config;
     struct p256_point pinned;
@@ -18,7 +16,7 @@ struct dtls_endpoint {
     wall_time wall;
     struct resumption *resumption; /* config.resumption_slots of them; NULL if none */
     size_t chain_len;              /* 0 = no certificates of our own */
-    uint8_t chain[CHAIN_BYTES];    /* as in a Certificate message, without its outer length */
+    uint8_t chain[DTLS_CHAIN_MAX]; /* as in a Certificate message, without its outer length */
 };
 
 /* What is left of a handshake so that its client may shorten the next one (RFC 5246 section 7.3).

@@ -68,6 +68,9 @@ struct dtls_endpoint_config {
     size_t resumption_slots;
 };
 
+/* Our certificates as they go into a Certificate message may take this much, with 3 bytes each. */
+#define DTLS_CHAIN_MAX 2048
+/* NULL: out of memory, or no certificates of that size in PEM. */
 struct dtls_endpoint *dtls_endpoint_new(const struct dtls_endpoint_config *config);
 void dtls_endpoint_free(struct dtls_endpoint *endpoint);
 /* The secret under which cookies are made; the one before it stays valid. Call every few minutes.

@@ -19,8 +19,9 @@ static unsigned key_len;
 
 static unsigned from_hex(const char *text, unsigned char *out, unsigned cap) {
     unsigned len = 0;
-    for (unsigned byte; len < cap && sscanf(text + (size_t)2 * len, "%2x", &byte) == 1; len++) {
-        out[len] = (unsigned char)byte;
+    for (; len < cap && text[0] != '\0' && text[1] != '\0'; text += 2) {
+        const char digits[3] = {text[0], text[1], '\0'};
+        out[len++] = (unsigned char)strtoul(digits, NULL, 16);
     }
     return len;
 }
@@ -78,7 +79,7 @@ int main(int argc, char **argv) {
     identity = argv[2];
     key_len = from_hex(argv[3], key, sizeof key);
     struct sockaddr_in server = {.sin_family = AF_INET,
-                                 .sin_port = htons((uint16_t)atoi(argv[1])),
+                                 .sin_port = htons((uint16_t)strtoul(argv[1], NULL, 10)),
                                  .sin_addr = {htonl(INADDR_LOOPBACK)}};
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     WOLFSSL_CTX *ctx = wolfSSL_CTX_new(wolfDTLSv1_2_client_method());
