@@ -165,15 +165,21 @@ int store_set_members(struct store *store, uint16_t product_id, struct store_set
     return code;
 }
 
-/* Moves the devices of one set that has the group to the set without it. */
-static int empty_set(struct store *store, int64_t set_id, int64_t group_id, struct fault *fault) {
+/* Takes a group out of one set, in place: its devices are not touched, so it costs the same for
+ * one of them and for a hundred thousand. */
+static int shrink_set(struct store *store, int64_t set_id, int64_t group_id, struct fault *fault) {
+    enum { ID_DIGITS = 21 };
     const struct group_set *set;
     int code = store_group_set_get(store, set_id, &set, fault);
     if (code != SW_OK) {
         return code;
     }
+    size_t cap = (set->count + 1) * ID_DIGITS + 1;
     int64_t *rest = calloc(set->count + 1, sizeof *rest);
-    if (rest == NULL) {
+    char *members = malloc(cap);
+    if (rest == NULL || members == NULL) {
+        free(rest);
+        free(members);
         return fault_set(fault, SW_E_MEMORY, "out of memory for a group's devices");
     }
     size_t count = 0;
@@ -182,24 +188,30 @@ static int empty_set(struct store *store, int64_t set_id, int64_t group_id, stru
             rest[count++] = set->groups[i].id;
         }
     }
-    int64_t smaller = 0;
-    code = store_group_set_need(store, rest, count, &smaller, fault);
-    free(rest);
+    members[0] = '\0';
+    members_text(rest, &count, members, cap);
+    int64_t other = 0;
+    sqlite3_stmt *q = stmt(store, STMT_SET_FIND, fault);
+    bind_text(q, ":members", members);
+    code = stmt_int(store, q, 0, &other, fault);
+    if (other != 0 || count == 0) {
+        size_t len = strlen(members);
+        (void)snprintf(members + len, cap - len, "#%" PRId64, set_id);
+    }
     if (code == SW_OK) {
-        sqlite3_stmt *q = stmt(store, STMT_SET_EXCHANGE, fault);
-        bind_int(q, ":old", set_id);
-        if (smaller != 0) {
-            bind_int(q, ":set", smaller);
-        }
-        int moved = stmt_run(store, q, fault);
-        code = moved < 0 ? moved : SW_OK;
-    }
-    if (code == SW_OK) { /* gone with its last device, unless it never had one */
-        sqlite3_stmt *q = stmt(store, STMT_SET_DELETE, fault);
+        q = stmt(store, STMT_SET_RENAME, fault);
         bind_int(q, ":set", set_id);
-        int gone = stmt_run(store, q, fault);
-        code = gone < 0 ? gone : SW_OK;
+        bind_text(q, ":members", members);
+        code = stmt_run_one(store, q, fault);
     }
+    if (code == SW_OK) {
+        q = stmt(store, STMT_SET_REMOVE_GROUP, fault);
+        bind_int(q, ":set", set_id);
+        bind_int(q, ":group", group_id);
+        code = stmt_run_one(store, q, fault);
+    }
+    free(rest);
+    free(members);
     return code;
 }
 
@@ -212,7 +224,7 @@ int store_group_empty(struct store *store, int64_t group_id, struct fault *fault
         if (code != SW_OK || set_id == 0) {
             return code;
         }
-        code = empty_set(store, set_id, group_id, fault);
+        code = shrink_set(store, set_id, group_id, fault);
         if (code != SW_OK) {
             return code;
         }
