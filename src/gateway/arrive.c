@@ -4,7 +4,8 @@
  * finish any. What a turn cannot take waits in the lobby.
  *
  * With a hundred thousand sessions each datagram's session is far from the cache. So a batch is
- * looked through three times: where in the index, which session, and only then what it says. */
+ * looked through ahead: where in the index, which session, who is beside it; and only then what it
+ * says. */
 #include "gateway/gateway.h"
 
 #include <string.h>
@@ -29,6 +30,7 @@ enum arrival_class {
 struct arrival {
     struct dtls_sorted sorted;
     uint32_t hash; /* of the connection id */
+    uint32_t seat; /* its number in all likelihood, or SEAT_NONE */
     uint8_t class; /* enum arrival_class */
 };
 
@@ -215,7 +217,7 @@ static enum arrival_class classify(const struct gateway *gw, const struct gatewa
         half = half_by_address(&gw->halves, &item->from);
         break;
     case DTLS_KIND_CID:
-        if (!table_expect(&gw->table, arrival->hash)) {
+        if (arrival->seat == SEAT_NONE) {
             half = half_by_cid(&gw->halves, arrival->sorted.cid);
         }
         break;
@@ -242,6 +244,11 @@ static void arrive_batch(struct gateway *gw, const struct gateway_arrival *items
         }
     }
     for (size_t n = 0; n < count; n++) {
+        bool has_cid = arrivals[n].sorted.kind == DTLS_KIND_CID;
+        arrivals[n].seat = has_cid ? table_expect(&gw->table, arrivals[n].hash) : SEAT_NONE;
+    }
+    for (size_t n = 0; n < count; n++) {
+        table_approach(&gw->table, arrivals[n].seat);
         arrivals[n].class = (uint8_t)classify(gw, &items[n], &arrivals[n]);
         seen = (uint8_t)(seen | 1U << arrivals[n].class);
     }

@@ -147,14 +147,32 @@ uint32_t table_seek(const struct table *table, struct span cid) {
     return hash;
 }
 
-bool table_expect(const struct table *table, uint32_t hash) {
+uint32_t table_expect(const struct table *table, uint32_t hash) {
     struct index_cursor cursor;
     uint32_t number = index_first(&table->by_cid, hash, &cursor);
     if (number == INDEX_NONE) {
-        return false;
+        return SEAT_NONE;
     }
     pool_prefetch(&table->seats, number);
-    return true;
+    return number;
+}
+
+static void prefetch_links(const struct table *table, uint32_t number) {
+    const struct seat *seat = table_seat(table, number);
+    if (seat != NULL) {
+        __builtin_prefetch(&seat->newer, 1);
+    }
+}
+
+void table_approach(const struct table *table, uint32_t number) {
+    const struct seat *seat = table_seat(table, number);
+    if (seat != NULL) {
+        prefetch_links(table, seat->newer);
+        prefetch_links(table, seat->older);
+        if (seat->heap_at != HEAP_OUT) {
+            __builtin_prefetch(&table->heap.items[seat->heap_at]);
+        }
+    }
 }
 
 struct seat *table_by_address(const struct table *table, const struct address *address) {

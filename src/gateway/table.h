@@ -77,10 +77,11 @@ void table_free_seat(struct table *table, struct seat *seat);
 
 struct seat *table_seat(const struct table *table, uint32_t number); /* NULL if not taken */
 struct seat *table_by_cid(const struct table *table, struct span cid);
-/* In two steps ahead of that, so that the memory is at hand by then: the hash of the id, and
- * whether there is, in all likelihood, a seat of that hash. */
+/* In three steps ahead of that, so that the memory is at hand by then: the hash of the id; the
+ * number of the seat that in all likelihood it is, or SEAT_NONE; and that seat's neighbours. */
 uint32_t table_seek(const struct table *table, struct span cid);
-bool table_expect(const struct table *table, uint32_t hash);
+uint32_t table_expect(const struct table *table, uint32_t hash);
+void table_approach(const struct table *table, uint32_t number);
 struct seat *table_by_address(const struct table *table, const struct address *address);
 /* from: NULL for the first; then others of the same device. */
 struct seat *table_by_device(const struct table *table, const struct device_id *device,
