@@ -64,10 +64,6 @@ int store_user_list(struct store *store, uint16_t product_id, struct store_user 
     return code;
 }
 
-int store_user_count(struct store *store, int64_t *count, struct fault *fault) {
-    return stmt_int(store, stmt(store, STMT_USER_COUNT, fault), 0, count, fault);
-}
-
 int store_user_set_password(struct store *store, const struct store_user *row,
                             struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_USER_PASSWORD, fault);

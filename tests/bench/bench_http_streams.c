@@ -58,7 +58,6 @@ static int serve(const char *folder, size_t streams, int ready, int end) {
     struct http_server *server = NULL;
     struct http_server *_Atomic listener = NULL;
     char path[128], byte = 0;
-    bool written = false;
     struct log_setup log = {.level = LOG_UNUSUAL, .descriptor = 2};
     log_configure(&log);
     (void)snprintf(path, sizeof path, "%s/slipway.db", folder);
@@ -71,7 +70,7 @@ static int serve(const char *folder, size_t streams, int ready, int end) {
     const struct http_ports ports = {0};
     struct app *app = NULL;
     if (app_open(&app, &options, &fault) != SW_OK ||
-        app_bootstrap(app, folder, TOKEN, &written, &fault) != SW_OK ||
+        app_administrator(app, TOKEN, "a password", &fault) != SW_OK ||
         http_server_start(&config, app, &ports, &server, &fault) != SW_OK) {
         (void)fprintf(stderr, "bench_http_streams: %s\n", fault.text);
         return 1;

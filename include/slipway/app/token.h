@@ -93,10 +93,10 @@ struct user_list {
 /* People first, then the API users of the product. */
 int app_user_list(struct app_tx *tx, uint16_t product_id, struct user_list *out) SW_NODISCARD;
 
-/* First start: makes the administrator "admin" if there is no user. With token (40 digits) it is
- * set, also later if it changed; without, a random token and password are made and written to
- * <folder>/admin-token (mode 0600), once. *written says whether. Not in a job. */
-int app_bootstrap(struct app *app, const char *folder, const char *token, bool *written,
-                  struct fault *fault) SW_NODISCARD;
+/* The administrator, "admin": exists afterwards with this token (40 digits) and this password (NULL
+ * = stays; not for the first time). Another one of either ends its other tokens. Not in a job. */
+int app_administrator(struct app *app, const char *token, const char *password,
+                      struct fault *fault) SW_NODISCARD;
+int app_administrator_exists(struct app *app, bool *exists, struct fault *fault) SW_NODISCARD;
 
 #endif

@@ -35,7 +35,6 @@ int store_user_by_name(struct store *store, const char *name, struct store_user 
 /* People first, then the API users of the product. */
 int store_user_list(struct store *store, uint16_t product_id, struct store_user **items,
                     size_t *count, struct fault *fault) SW_NODISCARD;
-int store_user_count(struct store *store, int64_t *count, struct fault *fault) SW_NODISCARD;
 int store_user_set_password(struct store *store, const struct store_user *row,
                             struct fault *fault) SW_NODISCARD;
 int store_user_set_failures(struct store *store, int64_t id, uint32_t failures,

@@ -9,8 +9,8 @@ import { Contract } from './openapi.mjs';
 
 export const program = process.env.HTTP_DOOR;
 export const adminToken = 'ad'.repeat(20);
+export const adminPassword = "admin's password"; // the door's own
 
-// token: null = none is given, so that the door makes one.
 // log: what it writes to its log is kept in door.log() instead of being shown.
 export async function startDoor(settings = [], token = adminToken, { tls = false, log = '' } = {}) {
     assert.ok(program, 'HTTP_DOOR names the program');
@@ -18,7 +18,7 @@ export async function startDoor(settings = [], token = adminToken, { tls = false
     const child = spawn(program, ['serve', folder, ...settings], {
         env: {
             ...process.env,
-            ...(token ? { SLIPWAY_ADMIN_TOKEN: token } : {}),
+            SLIPWAY_ADMIN_TOKEN: token,
             ...(log ? { HTTP_DOOR_LOG: log } : {}),
         },
         stdio: ['pipe', 'pipe', log ? 'pipe' : 'inherit'],

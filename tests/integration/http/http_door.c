@@ -1,7 +1,8 @@
 /* The REST door alone, for its tests: store, app and http, with one make-believe device behind the
  * ports. Prints its port, runs until standard input ends.
  *
- *   http_door serve FOLDER [KEY=VALUE...]       SLIPWAY_ADMIN_TOKEN is the administrator's token
+ *   http_door serve FOLDER [KEY=VALUE...]       SLIPWAY_ADMIN_TOKEN is the administrator's token,
+ *                                              "admin's password" its password
  *   http_door module PLATFORM PRODUCT VERSION BYTES >FILE
  *   http_door routes                            the route table, one JSON object a line */
 #include <stdatomic.h>
@@ -189,9 +190,11 @@ static int serve(int count, char **pairs, const char *folder) {
     if (app_open(&app, &options, &fault) != SW_OK) {
         return fail(&fault);
     }
-    bool written = false;
+    static const char usual[] = "adadadadadadadadadadadadadadadadadadadad";
+    const char *given = getenv("SLIPWAY_ADMIN_TOKEN");
     struct http_ports ports = {.ctx = app, .device_command = device_command};
-    if (app_bootstrap(app, folder, getenv("SLIPWAY_ADMIN_TOKEN"), &written, &fault) != SW_OK ||
+    if (app_administrator(app, given != NULL ? given : usual, "admin's password", &fault) !=
+            SW_OK ||
         http_server_start(&config, app, &ports, &server, &fault) != SW_OK) {
         app_close(app);
         return fail(&fault);

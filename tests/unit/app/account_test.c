@@ -1,9 +1,6 @@
 /* Tokens, users, API users, events, the first start, and the writer thread behind it all. */
 #include "world.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 static struct world world;
 
 static int set_up(void **state) {
@@ -233,45 +230,31 @@ static void events_are_read_by_cursor_and_prefix(void **state) {
     assert_int_equal(log.pruned, 10);
 }
 
-/* --- the first start, with threads --- */
+/* --- the first start --- */
 
-static void first_start_writes_its_secret_once(void **state) {
+static void the_administrator_is_made_and_changed(void **state) {
     (void)state;
-    char folder[] = "/tmp/slipway-boot-XXXXXX";
-    assert_non_null(mkdtemp(folder));
+    static const char first[] = "00112233445566778899aabbccddeeff00112233";
+    static const char second[] = "ff112233445566778899aabbccddeeff00112233";
     struct fault fault;
-    bool written = false;
-    assert_int_equal(app_bootstrap(world.app, folder, NULL, &written, &fault), SW_OK);
-    assert_true(written);
-    char path[64];
-    (void)snprintf(path, sizeof path, "%s/admin-token", folder);
-    struct stat info;
-    assert_int_equal(stat(path, &info), 0);
-    assert_int_equal(info.st_mode & 0777, 0600);
-    char text[256] = "";
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    assert_true(fread(text, 1, sizeof text - 1, file) > 0);
-    (void)fclose(file);
-    const char *token = strstr(text, "token ");
-    assert_non_null(token);
-    char digits[TOKEN_DIGITS + 1] = "";
-    memcpy(digits, token + 6, TOKEN_DIGITS);
     struct account a;
     memset(&a, 0, sizeof a);
-    assert_int_equal(verify(&a, digits), SW_OK);
+    bool exists = true;
+    assert_int_equal(app_administrator_exists(world.app, &exists, &fault), SW_OK);
+    assert_false(exists);
+    assert_int_equal(app_administrator(world.app, first, "correct horse", &fault), SW_OK);
+    assert_int_equal(app_administrator_exists(world.app, &exists, &fault), SW_OK);
+    assert_true(exists);
+    assert_int_equal(verify(&a, first), SW_OK);
     assert_true(a.identity.user.is_admin);
-    assert_int_equal(app_bootstrap(world.app, folder, NULL, &written, &fault), SW_OK);
-    assert_false(written);
-
-    /* A token from outside takes its place. */
-    static const char given[] = "00112233445566778899aabbccddeeff00112233";
-    assert_int_equal(app_bootstrap(world.app, folder, given, &written, &fault), SW_OK);
-    assert_int_equal(verify(&a, given), SW_OK);
-    assert_int_equal(verify(&a, digits), SW_E_NOT_FOUND);
-    assert_int_equal(app_bootstrap(world.app, folder, "short", &written, &fault), SW_E_INPUT);
-    assert_int_equal(unlink(path), 0);
-    assert_int_equal(rmdir(folder), 0);
+    /* The same again changes nothing, another token takes its place. */
+    assert_int_equal(app_administrator(world.app, first, NULL, &fault), SW_OK);
+    assert_int_equal(app_administrator(world.app, first, "correct horse", &fault), SW_OK);
+    assert_int_equal(verify(&a, first), SW_OK);
+    assert_int_equal(app_administrator(world.app, second, NULL, &fault), SW_OK);
+    assert_int_equal(verify(&a, second), SW_OK);
+    assert_int_equal(verify(&a, first), SW_E_NOT_FOUND);
+    assert_int_equal(app_administrator(world.app, "short", NULL, &fault), SW_E_INPUT);
 }
 
 static void threads_write_and_read_one_file(void **state) {
@@ -297,7 +280,7 @@ int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         CASE(tokens_live_expire_and_are_revoked),   CASE(refresh_token_works_once),
         CASE(too_many_failures_lock_a_user),        CASE(api_user_has_its_scopes_only),
-        CASE(events_are_read_by_cursor_and_prefix), CASE(first_start_writes_its_secret_once),
+        CASE(events_are_read_by_cursor_and_prefix), CASE(the_administrator_is_made_and_changed),
         CASE(threads_write_and_read_one_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
