@@ -71,9 +71,25 @@ static void on_hello(struct turn *t, const struct coap_message *message, const c
     session->chunk_bytes = hello.chunk_bytes;
     session->updates_enabled = true; /* flags of an earlier boot are void */
     session->updates_forced = false;
+    session->has_flag_ids = false;
 }
 
 /* --- events --- */
+
+/* Two words may be under way, and the repetition of the first come after the second: it is no news
+ * any more. Message ids tell, as far as they go on: not over a restart. */
+static bool is_overtaken(struct session *session, bool is_forced, uint16_t id) {
+    if (!session->has_flag_ids) {
+        memset(session->flag_ids, 0, sizeof session->flag_ids);
+        session->has_flag_ids = true;
+    }
+    uint16_t *last = &session->flag_ids[is_forced ? 1 : 0];
+    if (*last != 0 && (int16_t)(uint16_t)(id - *last) < 0) {
+        return true;
+    }
+    *last = id;
+    return false;
+}
 
 static bool on_updates(struct turn *t, const struct coap_message *message, struct span name,
                        const char **why) {
@@ -84,6 +100,11 @@ static bool on_updates(struct turn *t, const struct coap_message *message, struc
     bool value = span_is_text(message->payload, "true");
     if (!value && !span_is_text(message->payload, "false")) {
         *why = "an update flag that is neither true nor false";
+        exchange_settle(t, message);
+        return true;
+    }
+    if (is_overtaken(t->session, is_forced, message->id)) {
+        *why = "an update flag that a later one has overtaken";
         exchange_settle(t, message);
         return true;
     }

@@ -142,6 +142,7 @@ struct session {
     uint16_t rtt_ms;          /* of our requests' acknowledgements, smoothed; 0 = not known */
     uint16_t ping_s;          /* silence after which the device pings, as it did; 0 = not known */
     uint16_t ping_id;         /* message id of its last ping */
+    uint16_t flag_ids[2];     /* message ids of its last words on updates: enabled, forced */
     uint8_t coap_token;       /* our next 1-byte token */
     bool is_known : 1;        /* a Hello of this session was confirmed */
     bool updates_enabled : 1; /* what the device said last; assumed true after a Hello */
@@ -152,6 +153,7 @@ struct session {
                                  _tell_* and _request answer SW_E_DENIED without it */
     bool is_unsaved : 1;      /* something that outlives the process changed */
     bool is_reserving : 1;    /* between session_reserve_due and session_reserved */
+    bool has_flag_ids : 1;    /* of this connection; one that is 0 came not yet */
 };
 #define SESSION_CHUNK_ID_FIRST 0x8000
 

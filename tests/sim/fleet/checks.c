@@ -140,7 +140,7 @@ static void check_hello(struct world *world, unsigned device) {
     }
 }
 
-bool check_is_telling(const struct sim_device *sim) {
+static bool is_telling(const struct sim_device *sim) {
     for (size_t i = 0; i < SIM_WORDS_MAX; i++) {
         if (sim->words[i].kind == WORD_ENABLED) {
             return true;
@@ -161,8 +161,7 @@ static void check_introduced(struct world *world, unsigned device) {
     } else if (q.row.system_version != sim->system_version) {
         world_fail(world, "device %u runs Device OS %u, but the store says %u", device,
                    sim->system_version, q.row.system_version);
-    } else if (q.row.updates_enabled != sim->updates_enabled && !check_is_telling(sim) &&
-               !world->devices[device].has_overtaken) {
+    } else if (q.row.updates_enabled != sim->updates_enabled && !is_telling(sim)) {
         world_fail(world, "device %u told whether it takes updates, and the store has it otherwise",
                    device);
     }
@@ -336,7 +335,6 @@ void check_device(struct world *world, unsigned device, uint32_t news) {
     if ((news & SIM_NEWS_CONNECTED) != 0 && !d->is_foreign && server_is_up(world)) {
         check_introduced(world, device);
     }
-    d->has_overtaken = d->has_overtaken && (news & SIM_NEWS_LOST) == 0;
     if ((news & SIM_NEWS_TRANSFER) != 0) {
         check_transfer(world, device);
     }
@@ -353,7 +351,7 @@ void check_device(struct world *world, unsigned device, uint32_t news) {
             d->owes_commit_check = true;
         }
     }
-    bool is_closed = sim->state == SIM_CONNECTED && !sim->updates_enabled && !check_is_telling(sim);
+    bool is_closed = sim->state == SIM_CONNECTED && !sim->updates_enabled && !is_telling(sim);
     if (!is_closed || sim->updates_forced) {
         d->disabled_since = MONO_NEVER;
     } else if (d->disabled_since.us == INT64_MAX) {

@@ -288,8 +288,6 @@ static void allow(struct world *world, unsigned device, bool allowed) {
     struct world_device *d = &world->devices[device];
     outbox_init(&out, data, sizeof data);
     d->sim.config.disables_updates = !allowed;
-    /* Two words under way: the repetition of the first may come after the second. */
-    d->has_overtaken = d->has_overtaken || check_is_telling(&d->sim);
     sim_device_allow_updates(&d->sim, allowed, world->now, &out);
     world_from_device(world, device, &out);
 }

@@ -103,7 +103,6 @@ struct world_device {
     struct world_wish wish;
     uint32_t mapping;         /* the port that its router gave it; changes without its knowledge */
     bool is_sleepy;           /* see world_profile */
-    bool has_overtaken;       /* it changed its mind before the first word was acknowledged */
     bool is_foreign;          /* stranger or impostor: to be given nothing */
     mono_time disabled_since; /* updates, told while connected; MONO_NEVER */
     bool owes_hello_check, owes_commit_check; /* the server was down: after its restart */
@@ -267,8 +266,6 @@ const struct world_asset *assets_find(const struct world *world, const struct sh
 
 /* --- checks.c --- */
 void check_device(struct world *world, unsigned device, uint32_t news);
-/* Whether it still tells if it takes updates. */
-bool check_is_telling(const struct sim_device *sim);
 void check_record(struct world *world, unsigned device, uint16_t port, struct span datagram);
 void check_restarted(struct world *world);
 void check_server(struct world *world);

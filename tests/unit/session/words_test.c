@@ -285,6 +285,27 @@ static void update_flags(void **state) {
     assert_true(p->session.updates_enabled);
 }
 
+/* The first word is lost on its way; its repetition comes after the second. */
+static void an_overtaken_update_flag_is_no_news(void **state) {
+    (void)state;
+    peer_say(p, "40020107" ENABLED_HEX "66616c7365");
+    peer_confirm(p, peer_event(p, SESSION_EVENT_UPDATES)->ticket);
+    peer_say(p, "40020106" ENABLED_HEX "74727565");
+    assert_false(peer_has_event(p, SESSION_EVENT_UPDATES));
+    assert_reply(p, "60000106"); /* or the device would repeat it for ever */
+    assert_false(p->session.updates_enabled);
+    peer_say(p, "40020105" FORCED_HEX "74727565"); /* the other flag has an order of its own */
+    assert_true(peer_event(p, SESSION_EVENT_UPDATES)->u.updates.is_forced);
+    peer_say(p, "40020108" ENABLED_HEX "74727565");
+    assert_true(p->session.updates_enabled);
+    /* After a restart the device may count anew. */
+    peer_say(p, "40020009b168" HELLO_HEX);
+    peer_confirm(p, peer_event(p, SESSION_EVENT_HELLO)->ticket);
+    peer_say(p, "4002000a" ENABLED_HEX "66616c7365");
+    assert_true(peer_has_event(p, SESSION_EVENT_UPDATES));
+    assert_false(p->session.updates_enabled);
+}
+
 static void goodbye_with_its_reasons(void **state) {
     (void)state;
     peer_say(p, "40020201b178ff030546");
@@ -587,6 +608,7 @@ int main(void) {
         KNOWN(a_report_that_nobody_confirms_is_forgotten),
         KNOWN(too_many_unconfirmed_reports_wait_at_the_device),
         KNOWN(update_flags),
+        KNOWN(an_overtaken_update_flag_is_no_news),
         KNOWN(goodbye_with_its_reasons),
         KNOWN(describe_in_one_message),
         KNOWN(describe_in_blocks),
