@@ -16,9 +16,9 @@
 
 #include <jansson.h>
 
-#define TEMPLATE_OUT_MAX  65536             /* bytes that come out */
-#define TEMPLATE_WORK_MAX (4 * 1024 * 1024) /* bytes of template looked at, loops included */
-#define TEMPLATE_DEPTH    16                /* of sections */
+#define TEMPLATE_OUT_MAX  65536         /* bytes that come out */
+#define TEMPLATE_WORK_MAX (1024 * 1024) /* bytes of template looked at, loops included */
+#define TEMPLATE_DEPTH    16            /* of sections */
 
 /* What is done to values; the template's own text is never changed. */
 enum template_use {
