@@ -249,6 +249,7 @@ static int job_hand(struct gateway *gw, struct gateway_job *job, struct seat *se
         return SW_E_FULL;
     }
     job->job.run = job_run;
+    job->job.is_repeatable = true; /* it writes its plan anew, and nothing else of itself */
     job->ctx = gw->ports.ctx;
     job->wall = now.wall;
     if (seat != NULL) {

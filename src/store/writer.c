@@ -1,5 +1,7 @@
 /* One thread writes. Jobs that arrive while a commit waits for the disk share the next one, so the
- * cost of durability is paid by groups, and a lone job still commits at once. */
+ * cost of durability is paid by groups, and a lone job still commits at once. Inside of a group a
+ * failing job undoes only itself: runs of jobs that may be repeated share a savepoint, and go one
+ * by one when it had to be used. */
 #include "slipway/store/writer.h"
 
 #include "slipway/sys/thread.h"
@@ -9,6 +11,8 @@
 
 #include <stdlib.h>
 
+#define RUN_MAX 64U /* jobs that are repeated one by one if one of them fails */
+
 struct store_writer {
     struct store *store;
     struct mailbox queue;
@@ -16,30 +20,100 @@ struct store_writer {
     size_t group_max;
 };
 
+static void tell(const struct store *store, void (*hook)(void *ctx)) {
+    if (hook != NULL) {
+        hook(store->hooks.ctx);
+    }
+}
+
+/* Of a savepoint: some errors (a full disk) have ended the whole transaction already, which is
+ * looked at when it is to be committed. */
+static int savepoint(struct store *store, enum stmt_name name, struct fault *fault) {
+    int code = stmt_run(store, stmt(store, name, fault), fault);
+    return code < 0 ? code : SW_OK;
+}
+
+static void call_job(struct store *store, struct store_job *job) {
+    job->fault = (struct fault){.code = SW_OK};
+    job->code = job->run(job, store, &job->fault);
+    SW_CHECK(job->code <= SW_OK);
+    if (job->code != SW_OK && job->fault.code == SW_OK) {
+        job->fault.code = job->code;
+    }
+}
+
 /* A lone job needs no savepoint: the transaction is its own. */
 static void run_job(struct store *store, struct store_job *job, bool is_alone) {
     job->fault = (struct fault){.code = SW_OK};
-    job->code = is_alone ? SW_OK : store_exec(store, "SAVEPOINT job", &job->fault);
+    job->code = is_alone ? SW_OK : savepoint(store, STMT_JOB_BEGIN, &job->fault);
     if (job->code != SW_OK) {
         return;
     }
-    if (store->hooks.job_begin != NULL) {
-        store->hooks.job_begin(store->hooks.ctx);
-    }
-    job->code = job->run(job, store, &job->fault);
-    SW_CHECK(job->code <= SW_OK);
+    tell(store, store->hooks.job_begin);
+    call_job(store, job);
     if (job->code != SW_OK) {
-        if (job->fault.code == SW_OK) {
-            job->fault.code = job->code;
+        tell(store, store->hooks.job_undone);
+        if (is_alone) {
+            (void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+        } else {
+            (void)savepoint(store, STMT_JOB_UNDO, NULL);
         }
-        if (store->hooks.job_undone != NULL) {
-            store->hooks.job_undone(store->hooks.ctx);
-        }
-        /* Some errors (a full disk) have rolled the whole transaction back already. */
-        (void)sqlite3_exec(store->db, is_alone ? "ROLLBACK" : "ROLLBACK TO job", NULL, NULL, NULL);
     }
     if (!is_alone) {
-        (void)sqlite3_exec(store->db, "RELEASE job", NULL, NULL, NULL);
+        (void)savepoint(store, STMT_JOB_END, NULL);
+    }
+}
+
+static struct store_job *next_of(const struct store_job *job) {
+    return (struct store_job *)job->mail.next;
+}
+
+/* Where the jobs that may share a savepoint with this one end: the copies of pages that each
+ * savepoint makes cost as much as the jobs themselves, and hardly any job fails. */
+static struct store_job *end_of_run(struct store_job *job) {
+    struct store_job *end = next_of(job);
+    for (unsigned n = 1; job->is_repeatable && end != NULL && end->is_repeatable && n < RUN_MAX;
+         n++) {
+        end = next_of(end);
+    }
+    return end;
+}
+
+/* False: one of them failed, and nothing of any of them is left. */
+static bool run_together(struct store *store, struct store_job *jobs, const struct store_job *end,
+                         struct fault *fault) {
+    bool is_fine = savepoint(store, STMT_JOB_BEGIN, fault) == SW_OK;
+    tell(store, store->hooks.job_begin);
+    for (struct store_job *job = jobs; is_fine && job != end; job = next_of(job)) {
+        call_job(store, job);
+        is_fine = job->code == SW_OK;
+        *fault = job->fault;
+    }
+    if (!is_fine) {
+        tell(store, store->hooks.job_undone);
+        (void)savepoint(store, STMT_JOB_UNDO, NULL);
+    }
+    (void)savepoint(store, STMT_JOB_END, NULL);
+    return is_fine;
+}
+
+static bool is_in_transaction(const struct store *store) {
+    return sqlite3_get_autocommit(store->db) == 0;
+}
+
+/* Ends early, with the transaction, when one job's trouble was the whole group's: fault has it. */
+static void run_jobs(struct store *store, struct store_job *jobs, struct fault *fault) {
+    bool is_alone = next_of(jobs) == NULL;
+    struct store_job *job = jobs;
+    while (job != NULL && is_in_transaction(store)) {
+        struct store_job *end = end_of_run(job);
+        if (end != next_of(job) && run_together(store, job, end, fault)) {
+            job = end;
+        }
+        for (; job != end && is_in_transaction(store); job = next_of(job)) {
+            run_job(store, job, is_alone);
+            *fault = job->fault;
+        }
     }
 }
 
@@ -50,18 +124,11 @@ static int run_list(struct store *store, struct store_job *jobs, bool commit_fai
     if (code != SW_OK) {
         return code;
     }
-    bool is_alone = jobs->mail.next == NULL;
-    for (struct store_job *job = jobs; job != NULL && !sqlite3_get_autocommit(store->db);
-         job = (struct store_job *)job->mail.next) {
-        run_job(store, job, is_alone);
-        if (sqlite3_get_autocommit(store->db)) {
-            *fault = job->fault; /* this one's trouble was the whole group's */
-        }
-    }
-    if (is_alone && jobs->code != SW_OK) {
+    run_jobs(store, jobs, fault);
+    if (next_of(jobs) == NULL && jobs->code != SW_OK) {
         return SW_OK; /* nothing is left to commit: the job's own code says why */
     }
-    if (sqlite3_get_autocommit(store->db)) {
+    if (!is_in_transaction(store)) {
         code = fault->code != SW_OK
                    ? fault->code
                    : fault_set(fault, SW_E_IO, "the database rolled the transaction back");
@@ -70,7 +137,7 @@ static int run_list(struct store *store, struct store_job *jobs, bool commit_fai
     } else {
         code = store_exec(store, "COMMIT", fault);
     }
-    if (code != SW_OK && !sqlite3_get_autocommit(store->db)) {
+    if (code != SW_OK && is_in_transaction(store)) {
         (void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
     }
     return code;

@@ -1,5 +1,5 @@
 /* Jobs that change the store, and the thread that commits them in groups: one fdatasync for many
- * jobs. A job runs in a savepoint of its own, so that a failing one undoes only itself. */
+ * jobs. A failing job undoes only itself. */
 #ifndef SLIPWAY_STORE_WRITER_H
 #define SLIPWAY_STORE_WRITER_H
 
@@ -15,6 +15,9 @@ struct store_job {
      * after it could not be made so (SW_E_IO, SW_E_BUSY). May free the job. fault is valid during
      * the call; its code is SW_OK when nothing went wrong. Must not block. */
     void (*done)(struct store_job *job, int code, const struct fault *fault);
+    /* run may be called again after everything that it did to the store was undone: because another
+     * job failed with which it shared a savepoint. */
+    bool is_repeatable;
     int code; /* the writer's */
     struct fault fault;
 };

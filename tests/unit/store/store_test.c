@@ -242,6 +242,7 @@ struct probe {
     struct store_job job;
     uint16_t id;
     int result; /* what run returns */
+    int runs;
     bool done;
     int code;
     struct latch *latch;
@@ -249,6 +250,7 @@ struct probe {
 
 static int probe_run(struct store_job *job, struct store *store, struct fault *fault) {
     struct probe *probe = (struct probe *)job;
+    probe->runs++;
     struct product product = {.id = probe->id, .platform_id = 13, .created_ms = 1};
     (void)snprintf(product.name, sizeof product.name, "product %u", (unsigned)probe->id);
     (void)snprintf(product.slug, sizeof product.slug, "product-%u", (unsigned)probe->id);
@@ -296,6 +298,33 @@ static void failing_job_undoes_only_itself(void **state) {
     assert_true(has_product(store, 101));
     assert_false(has_product(store, 102));
     assert_true(has_product(store, 104));
+    store_close(store);
+}
+
+static void repeatable_jobs_share_a_savepoint_until_one_fails(void **state) {
+    (void)state;
+    struct store *store = must_open();
+    struct probe probes[200];
+    for (uint16_t i = 0; i < 200; i++) {
+        probes[i] = probe_of((uint16_t)(200 + i));
+        probes[i].job.is_repeatable = i != 70;
+    }
+    probes[5].result = SW_E_DENIED;
+    probes[150].id = 201;
+    link_jobs(probes, 200);
+    store_run_group(store, &probes[0].job, STORE_TROUBLE_NONE);
+    for (uint16_t i = 0; i < 200; i++) {
+        bool is_bad = i == 5 || i == 150;
+        assert_true(probes[i].done);
+        assert_int_equal(probes[i].code, i == 5 ? SW_E_DENIED : (i == 150 ? SW_E_EXISTS : SW_OK));
+        assert_int_equal(has_product(store, (uint16_t)(200 + i)), !is_bad);
+        assert_in_range(probes[i].runs, 1, probes[i].job.is_repeatable ? 2 : 1);
+    }
+    /* Two of the runs failed: up to 64 jobs each, the rest ran once. */
+    assert_int_equal(probes[0].runs, 2);
+    assert_int_equal(probes[63].runs, 1);
+    assert_int_equal(probes[69].runs, 1);
+    assert_int_equal(probes[199].runs, 1);
     store_close(store);
 }
 
@@ -593,6 +622,7 @@ int main(void) {
         IN_FOLDER(upgrade_keeps_a_copy_and_a_failing_step_leaves_its_border),
         IN_FOLDER(folder_is_locked_once),
         IN_FOLDER(failing_job_undoes_only_itself),
+        IN_FOLDER(repeatable_jobs_share_a_savepoint_until_one_fails),
         IN_FOLDER(failed_commit_undoes_the_group_and_tells_everybody),
         IN_FOLDER(crash_is_before_or_after_the_commit),
         IN_FOLDER(writer_commits_what_is_submitted),
