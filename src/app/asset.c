@@ -70,6 +70,12 @@ static void check_store(const struct device *device, const struct asset_set *ass
     } else if (!described->has) {
         obstacle_set(out, "not_described", "The device has not told yet which assets it has");
     }
+    /* Also where they follow the application: it would be left without them. */
+    for (size_t i = 0; i < assets->count && out->word[0] == '\0'; i++) {
+        if (!describe_has_asset(described, &assets->items[i].module_hash)) {
+            step_check_fit(device, &assets->items[i], out);
+        }
+    }
 }
 
 static bool is_overwritten(const struct device *device, const struct image_record *image) {

@@ -33,6 +33,9 @@ void obstacle_set(struct obstacle *out, const char *word, const char *format, ..
 int step_choose(struct app_tx *tx, const struct device *device, const struct image_record *image,
                 const struct update *open, struct image_record *step,
                 struct obstacle *out) SW_NODISCARD;
+/* Whether the device can take this very image: its platform, size, form and protocol. */
+void step_check_fit(const struct device *device, const struct image_record *image,
+                    struct obstacle *out);
 /* asset.c. The same for the assets of an application whose other needs are met: leaves *step as it
  * is when none is due. */
 int assets_choose(struct app_tx *tx, const struct device *device, const struct image_record *image,

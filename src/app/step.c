@@ -55,8 +55,8 @@ static void say_missing(const struct device *device, const struct module_depende
     }
 }
 
-static void check_fit(const struct device *device, const struct image_record *image,
-                      struct obstacle *out) {
+void step_check_fit(const struct device *device, const struct image_record *image,
+                    struct obstacle *out) {
     bool is_packed = (image->flags & (IMAGE_COMPRESSED | IMAGE_COMBINED)) != 0;
     if (image->function != MODULE_ASSET && image->platform_id != device->platform_id) {
         obstacle_set(out, "platform",
@@ -88,7 +88,7 @@ static int choose_part(struct app_tx *tx, const struct device *device,
     for (int depth = 0; code == SW_OK && depth < STEPS_MAX; depth++) {
         const struct module_dependency *need = unmet(device, &described, step);
         if (need == NULL) {
-            check_fit(device, step, out);
+            step_check_fit(device, step, out);
             return SW_OK;
         }
         /* Without a Describe only the system part is known; what else an application may need is
@@ -117,16 +117,13 @@ int step_choose(struct app_tx *tx, const struct device *device, const struct ima
         obstacle_set(out, "not_seen", "The device has not connected yet");
         return SW_OK;
     }
-    check_fit(device, image, out);
+    step_check_fit(device, image, out);
     if (out->word[0] != '\0') {
         return SW_OK;
     }
     int code = choose_part(tx, device, image, step, out);
     if (code == SW_OK && out->word[0] == '\0' && step->id == image->id) {
         code = assets_choose(tx, device, image, open, step, out);
-        if (code == SW_OK && out->word[0] == '\0' && step->id != image->id) {
-            check_fit(device, step, out);
-        }
     }
     return code;
 }

@@ -305,6 +305,11 @@ static void assets_need_the_current_protocol(void **state) {
     assert_int_equal(world_hello(&world, &greeting, &plan), SW_OK);
     describe(false, 6200, 0);
     assert_string_equal(plan.blocked_by, "protocol");
+    /* Nor is one begun whose assets would have to follow. */
+    release_bundle(3, 0, 606208, 1);
+    assert_int_equal(world_hello(&world, &greeting, &plan), SW_OK);
+    assert_string_equal(plan.blocked_by, "protocol");
+    assert_false(plan.has_offer);
 }
 
 static void what_the_store_cannot_hold_is_not_begun(void **state) {
