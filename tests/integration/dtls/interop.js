@@ -399,12 +399,13 @@ function writeTable(results) {
         await daemon.start();
     }
     await Promise.all([work(), work(), work(), work()]);
-    if (daemon) await daemon.stop();
+    const code = daemon ? await daemon.stop() : 0;
+    if (code !== 0) console.log(`FAIL slipwayd ended with ${code}: ${daemon.log.slice(-2000)}`);
     results.sort((a, b) => tests.indexOf(a.test) - tests.indexOf(b.test));
     if (table) writeTable(results);
     fs.rmSync(scratch, { recursive: true, force: true });
-    const failed = results.filter((r) => r.result !== null && r.result !== 'skipped').length;
+    const failed = results.filter((r) => r.result !== null && r.result !== 'skipped').length + (code !== 0);
     const passed = results.filter((r) => r.result === null).length;
-    console.log(`${passed} passed, ${failed} failed, ${results.length - passed - failed} skipped`);
+    console.log(`${passed} passed, ${failed} failed, ${results.filter((r) => r.result === 'skipped').length} skipped`);
     process.exit(failed > 0 ? 1 : passed === 0 ? 77 : 0);
 })();
