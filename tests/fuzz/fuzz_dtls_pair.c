@@ -5,6 +5,7 @@
 #include "fuzz.h"
 
 #define QUEUE_MAX 24
+#define KINDS     4 /* device, PSK, device of 3.0, standard client with a raw key */
 
 struct datagram {
     bool to_server;
@@ -19,7 +20,8 @@ struct side {
     struct dtls_session session;
 };
 
-static struct side sides[2][2]; /* device and PSK; client and server */
+static struct side sides[KINDS][2]; /* client and server */
+static bool is_asked;               /* the PSK, and not yet answered */
 static struct crypto_key *server_key, *client_key;
 static struct datagram queue[QUEUE_MAX];
 static size_t queued;
@@ -39,7 +41,11 @@ static void set_up(void) {
                                        .only_suite = 0xC0A8};
     sides[0][0].endpoint = dtls_endpoint_new(&device);
     sides[1][0].endpoint = dtls_endpoint_new(&psk);
-    for (size_t i = 0; i < 2; i++) {
+    device.cid_form = DTLS_CID_NONE;
+    sides[3][0].endpoint = dtls_endpoint_new(&device);
+    device.is_device_os_30 = true;
+    sides[2][0].endpoint = dtls_endpoint_new(&device);
+    for (size_t i = 0; i < KINDS; i++) {
         sides[i][1].endpoint = dtls_endpoint_new(&server);
         SW_CHECK(sides[i][0].endpoint != NULL && sides[i][1].endpoint != NULL);
         dtls_endpoint_rotate_cookie(sides[i][1].endpoint, secret);
@@ -89,7 +95,9 @@ static void deliver(struct side pair[2], const struct datagram *datagram, mono_t
     } else if (side->is_running) {
         dtls_handshake_input(&side->hs, side->endpoint, bytes, now, &box, &step);
         SW_CHECK(step.consumed <= bytes.len);
-        if (step.event == DTLS_EVENT_NEED_PSK) {
+        is_asked |= step.event == DTLS_EVENT_NEED_PSK;
+        if (is_asked && datagram->len % 2 == 0) { /* else with the time */
+            is_asked = false;
             dtls_handshake_psk(&side->hs, side->endpoint, span_text("y"), now, &box, &step);
         }
     }
@@ -104,6 +112,11 @@ static void let_time_pass(struct side pair[2], mono_time now) {
         outbox_init(&box, boxes, sizeof boxes);
         dtls_handshake_timer(&pair[i].hs, pair[i].endpoint, now, &box, &step);
         note(&pair[i], &step);
+        if (i == 1 && is_asked) {
+            is_asked = false;
+            dtls_handshake_psk(&pair[i].hs, pair[i].endpoint, span_text("y"), now, &box, &step);
+            note(&pair[i], &step);
+        }
         collect(i == 0, &box);
     }
 }
@@ -153,10 +166,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 1) {
         return 0;
     }
-    struct side *pair = sides[data[0] % 2];
+    struct side *pair = sides[data[0] % KINDS];
     struct outbox box;
     mono_time now = {.us = 1000};
     queued = 0;
+    is_asked = false;
     for (size_t i = 0; i < 2; i++) {
         pair[i].is_up = false;
         pair[i].is_running = i == 0;
