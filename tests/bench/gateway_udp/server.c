@@ -115,6 +115,7 @@ static int save_one(struct app_tx *tx, const struct part *part, uint32_t number)
     device_session(number, true, &dtls);
     session_init(&session, &dtls, &peer, (mono_time){.us = 0});
     device_of(number, &session.device);
+    session.hello_flags = 0xf6;
     session.is_known = true;
     session.is_trusted = true;
     struct writer w = writer_of(plain, sizeof plain);
