@@ -63,6 +63,14 @@ test('calls are counted with their outcome, by device', async () => {
     assert.equal(sum(await read('online'), 'online'), 0);
 });
 
+test('what webhooks did is counted by its events', async () => {
+    for (const name of ['hook-sent/a', 'hook-sent/b', 'hook-error/a', 'hook-response/a/0', 'hooked']) {
+        assert.equal((await door.call('POST', `${base}/events`, { json: { name } })).status, 200);
+    }
+    const body = await read('integration');
+    assert.deepEqual([sum(body, 'succeeded'), sum(body, 'failed')], [2, 1]);
+});
+
 test('what cannot be counted is said', async () => {
     const bad = [
         ['events', 'bucket_size=0', /bucket_size/], ['events', 'bucket_size=1w', /bucket_size/], ['events', 'bucket_size=-1h', /bucket_size/],
