@@ -385,6 +385,9 @@ int app_device_edit(struct app_tx *tx, uint16_t product_id, const struct device_
 int app_device_remove(struct app_tx *tx, uint16_t product_id, const struct device_id *id) {
     struct device device;
     int code = app_device_get(tx, product_id, id, &device);
+    if (code == SW_OK && device.is_online) { /* its session ends with it */
+        code = app_append(tx, device.product_id, &device, "spark/status", "offline", NULL);
+    }
     if (code == SW_OK) {
         code = store_device_delete(tx->store, device.num, tx->fault);
     }

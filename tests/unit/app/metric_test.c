@@ -111,6 +111,22 @@ static void a_restart_hides_nothing(void **state) {
     free(reading.list.items);
 }
 
+static void a_removed_device_went(void **state) {
+    (void)state;
+    int64_t cursor = 0;
+    struct device_id id = world_id(1);
+    put(1, true);
+    put(2, true);
+    world.now.ms += METRIC_HOUR_MS;
+    assert_int_equal(world_remove(&world, &id), SW_OK);
+    assert_true(world_has_event(&world, &cursor, "spark/status", "offline"));
+    struct reading reading;
+    read_metric(&reading, APP_METRIC_ONLINE, 1000, 2);
+    assert_int_equal(reading.list.items[0].good, 2);
+    assert_int_equal(reading.list.items[1].good, 1);
+    free(reading.list.items);
+}
+
 static void the_log_is_cut_by_time(void **state) {
     (void)state;
     for (int i = 0; i < 5; i++) {
@@ -177,6 +193,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(presence_is_walked_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_restart_hides_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_removed_device_went, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_log_is_cut_by_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(calls_are_counted_and_forgotten, set_up, tear_down),
     };
