@@ -78,9 +78,9 @@ void sheet_string(struct sheet *sheet, const char *text) {
     }
     char *to = sheet_room(sheet, len + 2);
     if (to != NULL) {
-        to[0] = '"';
-        memcpy(to + 1, text, len);
-        to[len + 1] = '"';
+        *to++ = '"';
+        to = sheet_put(to, text, len);
+        *to = '"';
         sheet->len += len + 2;
     }
 }

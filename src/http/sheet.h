@@ -32,10 +32,15 @@ static inline char *sheet_room(struct sheet *sheet, size_t len) {
     return sheet->failed ? NULL : sheet->text + sheet->len;
 }
 
+static inline char *sheet_put(char *to, const char *text, size_t len) {
+    memcpy(to, text, len);
+    return to + len;
+}
+
 static inline void sheet_add(struct sheet *sheet, const char *text, size_t len) {
     char *to = sheet_room(sheet, len);
     if (to != NULL) {
-        memcpy(to, text, len);
+        (void)sheet_put(to, text, len);
         sheet->len += len;
     }
 }
@@ -55,9 +60,10 @@ static inline __attribute__((always_inline)) void sheet_key(struct sheet *sheet,
         *to = ',';
         to += sheet->is_begun ? 1 : 0;
         *to++ = '"';
-        memcpy(to, key, len);
-        memcpy(to + len, "\":", 2);
-        sheet->len += (size_t)(to - from) + len + 2;
+        to = sheet_put(to, key, len);
+        *to++ = '"';
+        *to++ = ':';
+        sheet->len += (size_t)(to - from);
         sheet->is_begun = true;
     }
 }
