@@ -150,9 +150,11 @@ static void arrive_one(struct gateway *gw, const struct gateway_arrival *item,
 
 /* --- handshakes --- */
 
-static bool turn_allows(const struct gateway *gw, enum lobby_room room) {
-    return gw->turn.left > 0 &&
-           (room != LOBBY_STRANGERS || gw->turn.steps == 0 || gw->turn.replies < gw->turn.steps);
+static bool turn_allows(const struct gateway *gw, enum lobby_room room, mono_time now) {
+    if (gw->turn.left <= 0 || (room != LOBBY_BEGUN && !half_has_room(&gw->halves, now))) {
+        return false;
+    }
+    return room != LOBBY_STRANGERS || gw->turn.steps == 0 || gw->turn.replies < gw->turn.steps;
 }
 
 static void arrive_handshake(struct gateway *gw, const struct gateway_arrival *item,
@@ -179,7 +181,7 @@ static void arrive_handshake(struct gateway *gw, const struct gateway_arrival *i
 static void arrive_or_wait(struct gateway *gw, const struct gateway_arrival *item,
                            enum lobby_room room, struct moment now) {
     bool is_long = room == LOBBY_BEGUN && item->bytes.len > LOBBY_BYTES;
-    if ((lobby_is_empty(&gw->lobby) && turn_allows(gw, room)) || is_long) {
+    if ((lobby_is_empty(&gw->lobby) && turn_allows(gw, room, now.mono)) || is_long) {
         arrive_handshake(gw, item, room, now);
     } else {
         gw->counters.handshakes_shed += lobby_enter(&gw->lobby, room, item, now.mono);
@@ -191,7 +193,7 @@ void arrive_waiting(struct gateway *gw, struct moment now) {
     gw->counters.handshakes_shed += lobby_tidy(&gw->lobby, now.mono);
     for (unsigned n = 0; n < LOBBY_ROOMS; n++) {
         enum lobby_room room = (enum lobby_room)n;
-        while (lobby_waits(&gw->lobby, room) && turn_allows(gw, room)) {
+        while (lobby_waits(&gw->lobby, room) && turn_allows(gw, room, now.mono)) {
             const struct lobby_guest *guest = lobby_leave(&gw->lobby, room);
             const struct gateway_arrival item = {.path = guest->path,
                                                  .from = guest->from,

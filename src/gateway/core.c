@@ -19,7 +19,7 @@ static void config_default(struct gateway_config *config) {
         uint32_t fallback;
     } defaults[] = {{&config->sessions_max, 1000000},
                     {&config->active_max, 65536},
-                    {&config->half_open_max, 1024},
+                    {&config->half_open_max, 4096},
                     {&config->half_open_source_max, 256},
                     {&config->jobs_max, 4096},
                     {&config->transfers_max, 256},

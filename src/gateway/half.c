@@ -80,14 +80,28 @@ static struct half *half_oldest(const struct half_table *table, const struct hal
     return half;
 }
 
-static bool half_make_room(struct half_table *table, const uint32_t *source, mono_time now,
-                           unsigned *evicted) {
+/* Who would give way; NULL if nobody may be asked to. */
+static struct half *half_to_go(const struct half_table *table, const uint32_t *source,
+                               mono_time now) {
     struct half *half = half_oldest(table, &table->over, source);
     if (half == NULL) {
         half = half_oldest(table, &table->running, source);
-        if (half == NULL || !mono_reached(now, mono_add_ms(half->begun, HALF_YOUNG_MS))) {
-            return false;
+        if (half != NULL && !mono_reached(now, mono_add_ms(half->begun, HALF_YOUNG_MS))) {
+            half = NULL;
         }
+    }
+    return half;
+}
+
+bool half_has_room(const struct half_table *table, mono_time now) {
+    return table->pool.count < table->pool.max || half_to_go(table, NULL, now) != NULL;
+}
+
+static bool half_make_room(struct half_table *table, const uint32_t *source, mono_time now,
+                           unsigned *evicted) {
+    struct half *half = half_to_go(table, source, now);
+    if (half == NULL) {
+        return false;
     }
     half_remove(table, half);
     (*evicted)++;

@@ -58,6 +58,8 @@ void half_table_close(struct half_table *table);
  * that would have to give way are too young. */
 struct half *half_add(struct half_table *table, const struct address *peer, gateway_path path,
                       const uint8_t cid[DTLS_CID_BYTES], mono_time now, unsigned *evicted);
+/* Whether half_add would find room, as far as the total goes. */
+bool half_has_room(const struct half_table *table, mono_time now);
 /* It is established, and stays for a while to repeat its last flight. */
 void half_over(struct half_table *table, struct half *half, mono_time now);
 /* Wipes and frees it. */

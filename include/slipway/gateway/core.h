@@ -68,7 +68,7 @@ struct gateway_config {
     /* Limits; 0 = the default in brackets. */
     uint32_t sessions_max;         /* [1,000,000] least recently heard goes first */
     uint32_t active_max;           /* sessions with working memory at once [65,536] */
-    uint32_t half_open_max;        /* handshakes under way [1,024] */
+    uint32_t half_open_max;        /* handshakes under way [4,096] */
     uint32_t half_open_source_max; /* of them from one IP address [256] */
     uint32_t jobs_max;             /* store jobs in flight [4,096] */
     uint32_t transfers_max;        /* transfers at once [256] */
