@@ -1,6 +1,6 @@
 // Webhooks as their receiver sees them: slipwayd in a process of its own, a real HTTP server at the
 // other end.
-import { test, before, after, beforeEach } from 'node:test';
+import { test, before, after, afterEach, beforeEach } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { createHmac } from 'node:crypto';
@@ -82,7 +82,7 @@ const count = async (id, name) => (await state(id)).counters.find((c) => c.name 
 const signature = (body) => `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`;
 
 before(async () => {
-    writeFileSync(config, '[hooks]\nretry = 50\nattempts = 4\ndisable = 2\ntimeout = 500\ndeny = 127.0.0.0/8\nallow = 127.0.0.1\n[log]\nlevel = debug\n');
+    writeFileSync(config, '[hooks]\nretry = 50\nattempts = 4\ndisable = 3\ntimeout = 2000\ndeny = 127.0.0.0/8\nallow = 127.0.0.1\n[log]\nlevel = debug\n');
     received = [];
     await listen();
     address = `http://127.0.0.1:${receiver.address().port}`;
@@ -96,6 +96,9 @@ after(async () => {
     rmSync(folder, { recursive: true, force: true });
 });
 beforeEach(() => { received = []; answer = 200; });
+// What a test opened is closed however it ends: a server that is left would keep this process.
+const closing = [];
+afterEach(() => { while (closing.length) closing.pop()(); });
 
 // The events of the product from now on, until the function returns.
 async function following(run) {
@@ -249,6 +252,7 @@ test('denied addresses are not connected to, however they are written', async ()
     const { port } = receiver.address();
     const other = createServer((request, reply) => reply.end()).listen(0, '127.0.0.9');
     await once(other, 'listening');
+    closing.push(() => { other.closeAllConnections(); other.close(); });
     for (const host of ['127.0.0.9', '127.9', '[::ffff:127.0.0.9]']) {
         const hook = await make({ event: 'far', url: `http://${host}:${other.address().port}/` });
         await publish('far', host);
@@ -261,7 +265,6 @@ test('denied addresses are not connected to, however they are written', async ()
     await publish('far', 'x');
     await until('the exception', async () => (await count(allowed.id, 'sent')) === 1);
     await api('DELETE', `${hooks()}/${allowed.id}`);
-    other.close();
 });
 
 test('HTTPS asks for a certificate that can be trusted, unless it is told not to', async () => {
@@ -272,19 +275,17 @@ test('HTTPS asks for a certificate that can be trusted, unless it is told not to
     let asked = 0;
     const tls = createTlsServer({ key: readFileSync(key), cert: readFileSync(cert) }, (request, reply) => { asked++; reply.end(); }).listen(0, '127.0.0.1');
     await once(tls, 'listening');
+    closing.push(() => { tls.closeAllConnections(); tls.close(); });
     const url = `https://127.0.0.1:${tls.address().port}/`;
     const hook = await make({ event: 'tls', url });
     await publish('tls', 'x');
-    await until('a refusal', async () => (await count(hook.id, 'failed')) > 0);
-    assert.match((await state(hook.id)).errors[0].error, /certificate/);
-    assert.equal((await state(hook.id)).errors[0].status, null);
+    const refusal = await until('a refusal', async () => (await state(hook.id)).errors.find(({ error }) => /certificate/.test(error)));
+    assert.equal(refusal.status, null);
     assert.equal(asked, 0);
     await api('PUT', `${hooks()}/${hook.id}`, { rejectUnauthorized: false });
     await until('the delivery', async () => (await count(hook.id, 'sent')) === 1);
     assert.equal(asked, 1);
     await api('DELETE', `${hooks()}/${hook.id}`);
-    tls.closeAllConnections();
-    tls.close();
 });
 
 test('what a webhook keeps to itself is neither shown nor in the file', async () => {
@@ -325,13 +326,13 @@ test('what devices do is told with their ids, and answers are in their streams',
         await until('both were told', async () => (await count(one.id, 'sent')) + (await count(both.id, 'sent')) >= 3);
         // From the log of that one device's stream.
         const abort = new AbortController();
+        closing.push(() => abort.abort());
         const stream = await fetch(`${base}/v1/devices/${ids[0]}/events?last_event_id=0`, { headers: { authorization: `Bearer ${token}` }, signal: abort.signal });
         let text = '';
         for await (const bytes of stream.body) {
             text += Buffer.from(bytes);
             if (text.includes(`event: ${ids[0]}/hook-response/status/0\n`)) break;
         }
-        abort.abort();
         assert.match(text, /"data":"noted"/);
         assert.ok(!text.includes(ids[1]), 'nothing of the other');
     } finally {
