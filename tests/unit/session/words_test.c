@@ -429,6 +429,17 @@ static void describe_that_is_too_long_is_refused(void **state) {
     assert_false(peer_has_event(p, SESSION_EVENT_DESCRIBE));
 }
 
+/* Device OS acknowledges PUT /k with the next id of its own instead of the request's. */
+static void an_acknowledgement_under_the_devices_own_id_is_no_fault(void **state) {
+    (void)state;
+    peer_say(p, "60000142");
+    assert_silence(p);
+    assert_int_equal(p->event_count, 0);
+    assert_true(p->session.is_known);
+    peer_say(p, "40000143");
+    assert_reply(p, "60000143");
+}
+
 static void say_ping_after(int64_t seconds, uint16_t id) {
     const uint8_t ping[4] = {0x40, 0, (uint8_t)(id >> 8), (uint8_t)id};
     p->now = mono_add_ms(p->now, seconds * 1000);
@@ -614,6 +625,7 @@ int main(void) {
         KNOWN(describe_in_blocks),
         KNOWN(describe_blocks_without_a_beginning_are_asked_for_again),
         KNOWN(describe_that_is_too_long_is_refused),
+        KNOWN(an_acknowledgement_under_the_devices_own_id_is_no_fault),
         KNOWN(the_round_trip_is_learned),
         KNOWN(the_ping_interval_is_learned),
         KNOWN(keep_alive_needs_no_work),
