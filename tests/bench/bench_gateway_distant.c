@@ -191,7 +191,7 @@ static int by_seconds(const void *a, const void *b) {
 }
 
 int main(int argc, char **argv) {
-    size_t seeds = argc > 1 ? (size_t)atoi(argv[1]) : 100;
+    size_t seeds = argc > 1 ? (size_t)strtoul(argv[1], NULL, 10) : 100;
     struct result *results = calloc(seeds, sizeof *results);
     struct scene *scene = malloc(sizeof *scene);
     SW_CHECK(seeds > 0 && results != NULL && scene != NULL);

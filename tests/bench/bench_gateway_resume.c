@@ -97,7 +97,7 @@ static void print(const char *what, int64_t *us, uint32_t count, const char *goa
 
 int main(int argc, char **argv) {
     static struct bench bench;
-    bench.count = argc > 1 ? (uint32_t)atoi(argv[1]) : 1000;
+    bench.count = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 1000;
     SW_CHECK(bench.count > 0);
     const struct server_setup setup = {
         .sessions = bench.count, .devices = bench.count, .transfers_max = bench.count};

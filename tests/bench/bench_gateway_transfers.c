@@ -346,7 +346,7 @@ int main(int argc, char **argv) {
     static const struct {
         uint32_t count, rate;
     } cases[] = {{100, 0}, {1000, 0}, {10000, 0}, {100, 20000000}, {10000, 20000000}};
-    int64_t round_trip_us = (argc > 1 ? atoll(argv[1]) : 40) * 1000;
+    int64_t round_trip_us = (argc > 1 ? strtoll(argv[1], NULL, 10) : 40) * 1000;
     (void)printf("%lld ms away, images of %u KB, chunks of %u\n", (long long)round_trip_us / 1000,
                  IMAGE_BYTES / 1024, CHUNK_BYTES);
     (void)printf("parallel  limit MB/s      done   core us  store us  virtual sec    again  "

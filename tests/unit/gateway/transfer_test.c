@@ -55,14 +55,14 @@ static void no_acknowledgement_is_dropped_while_numbers_are_reserved(void **stat
     takers_run(t, 1, &rig, 50);
     assert_true(t->bytes > 0);
     uint64_t held = COUNTER(held);
-    for (uint16_t n = 0; n < WORDS; n++) {
+    for (unsigned n = 0; n < WORDS; n++) {
         const uint8_t ping[4] = {0x40, 0, 1, (uint8_t)n};
         peer_say(&t->peer, &rig, span_of(ping, sizeof ping));
     }
     assert_true(COUNTER(held) > held); /* the store says nothing yet */
     assert_int_equal(COUNTER(dropped_busy), 0);
     rig_pump(&rig, STORE_TROUBLE_NONE);
-    for (uint16_t n = 0; n < WORDS; n++) {
+    for (unsigned n = 0; n < WORDS; n++) {
         assert_true(peer_is_acked(&t->peer, &rig, (uint16_t)(0x100 + n)));
     }
 }
