@@ -9,7 +9,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { loadavg, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -270,7 +270,7 @@ async function main() {
     if (parts.includes('uploads')) await uploads();
     console.log('\n| what | measured, median [min..max] | goal | |\n| --- | --- | --- | --- |');
     for (const row of figures) console.log(`| ${row.join(' | ')} |`);
-    console.log(`\nLimits: loopback, wrk and the servers share 2 CPUs with whatever else runs; ${rounds} rounds of ${SECONDS} s; the access log is written to a file.`);
+    console.log(`\nLimits: loopback, wrk and the servers share 2 CPUs with whatever else runs; ${rounds} rounds of ${SECONDS} s; the access log is written to a file. Load averages now: ${loadavg().map((load) => load.toFixed(1)).join(' ')}; above 2, wall times and p99 measure the neighbours.`);
 }
 
 try {
