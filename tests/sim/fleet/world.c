@@ -131,7 +131,8 @@ static void open_device(struct world *world, unsigned i) {
         .power_cut_percent = (uint8_t)world->profile.power_percent,
         .link_is_clean = world->profile.is_perfect,
         /* A server that restarts takes no cookies of its life before. */
-        .link_corrupts = world->profile.corrupt_percent > 0 || world->profile.crashes > 0,
+        .link_corrupts = world->profile.corrupt_percent > 0 || world->profile.crashes > 0 ||
+                         world->profile.step_percent > 0,
     };
     rng_fill(&world->rng, scalar, sizeof scalar);
     scalar[0] &= 0x7f;
