@@ -248,7 +248,7 @@ int main(int argc, char **argv) {
         return EXIT_FAILURE;
     }
     flood.server = (struct sockaddr_in){.sin_family = AF_INET,
-                                        .sin_port = htons((uint16_t)atoi(argv[1])),
+                                        .sin_port = htons((uint16_t)strtoul(argv[1], NULL, 10)),
                                         .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     rng_seed(&flood.rng, strtoul(argv[5], NULL, 10));
     read_cids(&flood, argv[2]);

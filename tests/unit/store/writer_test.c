@@ -117,7 +117,7 @@ static void repeatable_jobs_share_a_savepoint_until_one_fails(void **state) {
     (void)state;
     struct store *store = must_open();
     struct probe probes[200];
-    for (uint16_t i = 0; i < 200; i++) {
+    for (unsigned i = 0; i < 200; i++) {
         probes[i] = probe_of((uint16_t)(200 + i));
         probes[i].job.is_repeatable = i != 70;
     }
@@ -125,7 +125,7 @@ static void repeatable_jobs_share_a_savepoint_until_one_fails(void **state) {
     probes[150].id = 201;
     link_jobs(probes, 200);
     store_run_group(store, &probes[0].job, STORE_TROUBLE_NONE);
-    for (uint16_t i = 0; i < 200; i++) {
+    for (unsigned i = 0; i < 200; i++) {
         bool is_bad = i == 5 || i == 150;
         assert_true(probes[i].done);
         assert_int_equal(probes[i].code, i == 5 ? SW_E_DENIED : (i == 150 ? SW_E_EXISTS : SW_OK));
