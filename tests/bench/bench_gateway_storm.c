@@ -323,14 +323,14 @@ static void hear(void) {
 /* With so many new devices and requests a second, for so long. */
 static void run(double devices_s, double asks_s, int64_t for_us) {
     int64_t begun = now().us, timers = begun;
-    double devices = 0, asks = 0;
+    uint64_t devices = 0, asks = 0;
     uint32_t next = 0;
     while (now().us - begun < for_us) {
         double since_s = (double)(now().us - begun) / 1e6;
-        for (; devices < since_s * devices_s; devices++) {
+        for (uint64_t due = (uint64_t)(since_s * devices_s); devices < due; devices++) {
             device_begin();
         }
-        for (; asks < since_s * asks_s; asks++) {
+        for (uint64_t due = (uint64_t)(since_s * asks_s); asks < due; asks++) {
             device_asks(next++ % ESTABLISHED);
         }
         hear();
@@ -350,6 +350,11 @@ static void run(double devices_s, double asks_s, int64_t for_us) {
 static int compare(const void *a, const void *b) {
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
     return (x > y) - (x < y);
+}
+
+static double beyond_ms(uint32_t percent) {
+    uint32_t at = (uint32_t)((uint64_t)world.latencies * percent / 100);
+    return ((double)world.latency_us[at] - 2.0 * WAY_US) / 1e3;
 }
 
 int main(int argc, char **argv) {
@@ -404,7 +409,6 @@ int main(int argc, char **argv) {
     printf("established devices: %llu of %llu pings answered; beyond the %d ms of the way p50 %.1f "
            "ms, p99 %.1f ms\n",
            (unsigned long long)world.answered, (unsigned long long)world.asked, 2 * WAY_US / 1000,
-           (world.latency_us[world.latencies / 2] - 2 * WAY_US) / 1e3,
-           (world.latency_us[world.latencies * 99 / 100] - 2 * WAY_US) / 1e3);
+           beyond_ms(50), beyond_ms(99));
     return 0;
 }

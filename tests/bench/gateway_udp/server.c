@@ -183,7 +183,7 @@ static int find_thread(const char *name) {
     DIR *folder = opendir("/proc/self/task");
     SW_CHECK(folder != NULL);
     for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
-        int number = atoi(entry->d_name);
+        int number = (int)strtol(entry->d_name, NULL, 10);
         (void)snprintf(path, sizeof path, "/proc/self/task/%d/comm", number);
         FILE *file = number > found ? fopen(path, "r") : NULL;
         if (file != NULL) {

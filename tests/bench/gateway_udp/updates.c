@@ -13,10 +13,14 @@
 #define BOX_BYTES   65536
 #define TICK_US     1000
 
+struct member {
+    struct sim_device device;
+    struct crypto_key *key;
+    bool is_done;
+};
+
 struct updates {
-    struct sim_device *devices;
-    struct crypto_key **keys;
-    bool *is_done;
+    struct member *members;
     uint32_t count;
     struct dtls_crypto *crypto;
     struct p256_point server_key;
@@ -26,9 +30,9 @@ struct updates {
 static struct updates updates;
 
 static void device_begin(uint32_t number) {
-    updates.keys[number] = crypto_key_generate();
+    updates.members[number].key = crypto_key_generate();
     struct sim_device_config config = {
-        .key = updates.keys[number],
+        .key = updates.members[number].key,
         .pinned = &updates.server_key,
         .crypto = updates.crypto,
         .seed = number,
@@ -46,7 +50,7 @@ static void device_begin(uint32_t number) {
     };
     SW_CHECK(config.key != NULL && config.flash != NULL);
     device_of(number, &config.id);
-    sim_device_init(&updates.devices[number], &config);
+    sim_device_init(&updates.members[number].device, &config);
 }
 
 static void transmit(struct wire *wire, uint32_t device, struct outbox *box) {
@@ -57,30 +61,27 @@ static void transmit(struct wire *wire, uint32_t device, struct outbox *box) {
 }
 
 static bool is_reached(const struct load_order *order, uint32_t device) {
-    const struct sim_device *sim = &updates.devices[device];
+    const struct sim_device *sim = &updates.members[device].device;
     return order->kind == LOAD_UPDATE ? (sim->news & SIM_NEWS_VERIFIED) != 0
                                       : sim->state == SIM_CONNECTED;
 }
 
 static void note(const struct load_order *order, uint32_t device, struct load_outcome *out) {
-    if (!updates.is_done[device] && is_reached(order, device)) {
-        updates.is_done[device] = true;
+    if (!updates.members[device].is_done && is_reached(order, device)) {
+        updates.members[device].is_done = true;
         out->done++;
     }
 }
 
 static void updates_begin(const struct load_order *order, struct wire *wire, struct outbox *box) {
-    updates.devices = calloc(order->devices, sizeof *updates.devices);
-    updates.keys = calloc(order->devices, sizeof *updates.keys);
-    updates.is_done = calloc(order->devices, sizeof *updates.is_done);
+    updates.members = calloc(order->devices, sizeof *updates.members);
     updates.crypto = dtls_crypto_new();
     updates.server_key = order->server_key;
     updates.count = order->devices;
-    SW_CHECK(updates.devices != NULL && updates.keys != NULL && updates.is_done != NULL &&
-             updates.crypto != NULL);
+    SW_CHECK(updates.members != NULL && updates.crypto != NULL);
     for (uint32_t n = 0; n < updates.count; n++) {
         device_begin(n);
-        sim_device_boot(&updates.devices[n], mono_now(), box);
+        sim_device_boot(&updates.members[n].device, mono_now(), box);
         transmit(wire, n, box);
     }
 }
@@ -88,14 +89,12 @@ static void updates_begin(const struct load_order *order, struct wire *wire, str
 /* All devices of an earlier server are gone with it. */
 static void updates_end(void) {
     for (uint32_t n = 0; n < updates.count; n++) {
-        struct sim_device *device = &updates.devices[n];
+        struct sim_device *device = &updates.members[n].device;
         free(device->config.flash);
         sim_device_close(device);
-        crypto_key_free(updates.keys[n]);
+        crypto_key_free(updates.members[n].key);
     }
-    free(updates.devices);
-    free(updates.keys);
-    free(updates.is_done);
+    free(updates.members);
     dtls_crypto_free(updates.crypto);
     updates = (struct updates){.count = 0};
 }
@@ -117,8 +116,8 @@ void run_updates(const struct load_order *order, struct load_outcome *out) {
     }
     int64_t begun = load_now_us(), looked = 0;
     for (uint32_t n = 0; n < updates.count; n++) {
-        updates.devices[n].news = 0;
-        updates.is_done[n] = false;
+        updates.members[n].device.news = 0;
+        updates.members[n].is_done = false;
     }
     while (out->done < updates.count && load_now_us() - begun < order->limit_ms * INT64_C(1000)) {
         wire_flush(wire);
@@ -126,7 +125,8 @@ void run_updates(const struct load_order *order, struct load_outcome *out) {
         mono_time now = mono_now();
         for (size_t n = 0; n < count; n++) {
             if (batch[n].device < updates.count) {
-                sim_device_input(&updates.devices[batch[n].device], batch[n].bytes, now, &box);
+                sim_device_input(&updates.members[batch[n].device].device, batch[n].bytes, now,
+                                 &box);
                 transmit(wire, batch[n].device, &box);
                 note(order, batch[n].device, out);
             }
@@ -136,8 +136,8 @@ void run_updates(const struct load_order *order, struct load_outcome *out) {
         }
         looked = now.us;
         for (uint32_t n = 0; n < updates.count; n++) {
-            if (mono_reached(now, sim_device_deadline(&updates.devices[n]))) {
-                sim_device_tick(&updates.devices[n], now, &box);
+            if (mono_reached(now, sim_device_deadline(&updates.members[n].device))) {
+                sim_device_tick(&updates.members[n].device, now, &box);
                 transmit(wire, n, &box);
             }
             note(order, n, out);
