@@ -169,6 +169,9 @@ static struct result update(struct scene *scene) {
     uint32_t repeats = scene->device.repeats;
     const struct app_notice notice = {.kind = APP_NOTICE_PRODUCT, .product_id = WORLD_PRODUCT};
     gateway_notice(world->gw, &notice, world->now, world_wall(world));
+    world_end(world, world_begin());
+    while (world_store(world)) {
+    }
     while (gateway_counters(world->gw)->transfers_committed == 0 &&
            mono_since_us(begun, world->now) < LIMIT_US) {
         step(scene);
