@@ -105,9 +105,9 @@ struct session_work *session_close(struct session *session) {
 #define OUT_BLOCK_TRANSFER 4096 /* at most; see ID_JUMP */
 #define STRIDE_QUIET       2
 #define STRIDE_TRANSFER    64
-#define STRIDE_MAX         512  /* how far a crash may leave a device behind, in its own words */
-#define BUSY_MS            1000 /* what is reserved lasts one to a few seconds: */
-#define CALM_MS            4000 /* so much of a device is lost to a crash */
+#define STRIDE_MAX         512   /* how far a crash may leave a device behind, in its own words */
+#define BUSY_MS            10000 /* what is reserved lasts ten seconds to a minute: */
+#define CALM_MS            40000 /* so much of a device is lost to a crash */
 
 static uint64_t at_most(uint64_t value, uint64_t most) {
     return value < most ? value : most;
