@@ -1,7 +1,10 @@
-# slipway_module(name): the static library sw_<name> from src/<name>/*.c, linked with what
-# cmake/layers.cmake lets it use. A module without sources yet is an interface only.
+# slipway_module(name): the static library sw_<name> from src/<name>/*.c and the folders below it,
+# linked with what cmake/layers.cmake lets it use; embed/ holds programs that the build itself runs.
+# A module without sources yet is an interface only.
 function(slipway_module name)
-    file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.c)
+    set(folder ${PROJECT_SOURCE_DIR}/src/${name})
+    file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.c ${folder}/*/*.c)
+    list(FILTER sources EXCLUDE REGEX /embed/)
     set(used)
     foreach(module IN LISTS USES_${name})
         list(APPEND used sw_${module})
