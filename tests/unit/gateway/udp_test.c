@@ -112,6 +112,44 @@ static void runs_arrive_as_single_datagrams(void **state) {
     udp_close(udp);
 }
 
+/* Two at a time, as acknowledgements make room, and something else between. */
+static void runs_grow_from_call_to_call(void **state) {
+    (void)state;
+    struct udp *udp = open_on("127.0.0.1");
+    struct gateway_arrival batch[UDP_BATCH];
+    uint8_t data[2 * 600];
+    int fds[2];
+    struct gateway_arrival peers[2];
+    for (unsigned p = 0; p < 2; p++) {
+        fds[p] = client_to("127.0.0.1", udp_port(udp));
+        assert_int_equal(send(fds[p], "x", 1, 0), 1);
+        assert_int_equal(wait_for(udp, batch), 1);
+        peers[p] = batch[0];
+    }
+    for (unsigned n = 0; n < 40; n++) {
+        struct outbox box;
+        outbox_init(&box, data, sizeof data);
+        for (unsigned k = 0; k < 2; k++) {
+            memset(outbox_begin(&box, 600), (int)(2 * n + k), 600);
+            outbox_commit(&box, n == 30 && k == 1 ? 599 : 600); /* a shorter one ends a run */
+        }
+        const struct gateway_arrival *peer = &peers[n % 16 == 15];
+        udp_send(udp, peer->path, &peer->from, &box);
+    }
+    udp_flush(udp);
+    for (unsigned n = 0; n < 40; n++) {
+        for (unsigned k = 0; k < 2; k++) {
+            uint8_t heard[2000];
+            assert_int_equal(recv(fds[n % 16 == 15], heard, sizeof heard, 0),
+                             n == 30 && k == 1 ? 599 : 600);
+            assert_int_equal(heard[0], 2 * n + k);
+        }
+    }
+    close(fds[0]);
+    close(fds[1]);
+    udp_close(udp);
+}
+
 static void more_than_a_batch_is_sent_whole(void **state) {
     (void)state;
     struct udp *udp = open_on("127.0.0.1");
@@ -156,6 +194,7 @@ int main(void) {
         cmocka_unit_test(on_the_ipv4_wildcard),
         cmocka_unit_test(on_the_wildcard_of_both),
         cmocka_unit_test(runs_arrive_as_single_datagrams),
+        cmocka_unit_test(runs_grow_from_call_to_call),
         cmocka_unit_test(more_than_a_batch_is_sent_whole),
         cmocka_unit_test(what_cannot_be_opened_is_said),
     };

@@ -228,6 +228,52 @@ static struct ota begun(uint32_t bytes, uint32_t chunks_sent) {
     return ota;
 }
 
+static unsigned sent_now(struct ota *ota, mono_time now) {
+    struct ota_output out;
+    unsigned count = 0;
+    for (ota_next(ota, now, true, &out); out.action == OTA_SEND_CHUNK;
+         ota_next(ota, now, true, &out)) {
+        count++;
+    }
+    return count;
+}
+
+/* The device acknowledges every second chunk; new ones wait until half the window is free, but not
+ * at the file's end, and what is lost does not wait. */
+static void new_chunks_leave_together(void **state) {
+    (void)state;
+    const struct ota_params params = {.file_bytes = 150 * 512, .chunk_bytes = 512};
+    mono_time now = {.us = 1000000};
+    struct ota ota;
+    uint32_t acked = 0;
+    assert_int_equal(ota_begin(&ota, &params, now), SW_OK);
+    ota_accepted(&ota, 256, 0, now);
+    assert_int_equal(sent_now(&ota, now), 8);
+    while (acked < 100) { /* until the window is open */
+        acked += 2;
+        now.us += 1000;
+        ota_acked(&ota, acked, span_of(NULL, 0), now);
+        unsigned count = sent_now(&ota, now);
+        assert_true(count == 0 || count >= 4);
+        if (acked > 64) {
+            assert_true(count == 0 || count == 16);
+        }
+    }
+    unsigned left = 150 - (ota.next_new - 1);
+    assert_true(left > 0 && left < 32);
+    while (ota.next_new <= 150) {
+        acked += 2;
+        ota_acked(&ota, acked, span_of(NULL, 0), now);
+        (void)sent_now(&ota, now);
+        assert_true(acked < 150);
+    }
+    /* The first one under way is lost: three that left later are there. */
+    const uint8_t bitmap[4] = {0x0e};
+    ota_acked(&ota, acked, span_of(bitmap, sizeof bitmap), now);
+    assert_int_equal(sent_now(&ota, now), 1);
+    assert_int_equal(ota.chunks_resent, 1);
+}
+
 static void nonsense_is_never_believed(void **state) {
     (void)state;
     static const struct {
@@ -384,6 +430,7 @@ int main(void) {
         cmocka_unit_test(a_held_chunk_is_not_sent),
         cmocka_unit_test(a_full_queue_is_backed_off_from),
         cmocka_unit_test(distant_lossy_device),
+        cmocka_unit_test(new_chunks_leave_together),
         cmocka_unit_test(nonsense_is_never_believed),
         cmocka_unit_test(an_overtaken_acknowledgement_takes_nothing_back),
         cmocka_unit_test(three_later_arrivals_mean_lost_and_two_do_not),
