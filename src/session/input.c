@@ -88,7 +88,7 @@ static void take_address(struct turn *t, const struct address *from, bool is_mar
     bool begins_to_move = is_marked && !session->is_moving;
     session->peer = *from;
     session->is_moving = is_marked;
-    session->has_flag_ids = session->has_flag_ids && !is_marked;
+    session->has_flag_ids = session->has_flag_ids && !begins_to_move;
     session->is_resumed = false;
     if (is_hello || !session->is_known) {
         return;

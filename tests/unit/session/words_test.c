@@ -306,6 +306,19 @@ static void an_overtaken_update_flag_is_no_news(void **state) {
     assert_false(p->session.updates_enabled);
 }
 
+/* A resumed device marks its records until it hears an answer: they are one connection all the
+ * same. */
+static void an_overtaken_update_flag_of_a_moving_device(void **state) {
+    (void)state;
+    p->is_moved = true;
+    peer_say(p, "40020107" ENABLED_HEX "66616c7365");
+    peer_confirm(p, peer_event(p, SESSION_EVENT_UPDATES)->ticket);
+    peer_say(p, "40020106" ENABLED_HEX "74727565");
+    p->is_moved = false;
+    assert_false(peer_has_event(p, SESSION_EVENT_UPDATES));
+    assert_false(p->session.updates_enabled);
+}
+
 static void goodbye_with_its_reasons(void **state) {
     (void)state;
     peer_say(p, "40020201b178ff030546");
@@ -620,6 +633,7 @@ int main(void) {
         KNOWN(too_many_unconfirmed_reports_wait_at_the_device),
         KNOWN(update_flags),
         KNOWN(an_overtaken_update_flag_is_no_news),
+        KNOWN(an_overtaken_update_flag_of_a_moving_device),
         KNOWN(goodbye_with_its_reasons),
         KNOWN(describe_in_one_message),
         KNOWN(describe_in_blocks),
