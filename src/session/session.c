@@ -105,9 +105,10 @@ struct session_work *session_close(struct session *session) {
 #define OUT_BLOCK_TRANSFER 4096 /* at most; see ID_JUMP */
 #define STRIDE_QUIET       2
 #define STRIDE_TRANSFER    64
-#define STRIDE_MAX         512   /* how far a crash may leave a device behind, in its own words */
-#define BUSY_MS            10000 /* what is reserved lasts ten seconds to a minute: */
-#define CALM_MS            40000 /* so much of a device is lost to a crash */
+#define STRIDE_MAX         512 /* how far a crash may leave a device behind, in its own words */
+#define STRIDE_LONG        16
+#define BUSY_MS            20000 /* what is reserved lasts twenty seconds to two minutes: */
+#define CALM_MS            80000 /* so much of a device is lost to a crash */
 
 static uint64_t at_most(uint64_t value, uint64_t most) {
     return value < most ? value : most;
@@ -159,8 +160,11 @@ bool session_reserve_due(struct session *session, mono_time now, struct session_
     /* When chunks begin to go out, before the first of their acknowledgements is there. */
     uint64_t least_in = is_sending(session) ? STRIDE_TRANSFER : session->seq_in_stride;
     least_in = least_in > session->seq_in_stride ? least_in : session->seq_in_stride;
-    bool is_used_up = left_in * 2 < least_in || left_out < block / 4 ||
-                      session->seq_in_missed > dtls->seq_in_limit;
+    /* A long stride lasts while its last quarter is made durable; acknowledgements come faster. */
+    uint64_t too_few =
+        !is_sending(session) && least_in >= STRIDE_LONG ? least_in / 4 : least_in / 2;
+    bool is_used_up =
+        left_in < too_few || left_out < block / 4 || session->seq_in_missed > dtls->seq_in_limit;
     bool is_too_far = is_quiet && left_in > STRIDE_QUIET && !was_never_saved(session);
     if (!session->is_unsaved && !is_used_up && !is_too_far) {
         return false;

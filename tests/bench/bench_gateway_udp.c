@@ -21,7 +21,7 @@
 #define FEW             1000
 #define REQUESTS        100000
 #define IN_FLIGHT       512
-#define WARM_UP         12 /* requests of each of many sessions, before it is measured */
+#define WARM_UP         40 /* requests of each of many sessions, before it is measured */
 #define HANDSHAKES      4000
 #define HANDSHAKES_OPEN 128
 #define PSK_HANDSHAKES  20000
