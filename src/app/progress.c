@@ -340,6 +340,14 @@ static bool has_part(const struct device *device, const struct evidence *evidenc
     return module != NULL && module->version >= part->module_version;
 }
 
+/* A Describe without a Hello before it, and before a restart has had its time: a device that only
+ * moved to another address may repeat what it said before it committed. It is asked later. */
+static bool is_doubtful(const struct app_tx *tx, const struct device *device,
+                        const struct evidence *evidence, const struct update *open) {
+    return evidence->describe != NULL && device->hello_ms < open->updated_ms &&
+           update_is_graceful(tx, open);
+}
+
 /* A Device OS part was sent: if it is there, the update goes on with the next one. */
 static int judge_part(struct app_tx *tx, const struct device *device,
                       const struct evidence *evidence, struct update *open,
@@ -347,7 +355,8 @@ static int judge_part(struct app_tx *tx, const struct device *device,
     if (has_part(device, evidence, part)) {
         return update_step_to(tx, open, UPDATE_PLANNED, "part_installed");
     }
-    return evidence->is_hello ? SW_OK : update_fail(tx, open, "rolled_back", 0);
+    bool is_verdict = !evidence->is_hello && !is_doubtful(tx, device, evidence, open);
+    return is_verdict ? update_fail(tx, open, "rolled_back", 0) : SW_OK;
 }
 
 /* The device came back after a commit and does not run the target. */
@@ -355,6 +364,9 @@ static int judge_return(struct app_tx *tx, const struct device *device,
                         const struct evidence *evidence, struct update *open,
                         const struct image_record *image) {
     const struct module_state *user = NULL;
+    if (is_doubtful(tx, device, evidence, open)) {
+        return SW_OK;
+    }
     for (size_t i = 0; evidence->describe != NULL && i < evidence->describe->modules.count; i++) {
         const struct module_state *module = &evidence->describe->modules.items[i];
         if (module->function == MODULE_USER_PART && module->store == 0) {

@@ -232,6 +232,23 @@ static void an_asset_that_was_not_stored_is_a_failure(void **state) {
     expect_state(update, UPDATE_FAILED, "not_stored");
 }
 
+/* It moves to another address before it restarts, and repeats what it said before it committed. */
+static void a_word_from_before_the_restart_is_no_verdict(void **state) {
+    (void)state;
+    release_bundle(2, 0, 500, 1);
+    hello(1, 6200);
+    describe(false, 6200, 1);
+    offers_application();
+    int64_t update = plan.offer.update_id;
+    world_transfer(&world, update);
+    resumed();
+    describe(false, 6200, 1);
+    expect_state(update, UPDATE_REBOOTING, "");
+    world.now.ms += 100000;
+    describe(false, 6200, 1);
+    expect_state(update, UPDATE_FAILED, "rolled_back");
+}
+
 static void a_large_application_goes_first(void **state) {
     (void)state;
     release_bundle(2, 0, 606208, 2); /* over the end of the store */
@@ -424,6 +441,7 @@ int main(void) {
         TEST(what_a_device_drops_follows_the_application),
         TEST(a_store_that_loses_assets_ends_the_update),
         TEST(an_asset_that_was_not_stored_is_a_failure),
+        TEST(a_word_from_before_the_restart_is_no_verdict),
         TEST(a_large_application_goes_first),
         TEST(what_it_lost_is_sent_again),
         TEST(the_device_os_must_know_assets),
