@@ -4,9 +4,9 @@
 
 #include "slipway/app/device.h"
 
-#include <stdatomic.h>
 #include "slipway/app/hook.h"
 #include "slipway/crypto/secret.h"
+#include <stdatomic.h>
 
 struct app {
     struct app_options options;
@@ -14,7 +14,7 @@ struct app {
     struct store_writer *writer;
     char *path;
     atomic_uint_fast64_t commits; /* grows with each */
-    struct mailbox queue; /* without a thread: jobs until app_pump */
+    struct mailbox queue;         /* without a thread: jobs until app_pump */
     /* Collected by the jobs of a group, told after its commit. The writer's thread only. */
     struct app_notice *notices;
     size_t notice_count, notice_cap, notice_mark;
@@ -61,8 +61,8 @@ int app_check_group_name(struct app_tx *tx, const char *field, const char *name)
 /* All scope words, ended by NULL. */
 const char *const *app_scopes(void);
 /* Scope words as they are kept: known ones only, joined by spaces. */
-int app_take_scopes(struct app_tx *tx, const char *const *scopes, size_t count, char *out,
-                    size_t cap) SW_NODISCARD;
+int app_take_words(struct app_tx *tx, const char *const *scopes, size_t count, char *out,
+                   size_t cap) SW_NODISCARD;
 /* A readable name that is never the same twice: what is plain of the text, joint, digits, end. */
 void app_unique_name(const struct app_tx *tx, const char *text, char joint, const char *end,
                      char out[USER_NAME_BYTES]);

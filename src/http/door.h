@@ -18,7 +18,7 @@
  * one is always free. */
 struct reader_slot {
     atomic_flag is_taken;
-    atomic_bool is_used; /* since the last look at it */
+    atomic_bool is_used;          /* since the last look at it */
     struct store *_Atomic reader; /* compared by who gives back another */
 };
 

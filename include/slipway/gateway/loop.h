@@ -13,8 +13,8 @@ struct loop_options {
     const char *host;                     /* numeric IPv4 or IPv6 address; "::" takes IPv4 too */
     uint16_t port;                        /* 0 = any free one */
     uint32_t receive_buffer, send_buffer; /* bytes; 0 = the kernel's default */
-    bool without_segments;                /* every datagram by itself, even where the kernel can cut */
-    struct app *app;                      /* borrowed until loop_stop */
+    bool without_segments; /* every datagram by itself, even where the kernel can cut */
+    struct app *app;       /* borrowed until loop_stop */
     struct gateway_config gateway;
 };
 

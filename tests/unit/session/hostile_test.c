@@ -1,5 +1,5 @@
-/* What somebody else may send, or repeat: what ends a session, what is refused inside it, what moves
- * its address, and what is never told. */
+/* What somebody else may send, or repeat: what ends a session, what is refused inside it, what
+ * moves its address, and what is never told. */
 #include "peer.h"
 
 #include <setjmp.h>

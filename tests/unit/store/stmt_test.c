@@ -56,7 +56,8 @@ static void access_is_what_the_list_says(void **state) {
 
 /* Few rows for ever: products and their parts, webhooks. user: people and API users. */
 static bool may_be_scanned(const char *detail, const char *sql) {
-    static const char *const small[] = {"product", "p", "hook", "user", "u2", "g", "j", "CONSTANT ROW"};
+    static const char *const small[] = {"product", "p", "hook", "user",
+                                        "u2",      "g", "j",    "CONSTANT ROW"};
     char table[64];
     if (sscanf(detail, "SCAN %63s", table) != 1) {
         return true;
