@@ -61,8 +61,8 @@ int app_check_group_name(struct app_tx *tx, const char *field, const char *name)
 /* All scope words, ended by NULL. */
 const char *const *app_scopes(void);
 /* Scope words as they are kept: known ones only, joined by spaces. */
-int app_take_words(struct app_tx *tx, const char *const *scopes, size_t count, char *out,
-                   size_t cap) SW_NODISCARD;
+int app_take_scopes(struct app_tx *tx, const char *const *words, size_t count, char *out,
+                    size_t cap) SW_NODISCARD;
 /* A readable name that is never the same twice: what is plain of the text, joint, digits, end. */
 void app_unique_name(const struct app_tx *tx, const char *text, char joint, const char *end,
                      char out[USER_NAME_BYTES]);
