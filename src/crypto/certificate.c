@@ -12,13 +12,23 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
-#define CHAIN_MAX 6 /* certificates that a peer may show */
+#define CHAIN_MAX 6    /* certificates that a peer may show */
+#define KNOWN_MAX 1024 /* lists that are remembered, each where its hash says */
+
+/* A list that was verified: what it said, and when all of its chain is valid. */
+struct known {
+    struct sha256 list;
+    int64_t from_s, until_s; /* since 1970 */
+    struct crypto_certified *certified;
+};
 
 struct crypto_trust {
     X509_STORE *store;
+    struct known known[KNOWN_MAX];
 };
 
 struct crypto_certified {
+    unsigned holders;
     EVP_PKEY *pkey;
     uint8_t name_len;
     char name[CERTIFICATE_NAME_MAX];
@@ -67,6 +77,9 @@ struct crypto_trust *crypto_trust_from_pem(struct span pem) {
 
 void crypto_trust_free(struct crypto_trust *trust) {
     if (trust != NULL) {
+        for (size_t i = 0; i < KNOWN_MAX; i++) {
+            crypto_certified_free(trust->known[i].certified);
+        }
         X509_STORE_free(trust->store);
         crypto_free(trust, sizeof *trust);
     }
@@ -116,7 +129,7 @@ bool certificate_is_of_key(struct span pem, const struct crypto_key *key) {
 }
 
 void crypto_certified_free(struct crypto_certified *certified) {
-    if (certified != NULL) {
+    if (certified != NULL && --certified->holders == 0) {
         EVP_PKEY_free(certified->pkey);
         crypto_free(certified, sizeof *certified);
     }
@@ -197,6 +210,7 @@ static int certified_of(X509 *leaf, struct crypto_certified **out) {
     if (certified == NULL) {
         return SW_E_MEMORY;
     }
+    certified->holders = 1;
     certified->pkey = X509_get_pubkey(leaf);
     if (certified->pkey == NULL || !is_on_known_curve(certified->pkey)) {
         crypto_certified_free(certified);
@@ -228,8 +242,56 @@ static int status_of(int verify_error) {
     }
 }
 
+/* --- what is remembered --- */
+
+static int64_t seconds_of(const ASN1_TIME *epoch, const ASN1_TIME *time, int64_t otherwise) {
+    int days = 0, seconds = 0;
+    return ASN1_TIME_diff(&days, &seconds, epoch, time) == 1 ? days * INT64_C(86400) + seconds
+                                                             : otherwise;
+}
+
+/* When each certificate of the chain is valid; never, where that cannot be told. */
+static void take_validity(const STACK_OF(X509) * chain, struct known *known) {
+    ASN1_TIME *epoch = ASN1_TIME_set(NULL, 0);
+    known->from_s = epoch == NULL ? INT64_MAX : INT64_MIN;
+    known->until_s = INT64_MAX;
+    for (int i = 0; epoch != NULL && i < sk_X509_num(chain); i++) {
+        const X509 *one = sk_X509_value(chain, i);
+        int64_t from_s = seconds_of(epoch, X509_get0_notBefore(one), INT64_MAX);
+        int64_t until_s = seconds_of(epoch, X509_get0_notAfter(one), INT64_MIN);
+        known->from_s = from_s > known->from_s ? from_s : known->from_s;
+        known->until_s = until_s < known->until_s ? until_s : known->until_s;
+    }
+    ASN1_TIME_free(epoch);
+}
+
+static struct known *known_of(struct crypto_trust *trust, const struct sha256 *list) {
+    return &trust->known[(list->b[0] | (size_t)list->b[1] << 8) % KNOWN_MAX];
+}
+
+static void remember(struct crypto_trust *trust, const struct known *fresh,
+                     struct crypto_certified *certified) {
+    struct known *known = known_of(trust, &fresh->list);
+    crypto_certified_free(known->certified);
+    *known = *fresh;
+    known->certified = certified;
+    certified->holders++;
+}
+
+static struct crypto_certified *recall(struct crypto_trust *trust, const struct sha256 *list,
+                                       wall_time now) {
+    struct known *known = known_of(trust, list);
+    int64_t now_s = now.ms / 1000;
+    if (known->certified == NULL || memcmp(known->list.b, list->b, SHA256_BYTES) != 0 ||
+        now_s <= known->from_s || now_s >= known->until_s) {
+        return NULL;
+    }
+    known->certified->holders++;
+    return known->certified;
+}
+
 static int verify_chain(const struct crypto_trust *trust, X509 *leaf, STACK_OF(X509) * others,
-                        const struct certificate_check *check) {
+                        const struct certificate_check *check, struct known *out) {
     int status = SW_E_CRYPTO;
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
     if (ctx != NULL && X509_STORE_CTX_init(ctx, trust->store, leaf, others) == 1 &&
@@ -240,15 +302,22 @@ static int verify_chain(const struct crypto_trust *trust, X509 *leaf, STACK_OF(X
         if (check->host == NULL || X509_VERIFY_PARAM_set1_host(param, check->host, 0) == 1) {
             bool valid = X509_verify_cert(ctx) == 1;
             status = valid ? SW_OK : status_of(X509_STORE_CTX_get_error(ctx));
+            take_validity(valid ? X509_STORE_CTX_get0_chain(ctx) : NULL, out);
         }
     }
     X509_STORE_CTX_free(ctx);
     return status;
 }
 
-int crypto_trust_verify(const struct crypto_trust *trust, struct span list,
+int crypto_trust_verify(struct crypto_trust *trust, struct span list,
                         const struct certificate_check *check, struct crypto_certified **out) {
-    *out = NULL;
+    bool is_remembered = check->is_client && check->host == NULL;
+    struct known fresh = {.certified = NULL};
+    sha256_of(list, &fresh.list);
+    *out = is_remembered ? recall(trust, &fresh.list, check->now) : NULL;
+    if (*out != NULL) {
+        return SW_OK;
+    }
     STACK_OF(X509) *chain = sk_X509_new_null();
     int status = chain == NULL ? SW_E_MEMORY : SW_OK;
     struct reader r = reader_of(list);
@@ -267,9 +336,12 @@ int crypto_trust_verify(const struct crypto_trust *trust, struct span list,
     }
     if (status == SW_OK) {
         X509 *leaf = sk_X509_value(chain, 0);
-        status = verify_chain(trust, leaf, chain, check);
+        status = verify_chain(trust, leaf, chain, check, &fresh);
         if (status == SW_OK) {
             status = certified_of(leaf, out);
+        }
+        if (status == SW_OK && is_remembered) {
+            remember(trust, &fresh, *out);
         }
     }
     sk_X509_pop_free(chain, X509_free);

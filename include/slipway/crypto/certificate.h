@@ -10,7 +10,9 @@
 
 #define CERTIFICATE_NAME_MAX 128
 
-/* The authorities that are trusted; heap, read-only once made. */
+/* The authorities that are trusted; heap. It remembers the last 1,024 lists of clients that it
+ * verified, for as long as they are valid: reading a certificate and verifying its chain costs
+ * more than all else of a handshake, and devices come back. For one thread. */
 struct crypto_trust;
 /* From PEM text with one or more certificates; NULL if there is none or one is malformed. */
 struct crypto_trust *crypto_trust_from_pem(struct span pem);
@@ -39,7 +41,7 @@ struct certificate_check {
  *   SW_E_RANGE      expired, or not yet valid
  *   SW_E_DENIED     for another purpose or host, or with a key on another curve
  *   SW_E_AUTH       a signature does not verify, or another reason */
-int crypto_trust_verify(const struct crypto_trust *trust, struct span list,
+int crypto_trust_verify(struct crypto_trust *trust, struct span list,
                         const struct certificate_check *check,
                         struct crypto_certified **out) SW_NODISCARD;
 

@@ -56,7 +56,7 @@ struct dtls_endpoint_config {
      * used instead wherever both sides name them. */
     struct span certificates;
     const struct crypto_key *certificate_key; /* of the first one; NULL = `key`; borrowed */
-    const struct crypto_trust *trust;
+    struct crypto_trust *trust;
     const char *server_name; /* client: must be in the server's certificate; NULL = any */
     /* Client: try to resume this; NULL = full handshakes. Borrowed for the endpoint's life. */
     const struct dtls_resumable *resume;

@@ -63,7 +63,7 @@ struct gateway_config {
      * taken); both borrowed for the gateway's life. */
     struct span certificates;
     const struct crypto_key *certificate_key;
-    const struct crypto_trust *trust;
+    struct crypto_trust *trust;
     bool accepts_psk; /* of devices that have one in the store */
     /* Limits; 0 = the default in brackets. */
     uint32_t sessions_max;         /* [1,000,000] least recently heard goes first */

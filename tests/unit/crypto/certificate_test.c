@@ -97,6 +97,36 @@ static void each_fault_has_its_code(void **state) {
                      SW_E_INPUT);
 }
 
+/* What was verified once is not read again, but holds as long as it is valid, and for that use. */
+static void a_list_that_was_verified_is_remembered(void **state) {
+    (void)state;
+    uint8_t list[4096];
+    struct crypto_certified *first, *again;
+    struct certificate_check check = {.now = NOON, .is_client = true};
+    struct crypto_trust *own = crypto_trust_from_pem(authority_pem);
+    size_t len = list_of(client_pem, list, sizeof list);
+    assert_int_equal(crypto_trust_verify(own, span_of(list, len), &check, &first), SW_OK);
+    assert_int_equal(crypto_trust_verify(own, span_of(list, len), &check, &again), SW_OK);
+    assert_ptr_equal(first, again);
+    crypto_certified_free(again);
+    check.now = (wall_time){.ms = 0};
+    assert_int_equal(crypto_trust_verify(own, span_of(list, len), &check, &again), SW_E_RANGE);
+    check.now = (wall_time){.ms = INT64_C(253402300799000)}; /* the end of 9999 */
+    assert_int_equal(crypto_trust_verify(own, span_of(list, len), &check, &again), SW_E_RANGE);
+    check.now = NOON;
+    check.is_client = false;
+    assert_int_equal(crypto_trust_verify(own, span_of(list, len), &check, &again), SW_E_DENIED);
+    check.is_client = true;
+    check.host = "another.example";
+    assert_int_equal(crypto_trust_verify(own, span_of(list, len), &check, &again), SW_E_DENIED);
+    check.host = NULL;
+    list[len - 1] ^= 1;
+    assert_int_not_equal(crypto_trust_verify(own, span_of(list, len), &check, &again), SW_OK);
+    crypto_trust_free(own);
+    assert_true(span_is_text(crypto_certified_name(first), "device-0001"));
+    crypto_certified_free(first);
+}
+
 static void no_changed_byte_of_a_certificate_verifies(void **state) {
     (void)state;
     uint8_t list[4096];
@@ -127,6 +157,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_curves_verify_and_give_their_name),
         cmocka_unit_test(each_fault_has_its_code),
+        cmocka_unit_test(a_list_that_was_verified_is_remembered),
         cmocka_unit_test(no_changed_byte_of_a_certificate_verifies),
         cmocka_unit_test(pem_without_certificates_is_refused),
     };
