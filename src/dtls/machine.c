@@ -334,7 +334,8 @@ static bool takes_protected(const struct machine *m) {
     return m->state == STATE_PEER_FINISHED && m->saw_change_cipher;
 }
 
-void machine_resume(struct turn *t) {
+/* Handles whatever was held back for a state that now is: buffered messages, an early record. */
+static void machine_resume(struct turn *t) {
     struct machine *m = t->m;
     deliver_ready(t);
     if (takes_protected(m) && m->early_len > 0) {

@@ -118,8 +118,6 @@ void machine_send(struct turn *t);
 void machine_send_last(struct turn *t);
 /* Ends the handshake well; the flight that was built last (if any) went out before. */
 void machine_establish(struct turn *t);
-/* Handles whatever was held back for a state that now is: buffered messages, an early record. */
-void machine_resume(struct turn *t);
 
 struct writer machine_message(struct turn *t, uint8_t type);
 /* Ends the message and adds it to flight and transcript; our own flights always fit. */

@@ -45,9 +45,8 @@ struct http_server {
     mono_time started;
 };
 
-/* request.c. Runs the handler, or goes on after a device's answer. */
-void request_run(struct request *rq);
-/* On a worker: runs it, then passes it on. */
+/* request.c. On a worker: runs the handler, or goes on after a device's answer, then passes the
+ * request on. */
 void request_work(struct request *rq);
 /* Hands a suspended request to the workers. Any thread. */
 void request_requeue(struct request *rq);

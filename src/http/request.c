@@ -387,7 +387,7 @@ static int request_run_read(struct app_tx *tx, void *arg) {
     return SW_OK;
 }
 
-void request_run(struct request *rq) {
+static void request_run(struct request *rq) {
     struct http_server *server = rq->server;
     rq->reader = reader_acquire(server);
     if (rq->reader == NULL) {

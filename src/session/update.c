@@ -391,7 +391,7 @@ void update_missing(struct turn *t, const struct coap_message *message) {
 
 /* The one number that we want of a small JSON object of the device's: {"code":-1380,...}. Anything
  * else that it may hold is of no interest, so it is searched, not parsed; 0 if there is none. */
-int32_t payload_number(struct span payload, const char *key) {
+static int32_t payload_number(struct span payload, const char *key) {
     size_t len = strlen(key);
     for (size_t at = 0; at + len + 3 < payload.len; at++) {
         const uint8_t *p = payload.data + at;

@@ -201,6 +201,5 @@ void update_commit_confirmed(struct turn *t);
 void update_commit_again(struct turn *t, const struct coap_message *message);
 void update_abort(struct turn *t, enum ota_failure failure);
 void update_expire(struct turn *t);
-int32_t payload_number(struct span payload, const char *key);
 
 #endif

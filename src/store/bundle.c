@@ -13,17 +13,9 @@ int store_bundle_insert(struct store *store, int64_t image_id, struct span bytes
 
 int store_bundle_load(struct store *store, int64_t image_id, uint8_t **bytes, size_t *size,
                       struct fault *fault) {
-    *bytes = NULL;
-    *size = 0;
     sqlite3_stmt *q = stmt(store, STMT_BUNDLE_BYTES, fault);
     bind_int(q, ":id", image_id);
-    int code = stmt_next(store, q, fault);
-    if (code != 1) {
-        return code < 0 ? code : SW_E_NOT_FOUND;
-    }
-    code = col_alloc(q, 0, bytes, size, fault);
-    stmt_end(q);
-    return code;
+    return stmt_bytes(store, q, bytes, size, fault);
 }
 
 int store_bundle_add(struct store *store, int64_t image_id, uint32_t place, int64_t asset_id,

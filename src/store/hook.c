@@ -138,14 +138,7 @@ int store_hook_plain(struct store *store, int64_t id, uint8_t **json, size_t *le
                      struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_HOOK_PLAIN, fault);
     bind_int(q, ":id", id);
-    *json = NULL;
-    int code = stmt_next(store, q, fault);
-    if (code <= 0) {
-        return code == 0 ? SW_E_NOT_FOUND : code;
-    }
-    code = col_alloc(q, 0, json, len, fault);
-    stmt_end(q);
-    return code;
+    return stmt_bytes(store, q, json, len, fault);
 }
 
 int store_hook_seal(struct store *store, int64_t id, struct span sealed, struct fault *fault) {

@@ -92,17 +92,9 @@ int store_image_get(struct store *store, int64_t id, struct image_record *out,
 
 int store_image_load(struct store *store, int64_t id, uint8_t **bytes, size_t *size,
                      struct fault *fault) {
-    *bytes = NULL;
-    *size = 0;
     sqlite3_stmt *q = stmt(store, STMT_IMAGE_DATA, fault);
     bind_int(q, ":id", id);
-    int code = stmt_next(store, q, fault);
-    if (code != 1) {
-        return code < 0 ? code : SW_E_NOT_FOUND;
-    }
-    code = col_alloc(q, 0, bytes, size, fault);
-    stmt_end(q);
-    return code;
+    return stmt_bytes(store, q, bytes, size, fault);
 }
 
 int store_image_find_system(struct store *store, uint16_t platform_id,

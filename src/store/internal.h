@@ -67,6 +67,9 @@ void *stmt_about(struct store *store, sqlite3_stmt *q, row_fn *read, size_t row_
 /* One integer, or otherwise when there is no row or it is NULL. */
 int stmt_int(struct store *store, sqlite3_stmt *q, int64_t otherwise, int64_t *out,
              struct fault *fault) SW_NODISCARD;
+/* One blob, malloc'ed; SW_E_NOT_FOUND when there is no row. */
+int stmt_bytes(struct store *store, sqlite3_stmt *q, uint8_t **bytes, size_t *len,
+               struct fault *fault) SW_NODISCARD;
 
 /* Columns. Integers are clamped to what the field can hold: the CHECKs of the schema say that they
  * are in range, and a damaged file must not become undefined behaviour. */

@@ -217,6 +217,19 @@ int stmt_int(struct store *store, sqlite3_stmt *q, int64_t otherwise, int64_t *o
     return code < 0 ? code : SW_OK;
 }
 
+int stmt_bytes(struct store *store, sqlite3_stmt *q, uint8_t **bytes, size_t *len,
+               struct fault *fault) {
+    *bytes = NULL;
+    *len = 0;
+    int code = stmt_next(store, q, fault);
+    if (code != 1) {
+        return code < 0 ? code : SW_E_NOT_FOUND;
+    }
+    code = col_alloc(q, 0, bytes, len, fault);
+    stmt_end(q);
+    return code;
+}
+
 int64_t col_int(sqlite3_stmt *q, int column) {
     return sqlite3_column_int64(q, column);
 }
