@@ -9,7 +9,7 @@
 #include "slipway/util/check.h"
 
 #include "app/internal.h"
-#include "app/plan.h"
+#include "app/update/plan.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

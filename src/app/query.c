@@ -5,7 +5,7 @@
 #include "slipway/store/update.h"
 
 #include "app/internal.h"
-#include "app/plan.h"
+#include "app/update/plan.h"
 
 #include <stdlib.h>
 #include <string.h>

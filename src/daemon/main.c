@@ -6,7 +6,7 @@
  *  4  app          src/app: upload, release, plan - each one transaction of
  *  5  store        src/store: SQLite, one writer thread, commits in groups
  *  6  rules        src/rules, src/image: pure judgements: which version, is the file what it says
- *  7  loop_open    src/gateway/loop.c: the UDP socket and its thread, around
+ *  7  loop_open    src/gateway/loop: the UDP socket and its thread, around
  *  8  gateway      src/gateway/core.c: the device door without sockets: sorts datagrams into
  *  9  dtls         src/dtls: handshakes and records, then
  * 10  session      src/session: CoAP and what Device OS says over it, which drives

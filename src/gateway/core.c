@@ -1,7 +1,7 @@
-/* The device door's core. Datagrams are sorted by what their first bytes say and given to a
- * handshake (hello.c) or a session (seat.c); what sessions tell becomes store jobs (event.c), and
- * what became of these is acknowledged and followed (done.c, plan.c, transfer.c). keep.c makes
- * sessions survive the process. */
+/* The device door's core. Datagrams are sorted by what their first bytes say (arrive.c) and given
+ * to a handshake (handshake/hello.c) or a session (seat/seat.c); what sessions tell becomes store
+ * jobs (event.c), and what became of these is acknowledged and followed (done.c, update/plan.c,
+ * update/transfer.c). seat/keep.c makes sessions survive the process. */
 #include "gateway/gateway.h"
 
 #include "slipway/app/app.h"

@@ -2,13 +2,13 @@
 #ifndef SLIPWAY_GATEWAY_GATEWAY_H
 #define SLIPWAY_GATEWAY_GATEWAY_H
 
-#include "gateway/desk.h"
-#include "gateway/farewell.h"
-#include "gateway/former.h"
-#include "gateway/half.h"
+#include "gateway/handshake/half.h"
+#include "gateway/handshake/lobby.h"
 #include "gateway/jobs.h"
-#include "gateway/line.h"
-#include "gateway/lobby.h"
+#include "gateway/seat/desk.h"
+#include "gateway/seat/farewell.h"
+#include "gateway/seat/former.h"
+#include "gateway/table/line.h"
 
 #define KEEP_FORM         2    /* of a session at rest */
 #define KEEP_FORM_KEYS    1    /* the first one, which knew raw keys only */
@@ -93,7 +93,7 @@ struct gateway {
 /* arrive.c: what came in. A turn begins: ClientHellos that wait are taken, as many as it may. */
 void arrive_waiting(struct gateway *gw, struct moment now);
 
-/* hello.c: from the first datagram to a session */
+/* handshake/hello.c: from the first datagram to a session */
 /* A ClientHello. True: it began a handshake. */
 bool hello_take(struct gateway *gw, const struct gateway_arrival *hello, struct moment now);
 void hello_continue(struct gateway *gw, struct half *half, struct span bytes, struct moment now);
@@ -103,7 +103,7 @@ void hello_done(struct gateway *gw, const struct seat *seat);
 void hello_psk(struct gateway *gw, const struct gateway_job *job, int code, struct moment now);
 void hello_rotate(struct gateway *gw);
 
-/* seat.c: one session's life */
+/* seat/seat.c: one session's life */
 struct seat *seat_open(struct gateway *gw, const struct session *session,
                        const struct app_proof *proof, gateway_path path, struct moment now);
 void seat_datagram(struct gateway *gw, struct seat *seat, gateway_path path,
@@ -140,7 +140,7 @@ int job_submit_read(struct gateway *gw, struct gateway_job *job, struct moment n
 /* done.c: what became of a job */
 void job_finish(struct gateway *gw, struct gateway_job *job, int code, struct moment now);
 
-/* plan.c: what a device is due */
+/* update/plan.c: what a device is due */
 void plan_follow(struct gateway *gw, struct seat *seat, const struct app_plan *plan,
                  struct moment now);
 void plan_looked(struct gateway *gw, struct seat *seat);
@@ -154,7 +154,7 @@ void plan_candidates(struct gateway *gw, struct gateway_job *job, int code, stru
 void plan_wishes(struct gateway *gw, struct seat *seat, struct moment now);
 void plan_close(struct gateway *gw);
 
-/* transfer.c */
+/* update/transfer.c */
 void transfer_start(struct gateway *gw, struct seat *seat, const struct app_offer *offer,
                     struct moment now);
 void transfer_cancel(struct gateway *gw, struct seat *seat, struct moment now);
@@ -171,7 +171,7 @@ mono_time transfer_deadline(const struct desk *desk);
 /* The session goes away: the update is due again at the device's next word. */
 void transfer_drop(struct gateway *gw, struct seat *seat, struct moment now);
 
-/* pace.c: what transfers may send together */
+/* update/pace.c: what transfers may send together */
 bool pace_is_metered(const struct gateway *gw);
 /* Slots: so many that each one's share is no less than what keeps a transfer alive. */
 uint32_t pace_transfers_max(const struct gateway *gw);
@@ -183,7 +183,7 @@ void pace_pump(struct gateway *gw, struct moment now);
 mono_time pace_deadline(const struct gateway *gw);
 void pace_configure(struct gateway *gw); /* after the rate changed */
 
-/* keep.c: sessions at rest */
+/* seat/keep.c: sessions at rest */
 void keep_reserve(struct gateway *gw, struct seat *seat, struct moment now);
 void keep_saved(struct gateway *gw, struct seat *seat, const struct gateway_job *job, int code,
                 struct moment now);
@@ -203,7 +203,7 @@ void keep_hold(struct gateway *gw, struct seat *seat, gateway_path path, const s
                struct span bytes, struct moment now);
 void keep_let_go(struct gateway *gw, struct seat *seat, struct moment now);
 
-/* command.c */
+/* seat/command.c */
 void command_answer(struct gateway *gw, struct seat *seat, const struct session_event *event);
 void command_heard(struct gateway *gw, struct seat *seat);
 void command_unreachable(struct gateway *gw, struct seat *seat);

@@ -3,8 +3,8 @@
 #ifndef SLIPWAY_GATEWAY_JOBS_H
 #define SLIPWAY_GATEWAY_JOBS_H
 
-#include "gateway/images.h"
-#include "gateway/table.h"
+#include "gateway/table/table.h"
+#include "gateway/update/images.h"
 
 #include "slipway/app/device.h"
 #include "slipway/dtls/handshake.h"

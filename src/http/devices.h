@@ -1,7 +1,7 @@
 #ifndef SLIPWAY_HTTP_DEVICES_H
 #define SLIPWAY_HTTP_DEVICES_H
 
-#include "http/request.h"
+#include "http/request/request.h"
 
 /* Functions and variables as the application described them last: {"f":[...],"v":{name:type}}. A
  * new reference; NULL before its first description. In a read view. */

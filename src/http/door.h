@@ -4,10 +4,10 @@
 
 #include <stdatomic.h>
 
-#include "http/hub.h"
-#include "http/limits.h"
-#include "http/request.h"
-#include "http/watch.h"
+#include "http/request/limits.h"
+#include "http/request/request.h"
+#include "http/request/watch.h"
+#include "http/stream/hub.h"
 #include "slipway/http/server.h"
 #include "slipway/sys/thread.h"
 

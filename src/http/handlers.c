@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http/pages.h"
+#include "http/reply/pages.h"
 
 bool handler_ok(struct request *rq, int code) {
     if (code != SW_OK) {

@@ -3,7 +3,7 @@
 #ifndef SLIPWAY_HTTP_HANDLERS_H
 #define SLIPWAY_HTTP_HANDLERS_H
 
-#include "http/request.h"
+#include "http/request/request.h"
 
 #define HANDLERS(X)                                                                                \
     X(health)                                                                                      \

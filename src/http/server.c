@@ -1,7 +1,8 @@
 /* The REST door. One way through it:
  *
- *   socket ─> libmicrohttpd's epoll threads ─> request.c (head, limits) ─> router.c ─> admit.c
- *          ─> body.c ─> the handler: a reader in place, a writer on a worker ─> respond.c
+ *   socket ─> libmicrohttpd's epoll threads ─> request/request.c (head, limits) ─> router.c
+ *          ─> request/admit.c ─> request/body.c ─> the handler in resource/: a reader in place, a
+ *             writer on a worker ─> reply/respond.c
  *
  * A request that must wait for the disk or for a device is suspended meanwhile, so a few epoll
  * threads serve thousands of connections and a slow one costs nobody but itself. Handlers live one

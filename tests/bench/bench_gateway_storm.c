@@ -177,7 +177,7 @@ static size_t receive(struct gateway_arrival *batch, struct flight **flights) {
     return count;
 }
 
-/* One turn of the loop: see src/gateway/loop.c. */
+/* One turn of the loop: see src/gateway/loop/loop.c. */
 static void serve(void) {
     struct gateway_arrival batch[BATCH];
     struct flight *flights[BATCH];

@@ -1,6 +1,6 @@
 /* Any bytes as an asset bundle: refused with a sentence, or taken with everything that its
  * application depends on. */
-#include "app/file.h"
+#include "app/firmware/file.h"
 
 #include "slipway/util/check.h"
 

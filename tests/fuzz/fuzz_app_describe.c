@@ -1,6 +1,6 @@
 /* Any bytes as a system Describe, in either language: what is taken of it stays within its bounds.
  */
-#include "app/plan.h"
+#include "app/update/plan.h"
 
 #include "slipway/util/check.h"
 

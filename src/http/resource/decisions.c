@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "http/handlers.h"
-#include "http/pages.h"
+#include "http/reply/pages.h"
 
 void handle_devices_decision(struct request *rq) {
     struct app_decision decision;

@@ -5,7 +5,7 @@
 #include "http/devices.h"
 #include "http/door.h"
 #include "http/handlers.h"
-#include "http/pages.h"
+#include "http/reply/pages.h"
 #include "slipway/app/metric.h"
 
 struct exists {

@@ -4,7 +4,7 @@
 
 #include "http/devices.h"
 #include "http/handlers.h"
-#include "http/pages.h"
+#include "http/reply/pages.h"
 
 /* --- one device --- */
 

@@ -5,7 +5,7 @@
 #include "http/devices.h"
 #include "http/door.h"
 #include "http/handlers.h"
-#include "http/pages.h"
+#include "http/reply/pages.h"
 #include "slipway/sys/clock.h"
 
 #define EDIT_GROUPS_MAX 200

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "http/handlers.h"
-#include "http/stream.h"
+#include "http/stream/stream.h"
 
 /* Name prefix from the path, where to go on from the header (or, for curl, the query). */
 static void start(struct request *rq, struct stream_filter *filter) {

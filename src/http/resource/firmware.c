@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "http/handlers.h"
-#include "http/pages.h"
+#include "http/reply/pages.h"
 #include "slipway/app/device.h"
 
 struct upload {

@@ -4,7 +4,7 @@
 
 #include "http/door.h"
 #include "http/handlers.h"
-#include "http/pages.h"
+#include "http/reply/pages.h"
 
 void handle_groups_list(struct request *rq) {
     struct group_list list = {0};

@@ -7,7 +7,7 @@
 
 #include "http/door.h"
 #include "http/handlers.h"
-#include "http/pages.h"
+#include "http/reply/pages.h"
 #include "slipway/app/hook.h"
 #include "slipway/crypto/secret.h"
 #include "slipway/util/check.h"

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http/dates.h"
 #include "http/handlers.h"
-#include "http/pages.h"
+#include "http/reply/pages.h"
+#include "http/request/dates.h"
 #include "slipway/model/device_os.h"
 #include "slipway/sys/clock.h"
 #include "slipway/util/check.h"

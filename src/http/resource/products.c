@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "http/handlers.h"
-#include "http/pages.h"
+#include "http/reply/pages.h"
 
 static json_t *product_with_groups(struct app_tx *tx, const struct product *product) {
     struct group_list groups = {0};

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "http/handlers.h"
-#include "http/pages.h"
+#include "http/reply/pages.h"
 #include "slipway/util/check.h"
 
 struct release_job {

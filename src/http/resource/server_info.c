@@ -5,7 +5,7 @@
 #include "http/door.h"
 #include "http/handlers.h"
 #include "http/openapi.h"
-#include "http/pages.h"
+#include "http/reply/pages.h"
 #include "slipway/model/platform.h"
 #include "slipway/sys/clock.h"
 #include "slipway/util/check.h"

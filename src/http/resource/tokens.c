@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http/admit.h"
-#include "http/dates.h"
 #include "http/door.h"
 #include "http/handlers.h"
-#include "http/pages.h"
+#include "http/reply/pages.h"
+#include "http/request/admit.h"
+#include "http/request/dates.h"
 #include "slipway/app/client.h"
 #include "slipway/crypto/secret.h"
 #include "slipway/sys/clock.h"

@@ -4,7 +4,7 @@
 
 #include "http/door.h"
 #include "http/handlers.h"
-#include "http/pages.h"
+#include "http/reply/pages.h"
 #include "slipway/crypto/secret.h"
 
 void handle_user_get(struct request *rq) {

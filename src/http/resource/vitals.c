@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http/dates.h"
 #include "http/door.h"
 #include "http/handlers.h"
-#include "http/pages.h"
+#include "http/reply/pages.h"
+#include "http/request/dates.h"
 
 static void after_update(struct request *rq, const struct device_reply *answer) {
     if (answer->status == SW_OK) {

@@ -2,7 +2,7 @@
  * an update may have to replace one that the device has. */
 #include "world.h"
 
-#include "app/file.h"
+#include "app/firmware/file.h"
 #include "slipway/util/check.h"
 #include "zip_make.h"
 

@@ -1,4 +1,4 @@
-#include "gateway/heap.h"
+#include "gateway/table/heap.h"
 #include "slipway/util/rng.h"
 
 #include <setjmp.h>

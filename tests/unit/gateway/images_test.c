@@ -1,4 +1,4 @@
-#include "gateway/images.h"
+#include "gateway/update/images.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-#include "gateway/index.h"
+#include "gateway/table/index.h"
 #include "slipway/util/rng.h"
 
 #include <setjmp.h>

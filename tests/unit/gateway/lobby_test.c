@@ -1,4 +1,4 @@
-#include "gateway/lobby.h"
+#include "gateway/handshake/lobby.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

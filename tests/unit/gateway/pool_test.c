@@ -1,4 +1,4 @@
-#include "gateway/pool.h"
+#include "gateway/table/pool.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

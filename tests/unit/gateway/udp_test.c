@@ -1,4 +1,4 @@
-#include "gateway/udp.h"
+#include "gateway/loop/udp.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

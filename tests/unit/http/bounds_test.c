@@ -10,9 +10,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "http/limits.h"
-#include "http/spool.h"
-#include "http/watch.h"
+#include "http/request/limits.h"
+#include "http/request/spool.h"
+#include "http/request/watch.h"
 
 static void spool_keeps_what_it_was_given(void **state) {
     (void)state;

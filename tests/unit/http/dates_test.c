@@ -1,5 +1,5 @@
 /* Times that clients name: what is one, which one it is, and what is none. */
-#include "http/dates.h"
+#include "http/request/dates.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

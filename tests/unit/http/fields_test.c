@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "http/fields.h"
+#include "http/request/fields.h"
 
 struct fixture {
     struct reply reply;

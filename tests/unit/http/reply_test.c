@@ -5,8 +5,8 @@
 
 #include <cmocka.h>
 
-#include "http/reply.h"
-#include "http/respond.h"
+#include "http/reply/reply.h"
+#include "http/reply/respond.h"
 
 static json_t *body_of(const struct reply *reply) {
     json_t *body = json_loadb(reply->body, reply->body_len, 0, NULL);

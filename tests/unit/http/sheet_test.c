@@ -1,6 +1,6 @@
 /* What is written field by field is what jansson would have written: reading it and writing it
  * again gives the same bytes. */
-#include "http/pages.h"
+#include "http/reply/pages.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* What goes over the wire for an event, and who gets it. */
-#include "http/stream.h"
+#include "http/stream/stream.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,0 +1,104 @@
+/* One request on its way through the door. Life (each arrow is one thread at a time):
+ *
+ *   HEAD ──> BODY ──> RUNNING ──> REPLYING        epoll thread; ROUTE_WORKER: a worker while
+ * RUNNING └──────────────────^              refused early: the body is swallowed, then replied
+ *
+ * The connection is suspended while a worker has the request, so no epoll thread waits for it. */
+#ifndef SLIPWAY_HTTP_REQUEST_REQUEST_H
+#define SLIPWAY_HTTP_REQUEST_REQUEST_H
+
+#include <microhttpd.h>
+
+#include "http/reply/reply.h"
+#include "http/request/body.h"
+#include "http/request/fields.h"
+#include "http/route.h"
+#include "slipway/app/product.h"
+#include "slipway/app/query.h"
+#include "slipway/app/token.h"
+#include "slipway/http/ports.h"
+#include "slipway/sys/mailbox.h"
+
+struct http_server;
+struct device_call;
+struct stream;
+struct request;
+struct watch_slot;
+
+enum request_phase { REQUEST_HEAD, REQUEST_BODY, REQUEST_RUNNING, REQUEST_REPLYING };
+
+/* Goes on with a request after a device's answer; on a worker. */
+typedef void request_after_fn(struct request *rq, const struct device_reply *answer);
+
+#define REQUEST_ID_DIGITS 16
+
+struct request {
+    struct mail mail; /* first: in the workers' queue */
+    struct http_server *server;
+    struct MHD_Connection *connection;
+    enum request_phase phase;
+    enum method method;
+    int path_status; /* of path_parse */
+    bool has_body;
+    bool is_ill_framed; /* where its body ends is not known: the reply is the connection's last */
+    bool is_admitted;   /* identity, product and device below are known */
+    bool has_device;
+    bool has_key;      /* its Idempotency-Key is claimed and waits for the reply */
+    bool has_command;  /* to be sent when the handler is through */
+    size_t target_len; /* of the request line, before decoding */
+    struct path path;
+    struct route_match match;
+    uint64_t swallowed_bytes; /* of a body that nobody wants any more */
+    struct body body;
+    struct reply reply;
+
+    /* Who asks and what the path names; looked up before the handler runs (admit.h). */
+    struct app_identity identity;
+    struct product product; /* of :product, or of the device; id 0 = none */
+    struct device device;   /* of :device */
+
+    struct store *reader; /* while a handler runs */
+    struct app_tx *tx;    /* the reading view of a handler that is not on a worker */
+
+    struct device_command command;
+    struct device_call *call; /* waiting for a device, or with its answer */
+    request_after_fn *after;
+    struct stream *stream;
+    struct watch_slot *watch; /* of the connection; may be NULL */
+    mono_time started;
+    char id[REQUEST_ID_DIGITS + 1];
+    char address[ADDRESS_BYTES];
+};
+
+/* A parameter of the path, which the route's pattern has. Borrowed from the request. */
+const char *request_param(const struct request *rq, const char *name);
+/* NULL when absent. Borrowed from the request. */
+const char *request_query(const struct request *rq, const char *name);
+const char *request_header(const struct request *rq, const char *name);
+/* A query parameter by type; a wrong one makes the 400 reply and returns false. *out keeps its
+ * value when the parameter is absent. */
+bool request_query_integer(struct request *rq, const char *name, int64_t min, int64_t max,
+                           int64_t *out);
+bool request_query_bool(struct request *rq, const char *name, bool *out);
+/* A firmware version in the path; false with the 404 reply if it cannot be one. */
+bool request_version(struct request *rq, uint16_t *out);
+
+/* The body's fields for reading; errors become the reply. */
+struct fields request_fields(struct request *rq);
+/* The uploaded file; false with a reply when there is none. */
+bool request_file(struct request *rq, struct span *out);
+
+/* Runs a use case in a read view or as a write job; a failure becomes the reply. Writes only on
+ * workers. */
+bool request_read(struct request *rq, app_run_fn *run, void *arg);
+bool request_write(struct request *rq, app_run_fn *run, void *arg);
+
+/* Has a command sent to the device once the handler returned; `after` then makes the reply. What
+ * the command borrows lives as long as the request. On a worker only. */
+void request_command(struct request *rq, const struct device_command *command,
+                     request_after_fn *after);
+
+/* The name that is written down for what this request does. */
+const char *request_user(const struct request *rq);
+
+#endif

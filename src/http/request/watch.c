@@ -1,0 +1,78 @@
+#include "http/request/watch.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+enum { WATCH_FREE = 0, WATCH_BUSY = -1 };
+
+int watch_init(struct watch *watch, size_t connections_max) {
+    watch->slots = calloc(connections_max, sizeof *watch->slots);
+    watch->count = watch->slots != NULL ? connections_max : 0;
+    return watch->slots != NULL ? SW_OK : SW_E_MEMORY;
+}
+
+void watch_close(struct watch *watch) {
+    free(watch->slots);
+    *watch = (struct watch){0};
+}
+
+/* From now on, times are never 0. */
+static int64_t deadline_of(mono_time deadline) {
+    return deadline.us > 0 ? deadline.us : 1;
+}
+
+struct watch_slot *watch_add(struct watch *watch, int fd, mono_time deadline) {
+    size_t start = atomic_fetch_add_explicit(&watch->hint, 1, memory_order_relaxed);
+    for (size_t i = 0; i < watch->count; i++) {
+        struct watch_slot *slot = &watch->slots[(start + i) % watch->count];
+        int64_t expected = WATCH_FREE;
+        if (atomic_load_explicit(&slot->deadline_us, memory_order_relaxed) == WATCH_FREE &&
+            atomic_compare_exchange_strong(&slot->deadline_us, &expected, WATCH_BUSY)) {
+            slot->fd = fd;
+            atomic_store(&slot->deadline_us, deadline_of(deadline));
+            return slot;
+        }
+    }
+    return NULL;
+}
+
+/* Waits while the sweep has it: the time of one shutdown(2). */
+static void slot_store(struct watch_slot *slot, int64_t value) {
+    int64_t seen = atomic_load(&slot->deadline_us);
+    for (;;) {
+        if (seen == WATCH_BUSY) {
+            (void)sched_yield();
+            seen = atomic_load(&slot->deadline_us);
+        } else if (atomic_compare_exchange_weak(&slot->deadline_us, &seen, value)) {
+            return;
+        }
+    }
+}
+
+void watch_remove(struct watch_slot *slot) {
+    if (slot != NULL) {
+        slot_store(slot, WATCH_FREE);
+    }
+}
+
+void watch_set(struct watch_slot *slot, mono_time deadline) {
+    if (slot != NULL) {
+        slot_store(slot, deadline_of(deadline));
+    }
+}
+
+unsigned watch_sweep(struct watch *watch, mono_time now) {
+    unsigned late = 0;
+    for (size_t i = 0; i < watch->count; i++) {
+        struct watch_slot *slot = &watch->slots[i];
+        int64_t deadline_us = atomic_load_explicit(&slot->deadline_us, memory_order_relaxed);
+        if (deadline_us > 0 && deadline_us <= now.us &&
+            atomic_compare_exchange_strong(&slot->deadline_us, &deadline_us, WATCH_BUSY)) {
+            (void)shutdown(slot->fd, SHUT_RDWR);
+            atomic_store(&slot->deadline_us, MONO_NEVER.us);
+            late++;
+        }
+    }
+    return late;
+}
