@@ -6,6 +6,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -14,6 +15,20 @@ static const struct address device_address = {.ip = {[10] = 0xff, [11] = 0xff, 1
                                               .port = 5000};
 
 static void deliver(struct scene *scene, const struct outbox *box);
+
+const struct sim_device_config scene_plain = {.ping_ms = 25000, .link_is_clean = true};
+
+int scene_setup(void **state) {
+    *state = malloc(sizeof(struct scene));
+    assert_non_null(*state);
+    return 0;
+}
+
+int scene_teardown(void **state) {
+    scene_close(*state);
+    free(*state);
+    return 0;
+}
 
 void scene_open(struct scene *scene, const struct sim_device_config *wishes) {
     uint8_t scalar[32] = {1};

@@ -47,6 +47,14 @@ struct scene {
     uint8_t time_token_bytes; /* 1 = as it should */
 };
 
+/* A device on a clean link that pings every 25 s. */
+extern const struct sim_device_config scene_plain;
+
+/* Each test has a scene of its own in *state, which it opens. */
+int scene_setup(void **state);
+int scene_teardown(void **state);
+#define SCENE_TEST(test) cmocka_unit_test_setup_teardown(test, scene_setup, scene_teardown)
+
 void scene_open(struct scene *scene, const struct sim_device_config *wishes);
 void scene_close(struct scene *scene);
 /* Lets virtual time pass, and everything that falls due in it happen. */

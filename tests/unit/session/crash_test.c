@@ -13,7 +13,7 @@
 #define STEPS_AFTER 80
 #define NUMBERS_MAX 65536
 
-static struct peer peer, *const p = &peer;
+static struct peer *const p = &the_peer;
 
 static bool is_used[NUMBERS_MAX]; /* numbers of the server's records */
 static uint64_t newest_used;

@@ -8,20 +8,7 @@
 
 #include <cmocka.h>
 
-static struct peer peer, *const p = &peer;
-
-static int known(void **state) {
-    (void)state;
-    peer_open(p);
-    peer_known(p, 0xb6);
-    return 0;
-}
-
-static int done(void **state) {
-    (void)state;
-    peer_close(p);
-    return 0;
-}
+static struct peer *const p = &the_peer;
 
 static void only_the_newest_record_moves_the_address(void **state) {
     (void)state;
@@ -125,7 +112,7 @@ static void renegotiation_is_refused_with_a_warning(void **state) {
     assert_reply(p, "60000103");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, known, done)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, peer_greeted, peer_done)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

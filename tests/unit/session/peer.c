@@ -155,6 +155,26 @@ void peer_known(struct peer *p, uint16_t hello_flags) {
     p->session.is_trusted = true;
 }
 
+struct peer the_peer;
+
+int peer_fresh(void **state) {
+    (void)state;
+    peer_open(&the_peer);
+    return 0;
+}
+
+int peer_greeted(void **state) {
+    (void)peer_fresh(state);
+    peer_known(&the_peer, 0xb6);
+    return 0;
+}
+
+int peer_done(void **state) {
+    (void)state;
+    peer_close(&the_peer);
+    return 0;
+}
+
 void assert_reply(const struct peer *p, const char *hex) {
     uint8_t bytes[DTLS_RECORD_MAX];
     size_t len = peer_bytes(hex, bytes, sizeof bytes);

@@ -62,6 +62,15 @@ const struct session_event *peer_event(const struct peer *p, enum session_event_
 bool peer_has_event(const struct peer *p, enum session_event_kind kind);
 size_t peer_bytes(const char *hex, uint8_t *out, size_t cap);
 
-#define HELLO_HEX "ff0003002a00b60003000c0123456789abcdef012345671838048000a000000200"
+/* The peer of a test program; its set-up, new or after its Hello, and its end for cmocka. */
+extern struct peer the_peer;
+int peer_fresh(void **state);
+int peer_greeted(void **state);
+int peer_done(void **state);
+
+/* What follows a message's head: a Hello, and the paths of update events up to their payload. */
+#define HELLO_HEX   "ff0003002a00b60003000c0123456789abcdef012345671838048000a000000200"
+#define ENABLED_HEX "b1450d127061727469636c652f6465766963652f757064617465732f656e61626c6564ff"
+#define FORCED_HEX  "b1450d117061727469636c652f6465766963652f757064617465732f666f72636564ff"
 
 #endif

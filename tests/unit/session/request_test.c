@@ -9,23 +9,14 @@
 
 #include <cmocka.h>
 
-static struct peer peer, *const p = &peer;
+static struct peer *const p = &the_peer;
 
 #define PENDING_HEX "b1450d127061727469636c652f6465766963652f757064617465732f70656e64696e67ff"
-#define FORCED_HEX  "b1450d117061727469636c652f6465766963652f757064617465732f666f72636564ff"
 
 static int known(void **state) {
-    (void)state;
-    peer_open(p);
-    peer_known(p, 0xb6);
+    (void)peer_greeted(state);
     p->session.coap_id = 0x2001;
     p->session.coap_token = 0x30;
-    return 0;
-}
-
-static int done(void **state) {
-    (void)state;
-    peer_close(p);
     return 0;
 }
 
@@ -372,7 +363,7 @@ static void the_exchange_table_is_sound(void **state) {
 }
 
 int main(void) {
-#define KNOWN(test) cmocka_unit_test_setup_teardown(test, known, done)
+#define KNOWN(test) cmocka_unit_test_setup_teardown(test, known, peer_done)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_exchange_table_is_sound),
         KNOWN(payload_exactly_true_or_false),

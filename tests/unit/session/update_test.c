@@ -1,5 +1,5 @@
 /* Updates over a session: what is sent, when it commits, and how it may end. */
-#include "device.h"
+#include "update.h"
 
 #include "slipway/util/hex.h"
 
@@ -9,66 +9,8 @@
 
 #include <cmocka.h>
 
-static struct peer peer, *const p = &peer;
-static struct device device, *const d = &device;
-static struct device_log happened;
-static uint8_t image[DEVICE_IMAGE_MAX];
-
-static int known(void **state) {
-    (void)state;
-    peer_open(p);
-    peer_known(p, 0xb6);
-    memset(d, 0, sizeof *d);
-    d->id = 100;
-    rng_seed(&d->rng, 7);
-    happened.count = 0;
-    for (size_t i = 0; i < sizeof image; i++) {
-        image[i] = (uint8_t)(i * 31 + (i >> 9));
-    }
-    return 0;
-}
-
-static int legacy(void **state) {
-    known(state);
-    d->is_legacy = true;
-    p->session.hello_flags = 0x36;
-    return 0;
-}
-
-static int done(void **state) {
-    (void)state;
-    peer_close(p);
-    return 0;
-}
-
-static int offer(size_t len) {
-    struct session_offer wanted = {.image = span_of(image, len)};
-    for (size_t i = 0; i < sizeof wanted.file_hash.b; i++) {
-        wanted.file_hash.b[i] = (uint8_t)i;
-    }
-    int status = session_offer(&p->session, p->crypto, &wanted, p->now, &p->out);
-    peer_collect(p);
-    return status;
-}
-
-static void run_s(int64_t seconds) {
-    device_run(d, p, mono_add_ms(p->now, seconds * 1000), &happened);
-}
-
-static const struct session_event *failed(void) {
-    const struct session_event *event = device_event(&happened, SESSION_TRANSFER_FAILED);
-    assert_non_null(event);
-    return event;
-}
-
-static uint32_t sent_until_commit(size_t len) {
-    assert_int_equal(offer(len), SW_OK);
-    device_answer(d, p, &happened);
-    run_s(600);
-    const struct session_event *event = device_event(&happened, SESSION_TRANSFER_COMMIT);
-    assert_non_null(event);
-    return event->ticket;
-}
+static struct peer *const p = &the_peer;
+static struct device *const d = &the_device;
 
 static void start_is_written_as_the_device_reads_it(void **state) {
     (void)state;
@@ -77,7 +19,7 @@ static void start_is_written_as_the_device_reads_it(void **state) {
         const char *end;
     } starts[] = {{false, false, "420200"}, {true, false, "42020040"}, {false, true, "420200c109"}};
     for (size_t i = 0; i < 3; i++) {
-        struct session_offer wanted = {.image = span_of(image, 100000),
+        struct session_offer wanted = {.image = span_of(update_image, 100000),
                                        .discard = starts[i].discard,
                                        .is_asset = starts[i].is_asset};
         for (uint8_t b = 0; b < 32; b++) {
@@ -105,13 +47,13 @@ static void start_is_written_as_the_device_reads_it(void **state) {
 
 static void commit_ack_is_withheld_until_confirmed(void **state) {
     (void)state;
-    uint32_t ticket = sent_until_commit(20075);
+    uint32_t ticket = update_sent(20075);
     assert_int_equal(d->cumulative, 40);
-    assert_memory_equal(d->image, image, 20075);
+    assert_memory_equal(d->image, update_image, 20075);
     assert_int_equal(d->chunks, 40); /* in a world without faults none twice */
-    assert_non_null(device_event(&happened, SESSION_TRANSFER_ACCEPTED));
-    assert_non_null(device_event(&happened, SESSION_TRANSFER_VERIFYING));
-    assert_null(device_event(&happened, SESSION_TRANSFER_COMMITTED));
+    assert_non_null(device_event(&update_log, SESSION_TRANSFER_ACCEPTED));
+    assert_non_null(device_event(&update_log, SESSION_TRANSFER_VERIFYING));
+    assert_null(device_event(&update_log, SESSION_TRANSFER_COMMITTED));
     assert_false(d->is_applied);
     peer_confirm(p, ticket);
     assert_int_equal(p->reply_count, 1);
@@ -136,7 +78,7 @@ static void say_commit(void) {
 
 static void commit_ack_repeated_for_duplicates(void **state) {
     (void)state;
-    uint32_t ticket = sent_until_commit(5000);
+    uint32_t ticket = update_sent(5000);
     say_commit(); /* repeated before it is confirmed */
     assert_silence(p);
     assert_int_equal(p->event_count, 0);
@@ -154,7 +96,7 @@ static void commit_ack_repeated_for_duplicates(void **state) {
 
 static void commit_that_could_not_be_kept_is_told_again(void **state) {
     (void)state;
-    session_refuse(&p->session, sent_until_commit(5000));
+    session_refuse(&p->session, update_sent(5000));
     say_commit();
     assert_silence(p);
     const struct session_event *event = peer_event(p, SESSION_EVENT_TRANSFER);
@@ -180,22 +122,22 @@ static void commit_of_a_forgotten_transfer_is_the_owners_to_decide(void **state)
 
 static void a_commit_that_nobody_confirms_ends(void **state) {
     (void)state;
-    (void)sent_until_commit(5000);
-    happened.count = 0;
-    run_s(300);
-    assert_int_equal(failed()->u.transfer.failure, OTA_FAILURE_TIMEOUT);
+    (void)update_sent(5000);
+    update_log.count = 0;
+    update_run_s(300);
+    assert_int_equal(update_failed()->u.transfer.failure, OTA_FAILURE_TIMEOUT);
     assert_false(d->is_applied);
-    assert_int_equal(offer(100), SW_OK); /* and another may begin */
+    assert_int_equal(update_offer(100), SW_OK); /* and another may begin */
 }
 
 static void transfer_over_a_lossy_link(void **state) {
     (void)state;
     for (unsigned seed = 1; seed <= 20; seed++) {
-        known(NULL);
+        update_greeted(NULL);
         rng_seed(&d->rng, seed);
         d->loss = 2 * seed;
-        peer_confirm(p, sent_until_commit(60001));
-        assert_memory_equal(d->image, image, 60001);
+        peer_confirm(p, update_sent(60001));
+        assert_memory_equal(d->image, update_image, 60001);
         peer_close(p);
     }
     peer_open(p);
@@ -204,36 +146,36 @@ static void transfer_over_a_lossy_link(void **state) {
 static void resumes_where_the_device_says(void **state) {
     (void)state;
     d->offset = 3333;
-    peer_confirm(p, sent_until_commit(20000));
-    assert_int_equal(device_event(&happened, SESSION_TRANSFER_ACCEPTED)->u.transfer.offset, 3333);
-    assert_memory_equal(d->image + 3333, image + 3333, 20000 - 3333);
+    peer_confirm(p, update_sent(20000));
+    assert_int_equal(device_event(&update_log, SESSION_TRANSFER_ACCEPTED)->u.transfer.offset, 3333);
+    assert_memory_equal(d->image + 3333, update_image + 3333, 20000 - 3333);
     assert_int_equal(d->chunks, (20000 - 3333 + 511) / 512);
-    known(NULL);
+    update_greeted(NULL);
     d->offset = 20000; /* everything is there */
-    peer_confirm(p, sent_until_commit(20000));
+    peer_confirm(p, update_sent(20000));
     assert_int_equal(d->chunks, 0);
 }
 
 static void disabled_updates_are_a_refusal_not_a_failure_of_the_device(void **state) {
     (void)state;
     d->start_error = "{\"code\":-1380,\"message\":\"Firmware updates are disabled\"}";
-    assert_int_equal(offer(5000), SW_OK);
-    device_answer(d, p, &happened);
-    assert_int_equal(failed()->u.transfer.failure, OTA_FAILURE_DISABLED);
-    assert_int_equal(failed()->u.transfer.device_error, -1380);
+    assert_int_equal(update_offer(5000), SW_OK);
+    device_answer(d, p, &update_log);
+    assert_int_equal(update_failed()->u.transfer.failure, OTA_FAILURE_DISABLED);
+    assert_int_equal(update_failed()->u.transfer.device_error, -1380);
     assert_true(p->session.is_known);
     assert_false(p->session.updates_enabled);
     assert_int_equal(d->chunks, 0);
     d->start_error = NULL;
-    happened.count = 0;
-    peer_confirm(p, sent_until_commit(5000));
+    update_log.count = 0;
+    peer_confirm(p, update_sent(5000));
 }
 
 static void bad_options_are_refused_piggybacked(void **state) {
     (void)state;
     p->session.coap_id = 0x1012;
     p->session.coap_token = 0x3d;
-    assert_int_equal(offer(4096), SW_OK);
+    assert_int_equal(update_offer(4096), SW_OK);
     peer_say(p, "61a310123eff7b22636f6465223a2d3234302c226d657373616765223a22496e76616c6964206368"
                 "756e6b2073697a653a20323536227d");
     const struct session_event *event = peer_event(p, SESSION_EVENT_TRANSFER);
@@ -246,18 +188,18 @@ static void bad_options_are_refused_piggybacked(void **state) {
 static void failed_validation_is_a_rejection(void **state) {
     (void)state;
     d->finish_error = "{\"code\":-1330,\"message\":\"x\"}";
-    assert_int_equal(offer(5000), SW_OK);
-    device_answer(d, p, &happened);
-    assert_int_equal(failed()->u.transfer.failure, OTA_FAILURE_REJECTED);
-    assert_int_equal(failed()->u.transfer.device_error, -1330);
-    assert_null(device_event(&happened, SESSION_TRANSFER_COMMIT));
+    assert_int_equal(update_offer(5000), SW_OK);
+    device_answer(d, p, &update_log);
+    assert_int_equal(update_failed()->u.transfer.failure, OTA_FAILURE_REJECTED);
+    assert_int_equal(update_failed()->u.transfer.device_error, -1330);
+    assert_null(device_event(&update_log, SESSION_TRANSFER_COMMIT));
 }
 
 static void rst_for_a_chunk_aborts_the_transfer_and_no_more(void **state) {
     (void)state;
-    assert_int_equal(offer(50000), SW_OK);
+    assert_int_equal(update_offer(50000), SW_OK);
     d->loss = 100; /* hears nothing of the chunks */
-    device_answer(d, p, &happened);
+    device_answer(d, p, &update_log);
     assert_int_equal(d->chunks, 8);
     peer_say(p, "70008003");
     const struct session_event *event = peer_event(p, SESSION_EVENT_TRANSFER);
@@ -271,9 +213,9 @@ static void rst_for_a_chunk_aborts_the_transfer_and_no_more(void **state) {
 
 static void a_device_that_comes_back_in_mid_transfer_is_offered_it_again(void **state) {
     (void)state;
-    assert_int_equal(offer(50000), SW_OK);
+    assert_int_equal(update_offer(50000), SW_OK);
     d->loss = 100;
-    device_answer(d, p, &happened);
+    device_answer(d, p, &update_log);
     p->is_moved = true;
     p->from.port++;
     peer_say(p, "40000070");
@@ -282,29 +224,29 @@ static void a_device_that_comes_back_in_mid_transfer_is_offered_it_again(void **
     assert_true(peer_has_event(p, SESSION_EVENT_RESUMED));
     p->is_moved = false;
     d->loss = 0;
-    happened.count = 0;
+    update_log.count = 0;
     d->offset = 512 * 7;
-    peer_confirm(p, sent_until_commit(50000));
+    peer_confirm(p, update_sent(50000));
 }
 
 static void a_new_address_alone_does_not_disturb_a_transfer(void **state) {
     (void)state;
-    assert_int_equal(offer(50000), SW_OK);
+    assert_int_equal(update_offer(50000), SW_OK);
     d->loss = 100;
-    device_answer(d, p, &happened);
+    device_answer(d, p, &update_log);
     p->from.port++; /* its NAT found another port */
     peer_say(p, "40000070");
     assert_true(peer_has_event(p, SESSION_EVENT_RESUMED));
     assert_false(peer_has_event(p, SESSION_EVENT_TRANSFER));
     d->loss = 0;
-    run_s(60);
-    assert_non_null(device_event(&happened, SESSION_TRANSFER_COMMIT));
+    update_run_s(60);
+    assert_non_null(device_event(&update_log, SESSION_TRANSFER_COMMIT));
 }
 
 static void silence_after_the_start(void **state) {
     (void)state;
     mono_time begun = p->now;
-    assert_int_equal(offer(50000), SW_OK);
+    assert_int_equal(update_offer(50000), SW_OK);
     unsigned transmissions = 1;
     struct peer_reply first = p->replies[0];
     for (;;) {
@@ -332,7 +274,7 @@ static void silence_after_the_start(void **state) {
 static void a_small_outbox_only_slows_it(void **state) {
     (void)state;
     p->out.box.cap = 2 * SESSION_DATAGRAM_MAX;
-    peer_confirm(p, sent_until_commit(100000));
+    peer_confirm(p, update_sent(100000));
     assert_int_equal(d->chunks, (100000 + 511) / 512);
     p->out.box.cap = sizeof p->box;
 }
@@ -341,7 +283,7 @@ static void one_tick_fills_the_outbox(void **state) {
     (void)state;
     p->session.coap_id = 0x1001;
     p->session.coap_token = 0x10;
-    assert_int_equal(offer(50000), SW_OK);
+    assert_int_equal(update_offer(50000), SW_OK);
     peer_say(p, "60001001");
     p->out.box.cap = 4 * 560; /* four chunks of 512 bytes; one place is the acknowledgement's */
     peer_say(p, "4141000b11e206f8010040");
@@ -355,43 +297,43 @@ static void one_tick_fills_the_outbox(void **state) {
 
 static void offers_are_checked(void **state) {
     (void)state;
-    struct session_offer wanted = {.image = span_of(image, 1000)};
+    struct session_offer wanted = {.image = span_of(update_image, 1000)};
     struct session_offer bad = wanted;
     p->session.is_trusted = false;
-    assert_int_equal(offer(1000), SW_E_DENIED);
+    assert_int_equal(update_offer(1000), SW_E_DENIED);
     p->session.is_trusted = true;
-    assert_int_equal(offer(0), SW_E_RANGE);
+    assert_int_equal(update_offer(0), SW_E_RANGE);
     bad.chunk_bytes = 508;
     assert_int_equal(session_offer(&p->session, p->crypto, &bad, p->now, &p->out), SW_E_RANGE);
     p->session.binary_max = 999;
-    assert_int_equal(offer(1000), SW_E_RANGE); /* larger than it announced */
+    assert_int_equal(update_offer(1000), SW_E_RANGE); /* larger than it announced */
     p->session.binary_max = 1000;
-    assert_int_equal(offer(1000), SW_OK);
-    assert_int_equal(offer(1000), SW_E_BUSY);
+    assert_int_equal(update_offer(1000), SW_OK);
+    assert_int_equal(update_offer(1000), SW_E_BUSY);
     session_cancel(&p->session, p->crypto, false, p->now, &p->out);
     peer_collect(p);
-    assert_int_equal(offer(1000), SW_E_BUSY); /* until the device knows */
+    assert_int_equal(update_offer(1000), SW_E_BUSY); /* until the device knows */
 }
 
 static void cancelling(void **state) {
     (void)state;
-    assert_int_equal(offer(50000), SW_OK);
+    assert_int_equal(update_offer(50000), SW_OK);
     d->loss = 100;
-    device_answer(d, p, &happened);
+    device_answer(d, p, &update_log);
     session_cancel(&p->session, p->crypto, false, p->now, &p->out);
     peer_collect(p);
     const struct session_event *event = peer_event(p, SESSION_EVENT_TRANSFER);
     assert_int_equal(event->u.transfer.failure, OTA_FAILURE_CANCELLED);
-    device_answer(d, p, &happened);
+    device_answer(d, p, &update_log);
     assert_false(d->is_started);
     d->loss = 0;
-    happened.count = 0;
-    peer_confirm(p, sent_until_commit(5000));
+    update_log.count = 0;
+    peer_confirm(p, update_sent(5000));
 }
 
 static void cancelling_vetoes_an_unconfirmed_commit(void **state) {
     (void)state;
-    uint32_t ticket = sent_until_commit(5000);
+    uint32_t ticket = update_sent(5000);
     session_cancel(&p->session, p->crypto, true, p->now, &p->out);
     peer_collect(p);
     session_refuse(&p->session, ticket);
@@ -406,9 +348,9 @@ static void message_id_wrap(void **state) {
     (void)state;
     p->session.coap_id = SESSION_CHUNK_ID_FIRST - 1;
     p->session.chunk_id = 0xfffe;
-    assert_int_equal(offer(5000), SW_OK);
+    assert_int_equal(update_offer(5000), SW_OK);
     assert_int_equal(p->replies[0].message.id, SESSION_CHUNK_ID_FIRST - 1);
-    device_answer(d, p, &happened); /* which checks that chunks keep to their range */
+    device_answer(d, p, &update_log); /* which checks that chunks keep to their range */
     assert_true(d->is_finished);
     assert_int_equal(p->session.coap_id, 1); /* UpdateFinish was 0 */
     assert_int_equal(p->session.chunk_id, 0x8000 + 8);
@@ -431,123 +373,13 @@ static void message_ids_of_confirmable_messages_do_not_repeat(void **state) {
     }
 }
 
-/* --- legacy --- */
-
-static void legacy_update(void **state) {
-    (void)state;
-    uint32_t ticket = sent_until_commit(20075);
-    assert_memory_equal(d->image, image, 20075);
-    assert_int_equal(d->chunks, 40);
-    for (size_t i = 20075; i < 40 * 512; i++) {
-        assert_int_equal(d->image[i], 0);
-    }
-    peer_confirm(p, ticket);
-    assert_silence(p); /* this protocol has no acknowledgement to withhold */
-    assert_int_equal(peer_event(p, SESSION_EVENT_TRANSFER)->u.transfer.step,
-                     SESSION_TRANSFER_COMMITTED);
-}
-
-static void legacy_sends_what_is_missing(void **state) {
-    (void)state;
-    d->legacy_forgets = 100;
-    peer_confirm(p, sent_until_commit(60000));
-    assert_memory_equal(d->image, image, 60000);
-    assert_int_equal(d->chunks, (60000 + 511) / 512 + 100);
-    assert_int_equal(d->finishes, 4); /* 40 at a time */
-}
-
-static void legacy_is_paced(void **state) {
-    (void)state;
-    d->finish_error = "{\"r\":-5}";
-    assert_int_equal(offer(40000), SW_OK);
-    device_answer(d, p, &happened);
-    run_s(1); /* 20 KB a second, as the device has no way to slow it down */
-    assert_in_range(d->chunks, 35, 45);
-    run_s(4);
-    assert_int_equal(failed()->u.transfer.failure, OTA_FAILURE_REJECTED);
-    assert_int_equal(failed()->u.transfer.device_error, -5);
-    assert_int_equal(d->chunks, 79);
-}
-
-static void legacy_slow_mode_is_chunk_by_chunk(void **state) {
-    (void)state;
-    d->is_slow = true;
-    uint32_t ticket = sent_until_commit(20075);
-    assert_memory_equal(d->image, image, 20075);
-    assert_int_equal(d->chunks, 40);
-    assert_int_equal(d->finishes, 1);
-    peer_confirm(p, ticket);
-    assert_int_equal(peer_event(p, SESSION_EVENT_TRANSFER)->u.transfer.step,
-                     SESSION_TRANSFER_COMMITTED);
-}
-
-static void legacy_slow_mode_repeats_what_is_damaged(void **state) {
-    (void)state;
-    d->is_slow = true;
-    d->legacy_forgets = 3;
-    peer_confirm(p, sent_until_commit(5000));
-    assert_memory_equal(d->image, image, 5000);
-    assert_int_equal(d->chunks, 10 + 3);
-}
-
-static void legacy_slow_mode_over_a_lossy_link(void **state) {
-    (void)state;
-    d->is_slow = true;
-    d->loss = 20; /* of chunks: each is repeated until it is acknowledged */
-    peer_confirm(p, sent_until_commit(30000));
-    assert_memory_equal(d->image, image, 30000);
-    assert_true(d->chunks > 59);
-}
-
-static void legacy_slow_chunks_are_written_as_the_device_reads_them(void **state) {
-    (void)state;
-    p->session.coap_id = 0x1001;
-    p->session.coap_token = 0x10;
-    assert_int_equal(offer(600), SW_OK);
-    assert_reply(p, "4102100111b175ff010200000002580000000000");
-    peer_say(p, "60001001");
-    peer_say(p, "4144000b11ff00"); /* no fast OTA */
-    assert_int_equal(p->reply_count, 2);
-    assert_int_equal(p->replies[0].message.type, COAP_ACK);
-    const struct peer_reply *chunk = &p->replies[1];
-    static const uint8_t head[] = {0x41, 2, 0x10, 2, 0x12, 0xb1, 'c', 0x44};
-    assert_memory_equal(chunk->bytes, head, sizeof head);
-    assert_int_equal(chunk->len, 13 + 512);
-    peer_say(p, "60001002");
-    assert_silence(p); /* its answer is yet to come */
-    peer_say(p, "4144000c12");
-    assert_reply(p, "6000000c");
-    peer_tick_at(p, mono_add_ms(p->now, 100)); /* paced like any other */
-    assert_int_equal(p->reply_count, 1);
-    assert_int_equal(p->replies[0].message.token.data[0], 0x13);
-    peer_say(p, "4144000c12"); /* repeated: the acknowledgement was lost */
-    assert_reply(p, "6000000c");
-    peer_say(p, "61a3100313ff7b22636f6465223a2d3231397d"); /* flash error, {"code":-219} */
-    const struct session_event *event = peer_event(p, SESSION_EVENT_TRANSFER);
-    assert_int_equal(event->u.transfer.failure, OTA_FAILURE_REFUSED);
-    assert_int_equal(event->u.transfer.device_error, -219);
-}
-
-static void legacy_slow_mode_ends_when_a_chunk_is_never_answered(void **state) {
-    (void)state;
-    d->is_slow = true;
-    d->loss = 100;
-    assert_int_equal(offer(5000), SW_OK);
-    device_answer(d, p, &happened);
-    run_s(300);
-    assert_int_equal(failed()->u.transfer.failure, OTA_FAILURE_TIMEOUT);
-    assert_in_range(d->chunks, 4, 7); /* transmissions of the first */
-}
-
-/* --- a shared budget --- */
-
 static void a_metered_transfer_sends_what_is_granted(void **state) {
     (void)state;
-    struct session_offer wanted = {.image = span_of(image, 20000), .is_metered = true};
+    struct session_offer wanted = {.image = span_of(update_image, 20000), .is_metered = true};
     struct session_progress progress;
     assert_int_equal(session_offer(&p->session, p->crypto, &wanted, p->now, &p->out), SW_OK);
     peer_collect(p);
-    device_answer(d, p, &happened);
+    device_answer(d, p, &update_log);
     assert_int_equal(d->chunks, 0);
     for (unsigned chunks = 0; chunks < 40; chunks += 2) {
         assert_true(session_progress(&p->session, &progress));
@@ -555,29 +387,28 @@ static void a_metered_transfer_sends_what_is_granted(void **state) {
         session_grant(&p->session, progress.granted + 2 * 512, p->now);
         assert_true(session_deadline(&p->session).us <= p->now.us);
         peer_tick_at(p, p->now);
-        device_answer(d, p, &happened);
+        device_answer(d, p, &update_log);
         assert_int_equal(d->chunks, chunks + 2 < 40 ? chunks + 2 : 40);
     }
-    run_s(10);
-    assert_memory_equal(d->image, image, 20000);
-    assert_non_null(device_event(&happened, SESSION_TRANSFER_COMMIT));
+    update_run_s(10);
+    assert_memory_equal(d->image, update_image, 20000);
+    assert_non_null(device_event(&update_log, SESSION_TRANSFER_COMMIT));
 }
 
 static void a_grant_without_bounds_unmeters(void **state) {
     (void)state;
-    struct session_offer wanted = {.image = span_of(image, 20000), .is_metered = true};
+    struct session_offer wanted = {.image = span_of(update_image, 20000), .is_metered = true};
     session_grant(&p->session, 512, p->now); /* no transfer: nothing to grant for */
     assert_int_equal(session_offer(&p->session, p->crypto, &wanted, p->now, &p->out), SW_OK);
     peer_collect(p);
     session_grant(&p->session, SESSION_UNMETERED, p->now);
-    device_answer(d, p, &happened);
-    run_s(10);
+    device_answer(d, p, &update_log);
+    update_run_s(10);
     assert_int_equal(d->chunks, 40);
 }
 
 int main(void) {
-#define KNOWN(test)  cmocka_unit_test_setup_teardown(test, known, done)
-#define LEGACY(test) cmocka_unit_test_setup_teardown(test, legacy, done)
+#define KNOWN(test) cmocka_unit_test_setup_teardown(test, update_greeted, peer_done)
     const struct CMUnitTest tests[] = {
         KNOWN(start_is_written_as_the_device_reads_it),
         KNOWN(commit_ack_is_withheld_until_confirmed),
@@ -601,14 +432,6 @@ int main(void) {
         KNOWN(cancelling_vetoes_an_unconfirmed_commit),
         KNOWN(message_id_wrap),
         KNOWN(message_ids_of_confirmable_messages_do_not_repeat),
-        LEGACY(legacy_update),
-        LEGACY(legacy_sends_what_is_missing),
-        LEGACY(legacy_is_paced),
-        LEGACY(legacy_slow_mode_is_chunk_by_chunk),
-        LEGACY(legacy_slow_mode_repeats_what_is_damaged),
-        LEGACY(legacy_slow_mode_over_a_lossy_link),
-        LEGACY(legacy_slow_chunks_are_written_as_the_device_reads_them),
-        LEGACY(legacy_slow_mode_ends_when_a_chunk_is_never_answered),
         KNOWN(a_metered_transfer_sends_what_is_granted),
         KNOWN(a_grant_without_bounds_unmeters),
     };
