@@ -31,12 +31,6 @@ static void describe_report(struct turn *t, const struct coap_message *message, 
     }
 }
 
-static void refuse(struct turn *t, const struct coap_message *message, uint8_t code) {
-    if (message->type == COAP_CON) {
-        (void)turn_reply(t, message->id, code, message->token, span_of(NULL, 0));
-    }
-}
-
 static void describe_block(struct turn *t, const struct coap_message *message,
                            const struct coap_block *block, uint8_t kind, uint16_t content_format,
                            const char **why) {
@@ -76,11 +70,11 @@ static void describe_block(struct turn *t, const struct coap_message *message,
     case SW_E_FULL:
         *why = "a Describe that is too long";
         gathering_close(g);
-        refuse(t, message, COAP_TOO_LARGE);
+        device_refuse(t, message, COAP_TOO_LARGE);
         break;
     default:
         *why = "a block of another size than it says";
-        refuse(t, message, COAP_BAD_REQUEST);
+        device_refuse(t, message, COAP_BAD_REQUEST);
         break;
     }
 }
@@ -94,7 +88,7 @@ void describe_posted(struct turn *t, const struct coap_message *message, const c
     if (!coap_option_at(message, COAP_URI_QUERY, 0, &query) || query.len != 1 ||
         query.data[0] == 0 || (query.data[0] & ~KINDS) != 0) {
         *why = "a Describe without its kind";
-        refuse(t, message, COAP_BAD_REQUEST);
+        device_refuse(t, message, COAP_BAD_REQUEST);
         return;
     }
     switch (coap_block_get(message, COAP_BLOCK1, &block)) {
@@ -106,7 +100,7 @@ void describe_posted(struct turn *t, const struct coap_message *message, const c
         break;
     default:
         *why = "a malformed Block1";
-        refuse(t, message, COAP_BAD_REQUEST);
+        device_refuse(t, message, COAP_BAD_REQUEST);
         break;
     }
 }

@@ -7,11 +7,17 @@
 
 #define EVENT_ENABLED   "particle/device/updates/enabled"
 #define EVENT_FORCED    "particle/device/updates/forced"
-#define EVENT_NAME_MAX  64
+#define OVERTAKEN_MAX   1024 /* messages that a device may send while it repeats one */
 #define GOODBYE_CLOUD   1U
 #define GOODBYE_RESET   2U
 #define GOODBYE_SLEEP   4U
 #define GOODBYE_NETWORK 8U
+
+void device_refuse(struct turn *t, const struct coap_message *message, uint8_t code) {
+    if (message->type == COAP_CON) {
+        (void)turn_reply(t, message->id, code, message->token, span_of(NULL, 0));
+    }
+}
 
 /* --- Hello --- */
 
@@ -84,7 +90,8 @@ static bool is_overtaken(struct session *session, bool is_forced, uint16_t id) {
         session->has_flag_ids = true;
     }
     uint16_t *last = &session->flag_ids[is_forced ? 1 : 0];
-    if (*last != 0 && (int16_t)(uint16_t)(id - *last) < 0) {
+    uint16_t behind = (uint16_t)(*last - id);
+    if (*last != 0 && behind > 0 && behind <= OVERTAKEN_MAX) {
         return true;
     }
     *last = id;
@@ -126,14 +133,51 @@ static bool on_updates(struct turn *t, const struct coap_message *message, struc
     return true;
 }
 
+/* Most of Device OS puts the whole name, slashes and all, into one option; the publishing of 6.3
+ * cuts it there. False if it is empty or too long. */
+static bool event_name(struct turn *t, const struct coap_message *message, struct span *out) {
+    struct writer joined = writer_of(t->work->event_name, sizeof t->work->event_name);
+    struct span segment;
+    for (unsigned n = 1; coap_option_at(message, COAP_URI_PATH, n, &segment); n++) {
+        if (n > 1) {
+            writer_u8(&joined, '/');
+        }
+        writer_bytes(&joined, segment);
+    }
+    *out = writer_span(&joined);
+    return writer_status(&joined) == SW_OK && out->len > 0;
+}
+
+/* An event in several blocks is longer than what is kept of one: its device is told so, as a part
+ * of it would pass for the whole. */
+static uint8_t event_refusal(const struct coap_message *message, const char **why) {
+    struct coap_block block;
+    switch (coap_block_get(message, COAP_BLOCK1, &block)) {
+    case SW_E_NOT_FOUND:
+        return COAP_EMPTY;
+    case SW_OK:
+        if (block.number == 0 && !block.is_more) {
+            return COAP_EMPTY;
+        }
+        *why = "an event that is too long";
+        return COAP_TOO_LARGE;
+    default:
+        *why = "a malformed Block1";
+        return COAP_BAD_REQUEST;
+    }
+}
+
 static void on_event(struct turn *t, const struct coap_message *message, const char **why) {
-    struct span name, more;
+    struct span name;
     uint32_t format = CONTENT_FORMAT_NONE;
-    /* Device OS puts the whole name, slashes and all, into one option. */
-    if (!coap_option_at(message, COAP_URI_PATH, 1, &name) || name.len == 0 ||
-        name.len > EVENT_NAME_MAX || coap_option_at(message, COAP_URI_PATH, 2, &more)) {
+    if (!event_name(t, message, &name)) {
         *why = "an event without a name";
         exchange_settle(t, message);
+        return;
+    }
+    uint8_t refusal = event_refusal(message, why);
+    if (refusal != COAP_EMPTY) {
+        device_refuse(t, message, refusal);
         return;
     }
     if (on_updates(t, message, name, why)) {
@@ -302,9 +346,7 @@ void device_request(struct turn *t, const struct coap_message *message, wall_tim
         }
         return;
     case TOPIC_LEDGER:
-        if (is_con) {
-            (void)turn_reply(t, message->id, COAP_NOT_FOUND, message->token, span_of(NULL, 0));
-        }
+        device_refuse(t, message, COAP_NOT_FOUND);
         return;
     case TOPIC_SUBSCRIBE: /* events to the device reach it whether it subscribed or not */
         break;

@@ -47,11 +47,24 @@ static struct writer lane_writer(struct work *work, enum lane lane) {
     return writer_of(work->request_message, sizeof work->request_message);
 }
 
-/* 1..255 in turn. */
-static uint8_t next_token(struct session *session) {
-    session->coap_token++;
-    session->coap_token = (uint8_t)(session->coap_token == 0 ? 1 : session->coap_token);
-    return session->coap_token;
+static bool token_is_used(const struct work *work, uint8_t token) {
+    bool is_used = work->transfer.version != TRANSFER_NONE && work->transfer.token == token;
+    for (unsigned lane = 0; lane < LANES; lane++) {
+        const struct exchange *exchange = &work->lanes[lane];
+        is_used = is_used || (exchange->state != EXCHANGE_FREE && exchange->has_token &&
+                              exchange->token == token);
+    }
+    return is_used;
+}
+
+/* 1..255 in turn, without those that somebody waits for. */
+static uint8_t next_token(struct turn *t) {
+    uint8_t token = t->session->coap_token;
+    do {
+        token = (uint8_t)(token == UINT8_MAX ? 1 : token + 1);
+    } while (token_is_used(t->work, token));
+    t->session->coap_token = token;
+    return token;
 }
 
 static uint16_t next_id(struct session *session) {
@@ -69,7 +82,7 @@ struct coap_writer exchange_open(struct turn *t, enum lane lane, enum exchange_k
                                   .has_token = has_token,
                                   .id = next_id(t->session)};
     if (has_token) {
-        exchange->token = next_token(t->session);
+        exchange->token = next_token(t);
     }
     *message = lane_writer(t->work, lane);
     return coap_begin(message, COAP_CON, coap_code, exchange->id,

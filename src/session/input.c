@@ -36,8 +36,7 @@ static void take_acknowledgement(struct turn *t, const struct coap_message *mess
     if (t->work == NULL || exchange_acknowledged(t, message)) {
         return;
     }
-    if (message->type == COAP_RST && message->id >= SESSION_CHUNK_ID_FIRST) {
-        update_abort(t, OTA_FAILURE_RESET);
+    if (message->type == COAP_RST && update_reset(t, message->id)) {
         return;
     }
     /* The answer to PUT /k has the device's own next id: not everything unknown is a fault. */
@@ -188,8 +187,9 @@ static int take_record(struct turn *t, const struct address *from, struct span *
         return SW_OK;
     }
     struct coap_message message = {0};
-    bool is_coap =
-        opened.type == DTLS_APPLICATION_DATA && coap_decode(opened.content, &message, why) == SW_OK;
+    int decoded = opened.type == DTLS_APPLICATION_DATA ? coap_decode(opened.content, &message, why)
+                                                       : SW_E_INPUT;
+    bool is_coap = decoded == SW_OK;
     if (is_coap && t->work == NULL && device_needs_work(&message)) {
         session->dtls = before;
         return SW_E_STATE;
@@ -205,6 +205,9 @@ static int take_record(struct turn *t, const struct address *from, struct span *
     take_address(t, from, is_marked, opened.is_newest, is_hello);
     if (is_coap) {
         take_message(t, &message, wall, why);
+    } else if (decoded == SW_E_FULL && message.type == COAP_CON && session->is_known) {
+        /* More options than are understood: it is sound, and must not be repeated for ever. */
+        (void)turn_reply(t, message.id, COAP_EMPTY, span_of(NULL, 0), span_of(NULL, 0));
     } else if (opened.type == DTLS_ALERT) {
         answer(t, &opened);
         take_alert(t, opened.content);

@@ -101,6 +101,19 @@ void update_abort(struct turn *t, enum ota_failure failure) {
     transfer_failed(t);
 }
 
+/* A chunk of an earlier transfer, late at a device that had been told to forget it, gets an RST
+ * too: only the numbers that went out since this one began count. */
+bool update_reset(struct turn *t, uint16_t id) {
+    struct session_progress progress;
+    uint32_t age = (uint32_t)(t->session->chunk_id - id) % SESSION_CHUNK_ID_FIRST;
+    if (id < SESSION_CHUNK_ID_FIRST || !session_progress(t->session, &progress) ||
+        age >= progress.chunks_sent + progress.chunks_resent) {
+        return false;
+    }
+    update_abort(t, OTA_FAILURE_RESET);
+    return true;
+}
+
 /* --- starting --- */
 
 static void put_letter(struct coap_writer *c, const char *letter) {
@@ -179,6 +192,7 @@ int session_offer(struct session *session, struct dtls_crypto *crypto,
         return status;
     }
     transfer->version = is_v3 ? TRANSFER_V3 : TRANSFER_LEGACY;
+    transfer->token = 0;
     transfer->image = offer->image;
     transfer->granted = offer->is_metered ? 0 : SESSION_UNMETERED;
     transfer->is_starved = false;

@@ -54,6 +54,7 @@ struct exchange {
 /* --- what the device reported and the owner has not confirmed yet --- */
 
 #define REPORTS_MAX         16
+#define EVENT_NAME_MAX      64
 #define GATHERING_MS        60000
 #define CONTENT_FORMAT_NONE 0xffff
 
@@ -117,6 +118,7 @@ struct work {
     uint8_t update_message[CHUNK_MESSAGE_MAX];
     uint8_t tell_message[64];
     uint8_t request_message[DEVICE_MESSAGE_MAX];
+    uint8_t event_name[EVENT_NAME_MAX];
     uint8_t describe[DESCRIBE_MAX];
     uint8_t plain[DTLS_RECORD_MAX];
 };
@@ -189,6 +191,8 @@ void gathering_close(struct gathering *gathering);
 
 /* --- device.c: what the device says of its own accord --- */
 bool device_needs_work(const struct coap_message *message);
+/* An error with the device's token, if it waits for any. */
+void device_refuse(struct turn *t, const struct coap_message *message, uint8_t code);
 void device_request(struct turn *t, const struct coap_message *message, wall_time wall,
                     const char **why);
 
@@ -200,6 +204,8 @@ void update_missing(struct turn *t, const struct coap_message *message);
 void update_commit_confirmed(struct turn *t);
 void update_commit_again(struct turn *t, const struct coap_message *message);
 void update_abort(struct turn *t, enum ota_failure failure);
+/* RST; whether it was for a chunk of the transfer that is under way. */
+bool update_reset(struct turn *t, uint16_t id);
 void update_expire(struct turn *t);
 
 #endif

@@ -35,6 +35,7 @@ enum coap_option {
     COAP_URI_QUERY = 15,
     COAP_BLOCK2 = 23,
     COAP_BLOCK1 = 27,
+    COAP_NO_RESPONSE = 258, /* RFC 7967: the empty acknowledgement is all it wants */
     COAP_REQUEST_TAG = 292,
     /* Device OS, OTA protocol version 3 */
     COAP_CHUNK_INDEX = 2049,
