@@ -213,7 +213,8 @@ static int open_rest(struct daemon *daemon, struct fault *fault) {
 
 int daemon_open(struct daemon *daemon, struct fault *fault) {
     log_setup_from(&daemon->config);
-    int status = folder_open(&daemon->folder, daemon->options.data, fault);
+    int status = log_start(fault);
+    status = status != SW_OK ? status : folder_open(&daemon->folder, daemon->options.data, fault);
     status = status != SW_OK ? status : folder_server_key(&daemon->folder, &daemon->key, fault);
     status =
         status != SW_OK ? status : folder_session_key(&daemon->folder, daemon->session_key, fault);
@@ -294,4 +295,5 @@ void daemon_close(struct daemon *daemon) {
     credentials_close(&daemon->credentials);
     folder_close(&daemon->folder);
     life_move(daemon, LIFE_CLOSED);
+    log_stop();
 }

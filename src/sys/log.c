@@ -1,9 +1,11 @@
-/* A line is built in a fixed buffer and written with one write(2), so that lines of different
- * threads never mix and a hostile value can neither break out of its field nor grow the line. */
+/* A line is built in a fixed buffer and handed on as a whole, so that lines of different threads
+ * never mix and a hostile value can neither break out of its field nor grow the line. */
 #include "slipway/sys/log.h"
 
 #include "slipway/sys/clock.h"
 #include "slipway/util/hex.h"
+
+#include "sys/log_writer.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -64,6 +66,26 @@ static void put_key(struct log_line *line, const char *key) {
     }
 }
 
+/* A busy door has thousands of lines with the same second. */
+static void put_now(struct log_line *line) {
+    static _Thread_local struct {
+        int64_t second;
+        char text[WALL_TEXT_BYTES];
+    } last;
+    wall_time now = wall_now();
+    int64_t second = now.ms / 1000;
+    if (second != last.second) {
+        last.second = second;
+        wall_text((wall_time){.ms = second * 1000}, last.text);
+    }
+    unsigned ms = (unsigned)(now.ms % 1000);
+    char *digits = last.text + WALL_TEXT_BYTES - sizeof "000Z";
+    digits[0] = (char)('0' + ms / 100);
+    digits[1] = (char)('0' + ms / 10 % 10);
+    digits[2] = (char)('0' + ms % 10);
+    put(line, last.text, WALL_TEXT_BYTES - 1);
+}
+
 static bool is_plain(struct span value) {
     if (value.len == 0) {
         return false;
@@ -105,10 +127,8 @@ void log_begin(struct log_line *line, enum log_level level, const char *event) {
     if (!line->is_on) {
         return;
     }
-    char when[WALL_TEXT_BYTES];
-    wall_text(wall_now(), when);
     put_text(line, line->json ? "{\"time\":\"" : "time=");
-    put_text(line, when);
+    put_now(line);
     put_text(line, line->json ? "\",\"level\":\"" : " level=");
     put_text(line, level_names[level]);
     put_text(line, line->json ? "\",\"event\":\"" : " event=");
@@ -189,10 +209,12 @@ void log_end(struct log_line *line) {
         line->text[line->used++] = '}';
     }
     line->text[line->used++] = '\n';
-    /* There is no place left to report a failure to report. */
-    ssize_t ignored = write(configured_descriptor, line->text, line->used);
-    (void)ignored;
     line->is_on = false;
+    if (!log_writer_take(configured_descriptor, line->text, line->used, line->level < LOG_INFO)) {
+        /* There is no place left to report a failure to report. */
+        ssize_t ignored = write(configured_descriptor, line->text, line->used);
+        (void)ignored;
+    }
 }
 
 void log_note(enum log_level level, const char *event, const char *text) {

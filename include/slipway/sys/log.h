@@ -1,7 +1,6 @@
 /* One line for each outcome, to standard error: key=value or JSON. Only the doors (http, gateway,
  * daemon, the writer thread) log; everything below returns reasons. Values are escaped and cut, so
- * that no peer can forge or flood a line. Never give it a token, key or password. Any thread; each
- * line is one write. */
+ * that no peer can forge or flood a line. Never give it a token, key or password. Any thread. */
 #ifndef SLIPWAY_SYS_LOG_H
 #define SLIPWAY_SYS_LOG_H
 
@@ -26,6 +25,16 @@ void log_configure(const struct log_setup *setup);
 bool log_is_on(enum log_level level);
 /* "broken", "unusual", "info" or "debug"; false if it is none of them. */
 bool log_level_parse(const char *text, enum log_level *out);
+
+/* From now on a thread of its own writes the lines, many with one write: unusual and worse ones at
+ * once, others after LOG_GATHER_MS at the latest. Nobody who logs waits for the disk any more: what
+ * there is no room for while it stalls is dropped, and how many lines that were is said afterwards.
+ * A process that is killed loses what was gathered. Before the first line of another thread. */
+int log_start(struct fault *fault) SW_NODISCARD;
+/* Writes what was gathered and ends the thread; lines after it are writes of their own again, as
+ * they were before the start. Does nothing without a start. */
+void log_stop(void);
+#define LOG_GATHER_MS 50
 
 #define LOG_LINE_BYTES 1024
 

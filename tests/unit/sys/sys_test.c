@@ -214,6 +214,121 @@ static void levels_are_kept(void **state) {
     assert_false(log_level_parse("loud", &level));
 }
 
+/* --- the log's thread --- */
+
+#define LOUD_THREADS 4
+#define LOUD_LINES   2000
+
+/* Reads a pipe to its end: how many lines, and whether those of each thread are in order. */
+struct listener {
+    struct thread thread;
+    int from;
+    unsigned lines;
+    unsigned next[LOUD_THREADS];
+    uint64_t said_dropped;
+    bool is_orderly;
+};
+
+static void listen_line(struct listener *listener, const char *line) {
+    unsigned sender = 0;
+    unsigned number = 0;
+    const char *fields = strstr(line, "event=loud ");
+    const char *dropped = strstr(line, "event=log_dropped lines=");
+    if (dropped != NULL) {
+        listener->said_dropped += strtoull(dropped + strlen("event=log_dropped lines="), NULL, 10);
+        return;
+    }
+    bool is_known = fields != NULL && strncmp(line, "time=", 5) == 0 &&
+                    sscanf(fields, "event=loud sender=%u number=%u", &sender, &number) == 2 &&
+                    sender < LOUD_THREADS && number >= listener->next[sender];
+    listener->is_orderly = listener->is_orderly && is_known;
+    if (is_known) {
+        listener->next[sender] = number + 1;
+    }
+    listener->lines++;
+}
+
+static void listen_run(void *arg) {
+    struct listener *listener = arg;
+    FILE *file = fdopen(listener->from, "r");
+    char line[LOG_LINE_BYTES + 1];
+    listener->is_orderly = true;
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        listen_line(listener, line);
+    }
+    (void)fclose(file);
+}
+
+struct loud {
+    struct thread thread;
+    unsigned number;
+};
+
+static void loud_run(void *arg) {
+    const struct loud *loud = arg;
+    for (unsigned i = 0; i < LOUD_LINES; i++) {
+        struct log_line line;
+        log_begin(&line, LOG_INFO, "loud");
+        log_int(&line, "sender", loud->number);
+        log_int(&line, "number", i);
+        log_end(&line);
+    }
+}
+
+static void shout(void) {
+    struct loud loud[LOUD_THREADS];
+    struct fault fault;
+    for (unsigned i = 0; i < LOUD_THREADS; i++) {
+        loud[i].number = i;
+        assert_int_equal(thread_start(&loud[i].thread, "loud", loud_run, &loud[i], &fault), SW_OK);
+    }
+    for (unsigned i = 0; i < LOUD_THREADS; i++) {
+        thread_join(&loud[i].thread);
+    }
+}
+
+/* Every line of every thread is written or counted, whole and in its order. */
+static void gathered_lines_are_written_or_counted(void **state) {
+    (void)state;
+    int ends[2];
+    struct fault fault;
+    assert_int_equal(pipe(ends), 0);
+    struct listener listener = {.from = ends[0]};
+    log_configure(&(struct log_setup){.level = LOG_INFO, .descriptor = ends[1]});
+    assert_int_equal(log_start(&fault), SW_OK);
+    assert_int_equal(thread_start(&listener.thread, "listener", listen_run, &listener, &fault),
+                     SW_OK);
+    shout();
+    log_stop();
+    log_stop(); /* once more does nothing */
+    assert_int_equal(close(ends[1]), 0);
+    thread_join(&listener.thread);
+    log_configure(&(struct log_setup){.level = LOG_INFO, .descriptor = STDERR_FILENO});
+    assert_true(listener.is_orderly);
+    assert_int_equal(listener.lines + listener.said_dropped, LOUD_THREADS * LOUD_LINES);
+}
+
+/* Nobody reads: whoever logs goes on all the same, and is told of what is missing afterwards. */
+static void nobody_waits_for_a_log_that_stalls(void **state) {
+    (void)state;
+    int ends[2];
+    struct fault fault;
+    assert_int_equal(pipe(ends), 0);
+    log_configure(&(struct log_setup){.level = LOG_INFO, .descriptor = ends[1]});
+    assert_int_equal(log_start(&fault), SW_OK);
+    shout();
+    struct listener listener = {.from = ends[0]};
+    assert_int_equal(thread_start(&listener.thread, "listener", listen_run, &listener, &fault),
+                     SW_OK);
+    log_stop();
+    assert_int_equal(close(ends[1]), 0);
+    thread_join(&listener.thread);
+    log_configure(&(struct log_setup){.level = LOG_INFO, .descriptor = STDERR_FILENO});
+    assert_true(listener.is_orderly);
+    assert_true(listener.said_dropped > 0);
+    assert_int_equal(listener.lines + listener.said_dropped, LOUD_THREADS * LOUD_LINES);
+}
+
 static void sources_are_limited(void **state) {
     (void)state;
     static struct log_limiter limiter;
@@ -296,6 +411,8 @@ int main(void) {
         cmocka_unit_test(values_cannot_forge_a_line),
         cmocka_unit_test(lines_are_bounded),
         cmocka_unit_test(levels_are_kept),
+        cmocka_unit_test(gathered_lines_are_written_or_counted),
+        cmocka_unit_test(nobody_waits_for_a_log_that_stalls),
         cmocka_unit_test(sources_are_limited),
         cmocka_unit_test(wall_text_is_iso),
         cmocka_unit_test(wall_text_has_the_days_of_the_calendar),
