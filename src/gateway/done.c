@@ -41,108 +41,109 @@ static void done_verdict(struct gateway *gw, struct seat *seat, const struct gat
     done_replace(gw, seat, now);
 }
 
-/* Reports: confirmed, then followed by what they ask for. */
-static void done_report(struct gateway *gw, struct seat *seat, struct gateway_job *job, int code,
-                        struct moment now) {
-    if (code != SW_OK && code != SW_E_NOT_FOUND) {
-        gw->counters.jobs_failed++;
-        if (job->ticket != 0) {
-            session_refuse(&seat->session, job->ticket);
-        }
-        return;
-    }
-    if (job->ticket != 0) {
+/* Confirms a report. False: it is not on disk, and the device repeats it. */
+static bool done_confirm(struct gateway *gw, struct seat *seat, const struct gateway_job *job,
+                         int code, struct moment now) {
+    bool is_kept = code == SW_OK || code == SW_E_NOT_FOUND;
+    gw->counters.jobs_failed += !is_kept;
+    if (job->ticket != 0 && is_kept) {
         session_confirm(&seat->session, gw->crypto, job->ticket, now.mono, &gw->out);
+    } else if (job->ticket != 0) {
+        session_refuse(&seat->session, job->ticket);
     }
-    if ((job->kind == JOB_HELLO || job->kind == JOB_RESUMED) &&
-        !device_id_equal(&job->device, &seat->session.device)) {
-        return; /* another Hello followed: its own verdict counts */
-    }
-    switch (job->kind) {
-    case JOB_HELLO:
+    return is_kept;
+}
+
+/* False: another Hello followed, and its own verdict counts. */
+static bool done_is_newest(const struct seat *seat, const struct gateway_job *job) {
+    return device_id_equal(&job->device, &seat->session.device);
+}
+
+static void done_hello(struct gateway *gw, struct seat *seat, const struct gateway_job *job,
+                       int code, struct moment now) {
+    if (done_confirm(gw, seat, job, code, now) && done_is_newest(seat, job)) {
         hello_done(gw, seat);
         done_verdict(gw, seat, job, now);
         /* What it runs and whether it may be disturbed follows within moments. */
         seat->is_settling = true;
         seat->retry = mono_add_ms(now.mono, SETTLE_MS);
-        break;
-    case JOB_RESUMED:
+        plan_follow(gw, seat, &job->plan, now);
+    }
+}
+
+static void done_resumed(struct gateway *gw, struct seat *seat, const struct gateway_job *job,
+                         int code, struct moment now) {
+    if (done_confirm(gw, seat, job, code, now) && done_is_newest(seat, job)) {
         done_verdict(gw, seat, job, now);
-        break;
-    case JOB_UPDATES:
+        plan_follow(gw, seat, &job->plan, now);
+    }
+}
+
+static void done_updates(struct gateway *gw, struct seat *seat, const struct gateway_job *job,
+                         int code, struct moment now) {
+    if (done_confirm(gw, seat, job, code, now)) {
         if (!job->u.updates.is_forced && seat->is_settling) {
             seat->is_settling = false;
             seat->retry = MONO_NEVER;
         }
-        break;
-    case JOB_GOODBYE:
-        seat->is_present = false;
-        table_list(&gw->table, seat, SEAT_OFFLINE);
-        return;
-    case JOB_PLAN:
-    case JOB_DESCRIBE:
-    case JOB_PUBLISH:
-    case JOB_ONLINE:
-    case JOB_MOVE:
-    case JOB_PROGRESS:
-    case JOB_ENDED:
-    case JOB_SAVE:
-    case JOB_FORGET:
-    case JOB_OFFLINE_ALL:
-    case JOB_EXPIRE:
-    case JOB_DOUBLED:
-    case JOB_RESTORE:
-    case JOB_CANDIDATES:
-    case JOB_INTERRUPTED:
-    case JOB_IMAGE:
-    case JOB_PSK:
-        break;
+        plan_follow(gw, seat, &job->plan, now);
     }
-    plan_follow(gw, seat, &job->plan, now);
 }
 
-static void done_of_seat(struct gateway *gw, struct seat *seat, struct gateway_job *job, int code,
-                         struct moment now) {
+static void done_report(struct gateway *gw, struct seat *seat, const struct gateway_job *job,
+                        int code, struct moment now) {
+    if (done_confirm(gw, seat, job, code, now)) {
+        plan_follow(gw, seat, &job->plan, now);
+    }
+}
+
+static void done_goodbye(struct gateway *gw, struct seat *seat, const struct gateway_job *job,
+                         int code, struct moment now) {
+    if (done_confirm(gw, seat, job, code, now)) {
+        seat->is_present = false;
+        table_list(&gw->table, seat, SEAT_OFFLINE);
+    }
+}
+
+static void done_plan(struct gateway *gw, struct seat *seat, const struct gateway_job *job,
+                      int code, struct moment now) {
+    done_report(gw, seat, job, code, now);
+    plan_looked(gw, seat);
+}
+
+static void done_online(struct gateway *gw, struct seat *seat, const struct gateway_job *job,
+                        int code, struct moment now) {
+    (void)now;
+    if (code != SW_OK) {
+        gw->counters.jobs_failed++;
+        seat->is_present = !job->u.is_online;
+    }
+}
+
+typedef void done_seat_fn(struct gateway *gw, struct seat *seat, const struct gateway_job *job,
+                          int code, struct moment now);
+typedef void done_own_fn(struct gateway *gw, struct gateway_job *job, int code, struct moment now);
+
+/* What follows a job of a session that is still there, and one of none; NULL: nothing does. */
+static const struct {
+    done_seat_fn *seat;
+    done_own_fn *own;
+} follows[JOB_KINDS] = {
+    [JOB_HELLO] = {.seat = done_hello},          [JOB_DESCRIBE] = {.seat = done_report},
+    [JOB_RESUMED] = {.seat = done_resumed},      [JOB_UPDATES] = {.seat = done_updates},
+    [JOB_PUBLISH] = {.seat = done_report},       [JOB_GOODBYE] = {.seat = done_goodbye},
+    [JOB_ONLINE] = {.seat = done_online},        [JOB_PLAN] = {.seat = done_plan},
+    [JOB_MOVE] = {.seat = transfer_moved},       [JOB_ENDED] = {.seat = transfer_ended},
+    [JOB_SAVE] = {.seat = keep_saved},           [JOB_RESTORE] = {.own = keep_restored},
+    [JOB_CANDIDATES] = {.own = plan_candidates}, [JOB_INTERRUPTED] = {.own = keep_interrupted},
+    [JOB_IMAGE] = {.own = transfer_image},       [JOB_PSK] = {.own = hello_psk},
+};
+
+static void done_of_seat(struct gateway *gw, struct seat *seat, const struct gateway_job *job,
+                         int code, struct moment now) {
     session_out_clear(&gw->out);
-    switch (job->kind) {
-    case JOB_HELLO:
-    case JOB_DESCRIBE:
-    case JOB_RESUMED:
-    case JOB_UPDATES:
-    case JOB_PUBLISH:
-    case JOB_GOODBYE:
-        done_report(gw, seat, job, code, now);
-        break;
-    case JOB_PLAN:
-        done_report(gw, seat, job, code, now);
-        plan_looked(gw, seat);
-        break;
-    case JOB_ONLINE:
-        if (code != SW_OK) {
-            gw->counters.jobs_failed++;
-            seat->is_present = !job->u.is_online;
-        }
-        break;
-    case JOB_MOVE:
-        transfer_moved(gw, seat, job, code, now);
-        break;
-    case JOB_ENDED:
-        transfer_ended(gw, seat, job, code, now);
-        break;
-    case JOB_SAVE:
-        keep_saved(gw, seat, job, code, now);
-        break;
-    case JOB_PROGRESS:
-    case JOB_FORGET:
-    case JOB_OFFLINE_ALL:
-    case JOB_EXPIRE:
-    case JOB_DOUBLED:
-    case JOB_RESTORE:
-    case JOB_CANDIDATES:
-    case JOB_INTERRUPTED:
-    case JOB_IMAGE:
-    case JOB_PSK:
-        break;
+    if (follows[job->kind].seat != NULL) {
+        follows[job->kind].seat(gw, seat, job, code, now);
     }
     if (seat_settle(gw, seat, now) && job->kind == JOB_SAVE) {
         keep_let_go(gw, seat, now);
@@ -172,39 +173,9 @@ void job_finish(struct gateway *gw, struct gateway_job *job, int code, struct mo
         }
         return;
     }
-    switch (job->kind) {
-    case JOB_RESTORE:
-        keep_restored(gw, job, code, now);
-        break;
-    case JOB_CANDIDATES:
-        plan_candidates(gw, job, code, now);
-        break;
-    case JOB_INTERRUPTED:
-        keep_interrupted(gw, job, code, now);
-        break;
-    case JOB_IMAGE:
-        transfer_image(gw, job, code, now);
-        break;
-    case JOB_PSK:
-        hello_psk(gw, job, code, now);
-        break;
-    case JOB_SAVE:
-    case JOB_HELLO:
-    case JOB_DESCRIBE:
-    case JOB_RESUMED:
-    case JOB_UPDATES:
-    case JOB_PUBLISH:
-    case JOB_GOODBYE:
-    case JOB_ONLINE:
-    case JOB_PLAN:
-    case JOB_MOVE:
-    case JOB_PROGRESS:
-    case JOB_ENDED:
-    case JOB_FORGET:
-    case JOB_OFFLINE_ALL:
-    case JOB_EXPIRE:
-    case JOB_DOUBLED:
+    if (follows[job->kind].own != NULL) {
+        follows[job->kind].own(gw, job, code, now);
+    } else {
         gw->counters.jobs_failed += code != SW_OK;
-        break;
     }
 }

@@ -100,7 +100,7 @@ void hello_continue(struct gateway *gw, struct half *half, struct span bytes, st
 void hello_tick(struct gateway *gw, struct moment now);
 void hello_done(struct gateway *gw, const struct seat *seat);
 /* The key of a PSK client was looked up. */
-void hello_psk(struct gateway *gw, const struct gateway_job *job, int code, struct moment now);
+void hello_psk(struct gateway *gw, struct gateway_job *job, int code, struct moment now);
 void hello_rotate(struct gateway *gw);
 
 /* seat/seat.c: one session's life */
@@ -191,8 +191,7 @@ void keep_forget(struct gateway *gw, const struct seat *seat, struct moment now)
 void keep_restore(struct gateway *gw, struct moment now);
 void keep_restored(struct gateway *gw, struct gateway_job *job, int code, struct moment now);
 /* Devices that were in the middle of a transfer are woken, which leads to its next offer. */
-void keep_interrupted(struct gateway *gw, const struct gateway_job *job, int code,
-                      struct moment now);
+void keep_interrupted(struct gateway *gw, struct gateway_job *job, int code, struct moment now);
 void keep_knock(struct gateway *gw, struct seat *seat, struct moment now);
 void keep_unheard(struct gateway *gw, struct seat *seat, gateway_path path,
                   const struct address *from, struct moment now);

@@ -36,6 +36,7 @@ enum gateway_job_kind {
     JOB_IMAGE,       /* on a reader */
     JOB_PSK          /* on a reader: the key of a client whose handshake waits for it */
 };
+#define JOB_KINDS (JOB_PSK + 1)
 
 struct restored {
     struct session session;

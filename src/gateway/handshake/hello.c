@@ -156,7 +156,7 @@ void hello_continue(struct gateway *gw, struct half *half, struct span bytes, st
     half_step(gw, half, &step, bytes, now);
 }
 
-void hello_psk(struct gateway *gw, const struct gateway_job *job, int code, struct moment now) {
+void hello_psk(struct gateway *gw, struct gateway_job *job, int code, struct moment now) {
     struct half *half = half_at(&gw->halves, job->u.psk.half);
     const struct app_psk *found = &job->u.psk.found;
     struct dtls_step step = {0};

@@ -165,8 +165,7 @@ static void keep_ask_interrupted(struct gateway *gw, struct moment now) {
     (void)!job_submit_read(gw, job, now);
 }
 
-void keep_interrupted(struct gateway *gw, const struct gateway_job *job, int code,
-                      struct moment now) {
+void keep_interrupted(struct gateway *gw, struct gateway_job *job, int code, struct moment now) {
     gw->counters.jobs_failed += code != SW_OK;
     for (size_t n = 0; n < job->u.candidates.count; n++) {
         struct seat *seat = table_by_device(&gw->table, &job->u.candidates.items[n], NULL);

@@ -10,12 +10,9 @@
 
 static struct rig rig;
 
-static const struct gateway_config small = {
-    .half_open_max = 8, .half_open_source_max = 4, .sessions_max = 64, .active_max = 64};
-
 static int setup(void **state) {
     (void)state;
-    rig_open(&rig, &small);
+    rig_open(&rig, &rig_small);
     return 0;
 }
 
@@ -23,12 +20,6 @@ static int teardown(void **state) {
     (void)state;
     rig_close(&rig);
     return 0;
-}
-
-static struct gateway_sizes sizes(void) {
-    struct gateway_sizes out;
-    gateway_sizes(rig.gw, &out);
-    return out;
 }
 
 #define COUNTER(name) (gateway_counters(rig.gw)->name)
@@ -81,7 +72,7 @@ static void the_newest_session_of_a_device_wins_after_its_hello(void **state) {
     struct dtls_session old = client.session;
     client.address.port++;
     peer_connect(&client, &rig);
-    assert_int_equal(sizes().sessions, 2);
+    assert_int_equal(rig_sizes(&rig).sessions, 2);
     struct dtls_session fresh = client.session;
     /* The old one lives until the new one has said who it is. */
     client.session = old;
@@ -89,10 +80,10 @@ static void the_newest_session_of_a_device_wins_after_its_hello(void **state) {
     assert_true(peer_is_acked(&client, &rig, 0x1234));
     client.session = fresh;
     peer_hello(&client, &rig, 2, &client.id);
-    assert_int_equal(sizes().sessions, 2);
+    assert_int_equal(rig_sizes(&rig).sessions, 2);
     rig_pump(&rig, STORE_TROUBLE_NONE);
     assert_true(peer_is_acked(&client, &rig, 2));
-    assert_int_equal(sizes().sessions, 1);
+    assert_int_equal(rig_sizes(&rig).sessions, 1);
     assert_int_equal(COUNTER(sessions_replaced), 1);
     peer_close(&client);
 }
@@ -143,7 +134,7 @@ static void another_key_cannot_end_a_session_or_speak_for_its_device(void **stat
     peer_connect(&thief, &rig);
     peer_hello(&thief, &rig, 1, &device.id);
     rig_pump(&rig, STORE_TROUBLE_NONE);
-    assert_int_equal(sizes().sessions, 2);
+    assert_int_equal(rig_sizes(&rig).sessions, 2);
     assert_int_equal(COUNTER(sessions_replaced), 0);
     assert_true(COUNTER(quarantined) > 0);
     struct gateway_device seen;
@@ -156,7 +147,7 @@ static void another_key_cannot_end_a_session_or_speak_for_its_device(void **stat
     assert_int_equal(gateway_device(rig.gw, &thief.id, &seen), SW_OK);
     peer_hello(&thief, &rig, 3, &device.id);
     rig_pump(&rig, STORE_TROUBLE_NONE);
-    assert_int_equal(sizes().sessions, 2);
+    assert_int_equal(rig_sizes(&rig).sessions, 2);
     assert_int_equal(gateway_device(rig.gw, &thief.id, &seen), SW_E_NOT_FOUND);
     assert_int_equal(gateway_device(rig.gw, &device.id, &seen), SW_OK);
     assert_true(seen.is_online);
@@ -193,7 +184,7 @@ static void a_session_survives_a_crash_and_no_number_is_used_twice(void **state)
         rig_pass(&rig, 1000);
         if (id % 50 == 0) {
             rig_crash(&rig);
-            assert_int_equal(sizes().sessions, 1);
+            assert_int_equal(rig_sizes(&rig).sessions, 1);
             assert_int_equal(COUNTER(sessions_restored), 1);
         }
         rig_forget(&rig);
@@ -260,7 +251,7 @@ static void a_full_table_forgets_who_was_silent_longest(void **state) {
         rig.now.us += 1000;
     }
     struct gateway_device seen;
-    assert_int_equal(sizes().sessions, 64);
+    assert_int_equal(rig_sizes(&rig).sessions, 64);
     assert_int_equal(COUNTER(sessions_evicted), 2);
     assert_int_equal(gateway_device(rig.gw, &clients[1].id, &seen), SW_E_NOT_FOUND);
     assert_int_equal(gateway_device(rig.gw, &clients[2].id, &seen), SW_OK);
@@ -283,7 +274,7 @@ static void silence_makes_a_device_offline_and_a_month_of_it_forgotten(void **st
     rig_pass(&rig, 200 * 1000);
     assert_int_equal(gateway_device(rig.gw, &client.id, &seen), SW_OK);
     assert_false(seen.is_online);
-    assert_int_equal(sizes().active, 0);
+    assert_int_equal(rig_sizes(&rig).active, 0);
     rig_forget(&rig);
     client.seen = 0;
     peer_say(&client, &rig, span_of("\x40\x00\x00\x21", 4));
@@ -294,7 +285,7 @@ static void silence_makes_a_device_offline_and_a_month_of_it_forgotten(void **st
     assert_int_equal(gateway_device(rig.gw, &client.id, &seen), SW_E_NOT_FOUND);
     assert_int_equal(COUNTER(sessions_expired), 1);
     rig_crash(&rig);
-    assert_int_equal(sizes().sessions, 0);
+    assert_int_equal(rig_sizes(&rig).sessions, 0);
     peer_close(&client);
 }
 
@@ -359,7 +350,7 @@ static void who_missed_the_end_of_its_session_is_told_again(void **state) {
     rig_pump(&rig, STORE_TROUBLE_NONE);
     struct gateway_command forget = {.kind = GATEWAY_COMMAND_FORGET, .device = client.id};
     assert_int_equal(gateway_command(rig.gw, &forget, rig.now, (wall_time){0}), SW_OK);
-    assert_int_equal(sizes().sessions, 0);
+    assert_int_equal(rig_sizes(&rig).sessions, 0);
     for (unsigned n = 0; n < 3; n++) {
         rig_forget(&rig); /* lost */
         client.address.port++;
@@ -386,10 +377,10 @@ static void without_a_hello_a_session_is_short_lived(void **state) {
     struct peer client;
     peer_open(&client, &rig, 1);
     peer_connect(&client, &rig);
-    assert_int_equal(sizes().sessions, 1);
+    assert_int_equal(rig_sizes(&rig).sessions, 1);
     rig_pass(&rig, 130000);
-    assert_int_equal(sizes().sessions, 0);
-    assert_int_equal(sizes().active, 0);
+    assert_int_equal(rig_sizes(&rig).sessions, 0);
+    assert_int_equal(rig_sizes(&rig).active, 0);
     peer_close(&client);
 }
 
@@ -437,8 +428,8 @@ static void noise_is_dropped_and_counted(void **state) {
     assert_int_equal(c->dropped_noise + c->dropped_unknown + c->dropped_hello + c->probes_dropped +
                          c->probes_echoed,
                      20000);
-    assert_int_equal(sizes().half_open, 0);
-    assert_int_equal(sizes().sessions, 0);
+    assert_int_equal(rig_sizes(&rig).half_open, 0);
+    assert_int_equal(rig_sizes(&rig).sessions, 0);
     peer_close(&client);
 }
 
@@ -473,7 +464,7 @@ static void a_ping_is_answered_by_the_device_or_by_time(void **state) {
     assert_int_equal(rig.reply.status, SW_E_BUSY);
     command.kind = GATEWAY_COMMAND_FORGET;
     assert_int_equal(gateway_command(rig.gw, &command, rig.now, (wall_time){0}), SW_OK);
-    assert_int_equal(sizes().sessions, 0);
+    assert_int_equal(rig_sizes(&rig).sessions, 0);
     peer_close(&client);
 }
 

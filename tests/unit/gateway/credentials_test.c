@@ -65,12 +65,6 @@ static int teardown(void **state) {
 
 #define COUNTER(name) (gateway_counters(rig.gw)->name)
 
-static struct gateway_sizes sizes(void) {
-    struct gateway_sizes out;
-    gateway_sizes(rig.gw, &out);
-    return out;
-}
-
 struct act {
     struct device_id id;
     struct span psk;
@@ -203,7 +197,7 @@ static void an_answer_for_a_handshake_that_gave_way_is_dropped(void **state) {
     peer_open(&other, &rig, 2);
     other.address = client.address;
     peer_begin(&other, &rig);
-    assert_int_equal(sizes().half_open, 1);
+    assert_int_equal(rig_sizes(&rig).half_open, 1);
     rig_pump(&rig, STORE_TROUBLE_NONE);
     peer_go(&client, &rig);
     assert_false(client.is_established);
@@ -262,7 +256,7 @@ static void a_psk_that_is_replaced_or_removed_ends_its_sessions(void **state) {
     /* The notice is the loop's to pass on. */
     const struct app_notice forget = {.kind = APP_NOTICE_FORGET, .device = client.id};
     gateway_notice(rig.gw, &forget, rig.now, (wall_time){.ms = 1});
-    assert_int_equal(sizes().sessions, 0);
+    assert_int_equal(rig_sizes(&rig).sessions, 0);
     connect_late(&client);
     assert_false(client.is_established);
     peer_close(&client);
@@ -438,17 +432,17 @@ static void proofs_that_are_not_taken_any_more_are_forgotten(void **state) {
     connect_late(&psk);
     assert_true(says_hello(&psk, 1, &psk.id));
     rig_crash(&rig);
-    assert_int_equal(sizes().sessions, 2);
+    assert_int_equal(rig_sizes(&rig).sessions, 2);
     rig.config.trust = NULL;
     rig_crash(&rig);
-    assert_int_equal(sizes().sessions, 1);
+    assert_int_equal(rig_sizes(&rig).sessions, 1);
     rig.config.accepts_psk = false;
     rig_crash(&rig);
-    assert_int_equal(sizes().sessions, 0);
+    assert_int_equal(rig_sizes(&rig).sessions, 0);
     rig.config.trust = trust;
     rig.config.accepts_psk = true;
     rig_crash(&rig);
-    assert_int_equal(sizes().sessions, 0); /* their rows are gone */
+    assert_int_equal(rig_sizes(&rig).sessions, 0); /* their rows are gone */
     peer_close(&certified);
     peer_close(&psk);
 }
@@ -483,7 +477,7 @@ static void a_certificate_that_names_no_device_is_refused(void **state) {
     peer_begin(&client, &rig);
     peer_go(&client, &rig);
     assert_int_equal(COUNTER(handshakes_failed), 1);
-    assert_int_equal(sizes().sessions, 0);
+    assert_int_equal(rig_sizes(&rig).sessions, 0);
     const struct rig_sent *last = &rig.sent[rig.sent_count - 1];
     assert_int_equal(dtls_open(dtls_endpoint_crypto(client.endpoint), &client.session,
                                span_of(last->bytes, last->len), message, sizeof message, &opened),

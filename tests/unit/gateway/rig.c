@@ -99,6 +99,9 @@ static int make_product(struct app_tx *tx, void *arg) {
     return app_product_create(tx, &request, &product);
 }
 
+const struct gateway_config rig_small = {
+    .half_open_max = 8, .half_open_source_max = 4, .sessions_max = 64, .active_max = 64};
+
 void rig_open(struct rig *rig, const struct gateway_config *config) {
     struct fault fault = {0};
     memset(rig, 0, sizeof *rig);
@@ -170,6 +173,12 @@ void rig_forget(struct rig *rig) {
 static int list_events(struct app_tx *tx, void *arg) {
     const struct app_event_query query = {.max = 1000};
     return app_event_list(tx, &query, arg);
+}
+
+struct gateway_sizes rig_sizes(const struct rig *rig) {
+    struct gateway_sizes out;
+    gateway_sizes(rig->gw, &out);
+    return out;
 }
 
 bool rig_has_event(struct rig *rig, const char *name) {

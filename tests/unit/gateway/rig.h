@@ -38,6 +38,9 @@ struct rig {
     bool refuses; /* submit says SW_E_FULL */
 };
 
+/* Room for few: 8 handshakes, 4 of them of one source, and 64 sessions. */
+extern const struct gateway_config rig_small;
+
 void rig_open(struct rig *rig, const struct gateway_config *config);
 void rig_close(struct rig *rig);
 /* The gateway goes away as by kill -9, and a new one starts on the same store. */
@@ -46,6 +49,7 @@ void rig_crash(struct rig *rig);
 void rig_pump(struct rig *rig, enum store_trouble trouble);
 void rig_pass(struct rig *rig, int64_t ms);
 void rig_forget(struct rig *rig); /* what was sent */
+struct gateway_sizes rig_sizes(const struct rig *rig);
 bool rig_has_event(struct rig *rig, const char *name);
 
 struct peer {

@@ -27,12 +27,6 @@ static int teardown(void **state) {
 
 #define COUNTER(name) (gateway_counters(rig.gw)->name)
 
-static unsigned half_open(void) {
-    struct gateway_sizes out;
-    gateway_sizes(rig.gw, &out);
-    return out.half_open;
-}
-
 static void nobody_is_pushed_out_before_he_could_answer(void **state) {
     (void)state;
     static struct peer peers[HALVES + 3];
@@ -52,7 +46,7 @@ static void nobody_is_pushed_out_before_he_could_answer(void **state) {
     assert_true(peers[HALVES].is_established);
     assert_true(rig.sent_count > seen);
     assert_int_equal(COUNTER(handshakes_evicted), 1);
-    assert_int_equal(half_open(), HALVES);
+    assert_int_equal(rig_sizes(&rig).half_open, HALVES);
     /* And so does the oldest after two seconds. */
     peer_begin(&peers[HALVES + 1], &rig);
     assert_int_equal(COUNTER(handshakes_evicted), 2); /* the other one that is through */

@@ -12,21 +12,18 @@
 static struct rig rig;
 static struct taker taker, *const t = &taker;
 
-static const struct gateway_config small = {
-    .half_open_max = 8, .sessions_max = 64, .active_max = 64};
-
 #define COUNTER(name) (gateway_counters(rig.gw)->name)
 
 static int setup(void **state) {
     (void)state;
-    rig_open(&rig, &small);
+    rig_open(&rig, &rig_small);
     rig_release(&rig, 7, 100000, false);
     return 0;
 }
 
 static int setup_bare(void **state) {
     (void)state;
-    rig_open(&rig, &small);
+    rig_open(&rig, &rig_small);
     return 0;
 }
 
@@ -180,9 +177,7 @@ static void a_refusal_waits_for_the_device_and_spends_nothing(void **state) {
     takers_run(t, 1, &rig, 5000);
     rig_update(&rig, &t->peer.id, &update);
     assert_int_equal(update.state, UPDATE_DEFERRED);
-    struct gateway_sizes sizes;
-    gateway_sizes(rig.gw, &sizes);
-    assert_int_equal(sizes.transfers, 0);
+    assert_int_equal(rig_sizes(&rig).transfers, 0);
     struct span name;
     assert_true(coap_option_at(&t->last, COAP_URI_PATH, 1, &name));
     assert_true(span_is_text(name, "particle/device/updates/pending"));
