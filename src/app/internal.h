@@ -67,6 +67,10 @@ int app_take_scopes(struct app_tx *tx, const char *const *words, size_t count, c
 void app_unique_name(const struct app_tx *tx, const char *text, char joint, const char *end,
                      char out[USER_NAME_BYTES]);
 
+/* What a goodbye says, as a JSON object; false if that is nothing. */
+#define GOODBYE_TEXT_BYTES 128
+bool goodbye_text(const struct app_goodbye *goodbye, char *out, size_t cap);
+
 /* NOT_FOUND in the words of the REST dialect. */
 int app_no_product(struct app_tx *tx);
 int app_no_firmware(struct app_tx *tx);

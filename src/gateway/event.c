@@ -133,7 +133,15 @@ uint32_t event_handle(struct gateway *gw, struct seat *seat, const struct sessio
         event_publish(gw, seat, event, now);
         break;
     case SESSION_EVENT_GOODBYE:
-        report(gw, seat, event, job_new(JOB_GOODBYE, 0), &seat->session.device, now);
+        job = job_new(JOB_GOODBYE, 0);
+        if (job != NULL) {
+            job->u.goodbye =
+                (struct app_goodbye){.cloud_reason = event->u.goodbye.cloud_reason,
+                                     .reset_reason = event->u.goodbye.reset_reason,
+                                     .sleep_s = event->u.goodbye.sleep_s,
+                                     .network_reason = event->u.goodbye.network_reason};
+        }
+        report(gw, seat, event, job, &seat->session.device, now);
         break;
     case SESSION_EVENT_TRANSFER:
         transfer_event(gw, seat, event, now);

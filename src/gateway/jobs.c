@@ -199,7 +199,7 @@ static int job_run(struct store_job *base, struct store *store, struct fault *fa
             span_of(job->tail + job->u.publish.name_len, job->tail_len - job->u.publish.name_len),
             &job->plan);
     case JOB_GOODBYE:
-        return app_device_goodbye(&tx, &job->device);
+        return app_device_goodbye(&tx, &job->device, &job->u.goodbye);
     case JOB_ONLINE:
         return app_device_online(&tx, &job->device, job->u.is_online);
     case JOB_PLAN:

@@ -80,6 +80,7 @@ struct gateway_job {
         struct {
             size_t name_len;
         } publish; /* name and data in tail */
+        struct app_goodbye goodbye;
         bool is_online;
         enum update_cause cause;
         struct app_move move;

@@ -64,7 +64,8 @@ struct app_plan {
  *   SW_E_NOT_FOUND  the device was removed meanwhile: plan->verdict says QUARANTINED; forget it */
 int app_device_hello(struct app_tx *tx, const struct app_hello *hello,
                      struct app_plan *plan) SW_NODISCARD;
-/* kind: 1 system (protobuf for content format 42, else JSON), 2 application (JSON), 4 metrics.
+/* kind: 1 system (protobuf for content format 42, else JSON), 2 application (JSON), 3 both in one
+ * (JSON, Device OS 3.0 to 3.2), 4 metrics.
  * Bytes that cannot be decoded are kept as they are, unused: the device must not repeat them for
  * ever; an event says so. */
 int app_device_describe(struct app_tx *tx, const struct device_id *id, unsigned kind,
@@ -80,7 +81,15 @@ int app_device_updates(struct app_tx *tx, const struct device_id *id, bool is_fo
 /* Any other event. Names that only the server may speak (spark/status ...) are dropped, SW_OK. */
 int app_device_published(struct app_tx *tx, const struct device_id *id, struct span name,
                          struct span data, struct app_plan *plan) SW_NODISCARD;
-int app_device_goodbye(struct app_tx *tx, const struct device_id *id) SW_NODISCARD;
+/* It leaves on purpose: offline at once, and an event says why. Numbers are Device OS's own. */
+struct app_goodbye {
+    uint32_t cloud_reason;   /* 0 = not told, as are the others */
+    uint32_t reset_reason;   /* it restarts */
+    uint32_t sleep_s;        /* it sleeps for so long */
+    uint32_t network_reason; /* why its network ended */
+};
+int app_device_goodbye(struct app_tx *tx, const struct device_id *id,
+                       const struct app_goodbye *goodbye) SW_NODISCARD;
 /* The gateway's view of its presence; appends spark/status when it changed. */
 int app_device_online(struct app_tx *tx, const struct device_id *id, bool is_online) SW_NODISCARD;
 /* Another device with its id and key speaks, from that address: an event says so. */

@@ -25,12 +25,10 @@ static uint16_t as_u16(uint32_t value) {
     return value > UINT16_MAX ? UINT16_MAX : (uint16_t)value;
 }
 
-static void keep_text(const char *text, char *out, size_t cap) {
-    size_t at = 0;
-    for (; text[at] != '\0' && at < cap - 1; at++) {
-        out[at] = (char)(text[at] >= ' ' && text[at] < 0x7F ? text[at] : '?');
+static void mask_text(char *text) {
+    for (; *text != '\0'; text++) {
+        *text = (char)(*text >= ' ' && *text < 0x7F ? *text : '?');
     }
-    out[at] = '\0';
 }
 
 static void take_module(const slipway_Module *from, struct module_state *to) {
@@ -67,11 +65,18 @@ static bool take_stored(pb_istream_t *stream, const pb_field_t *field, void **ar
     return true;
 }
 
-static bool take_name(pb_istream_t *stream, const pb_field_t *field, void **arg) {
-    char *name = *arg;
+struct text {
+    char *out; /* ends with a zero, before the rest of what is too long for it */
+    size_t cap;
+};
+
+static bool take_text(pb_istream_t *stream, const pb_field_t *field, void **arg) {
+    const struct text *text = *arg;
     (void)field;
-    size_t len = stream->bytes_left < NAME_BYTES ? stream->bytes_left : NAME_BYTES - 1;
-    return pb_read(stream, (pb_byte_t *)name, len) && pb_read(stream, NULL, stream->bytes_left);
+    size_t len = stream->bytes_left < text->cap ? stream->bytes_left : text->cap - 1;
+    text->out[len] = '\0';
+    return pb_read(stream, (pb_byte_t *)text->out, len) &&
+           pb_read(stream, NULL, stream->bytes_left);
 }
 
 static bool take_need(pb_istream_t *stream, const pb_field_t *field, void **arg) {
@@ -79,7 +84,8 @@ static bool take_need(pb_istream_t *stream, const pb_field_t *field, void **arg)
     char name[NAME_BYTES] = "";
     slipway_Asset asset = slipway_Asset_init_zero;
     (void)field;
-    asset.name = (pb_callback_t){.funcs.decode = take_name, .arg = name};
+    struct text text = {name, sizeof name};
+    asset.name = (pb_callback_t){.funcs.decode = take_text, .arg = &text};
     if (!pb_decode(stream, slipway_Asset_fields, &asset)) {
         return false;
     }
@@ -102,6 +108,11 @@ static bool decode_protobuf(struct span bytes, struct app_describe *out,
     if (message == NULL) {
         return false;
     }
+    struct text imei = {out->imei, sizeof out->imei}, iccid = {out->iccid, sizeof out->iccid},
+                modem = {out->modem_version, sizeof out->modem_version};
+    message->imei = (pb_callback_t){.funcs.decode = take_text, .arg = &imei};
+    message->iccid = (pb_callback_t){.funcs.decode = take_text, .arg = &iccid};
+    message->modem_firmware_version = (pb_callback_t){.funcs.decode = take_text, .arg = &modem};
     message->assets = (pb_callback_t){.funcs.decode = take_stored, .arg = out};
     for (size_t i = 0; needs != NULL && i < SW_COUNT(message->modules); i++) {
         message->modules[i].asset_dependencies =
@@ -112,11 +123,9 @@ static bool decode_protobuf(struct span bytes, struct app_describe *out,
     for (pb_size_t i = 0; good && i < message->modules_count && i < MODULE_STATES_MAX; i++) {
         take_module(&message->modules[i], &out->modules.items[out->modules.count++]);
     }
-    if (good) {
-        keep_text(message->imei, out->imei, sizeof out->imei);
-        keep_text(message->iccid, out->iccid, sizeof out->iccid);
-        keep_text(message->modem_firmware_version, out->modem_version, sizeof out->modem_version);
-    }
+    mask_text(out->imei);
+    mask_text(out->iccid);
+    mask_text(out->modem_version);
     free(message);
     return good;
 }
@@ -152,6 +161,11 @@ static const char *text_of_key(const json_t *object, const char *key) {
     return text != NULL ? text : "";
 }
 
+static void keep_text(const json_t *object, const char *key, char *out, size_t cap) {
+    (void)snprintf(out, cap, "%s", text_of_key(object, key));
+    mask_text(out);
+}
+
 static void take_json_module(const json_t *from, struct module_state *to) {
     static const char stores[] = "mfbt"; /* main, factory, backup, temporary */
     const char *store = strchr(stores, text_of_key(from, "l")[0]);
@@ -182,9 +196,9 @@ static bool decode_json(struct span bytes, struct app_describe *out) {
         for (size_t i = 0; i < json_array_size(modules) && i < MODULE_STATES_MAX; i++) {
             take_json_module(json_array_get(modules, i), &out->modules.items[out->modules.count++]);
         }
-        keep_text(text_of_key(root, "imei"), out->imei, sizeof out->imei);
-        keep_text(text_of_key(root, "iccid"), out->iccid, sizeof out->iccid);
-        keep_text(text_of_key(root, "cellfw"), out->modem_version, sizeof out->modem_version);
+        keep_text(root, "imei", out->imei, sizeof out->imei);
+        keep_text(root, "iccid", out->iccid, sizeof out->iccid);
+        keep_text(root, "cellfw", out->modem_version, sizeof out->modem_version);
     }
     json_decref(root);
     return good;

@@ -237,6 +237,8 @@ static int take_describe(struct app_tx *tx, const struct app_describe *described
     return code;
 }
 
+enum { DESCRIBES_SYSTEM = 1, DESCRIBES_APPLICATION = 2, DESCRIBES_METRICS = 4 };
+
 int app_device_describe(struct app_tx *tx, const struct device_id *id, unsigned kind,
                         unsigned content_format, struct span bytes, struct app_plan *plan) {
     struct device device;
@@ -245,15 +247,17 @@ int app_device_describe(struct app_tx *tx, const struct device_id *id, unsigned 
         return code;
     }
     plan->product_id = device.product_id;
-    if (kind == 4) {
+    if (kind == DESCRIBES_METRICS) {
         return vitals_record(tx, &device, bytes);
     }
-    if (kind != 1 && kind != 2) {
-        return SW_OK;
+    /* One object may be both: each of its readers finds what it looks for. */
+    for (unsigned one = DESCRIBES_SYSTEM; one <= DESCRIBES_APPLICATION && code == SW_OK; one *= 2) {
+        if ((kind & one) != 0) {
+            code = store_describe_put(tx->store, device.num, one, content_format & UINT16_MAX,
+                                      bytes, tx->now.ms, tx->fault);
+        }
     }
-    code = store_describe_put(tx->store, device.num, kind, content_format & UINT16_MAX, bytes,
-                              tx->now.ms, tx->fault);
-    if (code != SW_OK || kind != 1) {
+    if (code != SW_OK || (kind & DESCRIBES_SYSTEM) == 0) {
         return code;
     }
     struct app_describe described;
@@ -412,8 +416,15 @@ int app_device_online(struct app_tx *tx, const struct device_id *id, bool is_onl
     return code == SW_OK ? store_device_save_told(tx->store, &device, tx->fault) : code;
 }
 
-int app_device_goodbye(struct app_tx *tx, const struct device_id *id) {
-    return app_device_online(tx, id, false);
+int app_device_goodbye(struct app_tx *tx, const struct device_id *id,
+                       const struct app_goodbye *goodbye) {
+    char text[GOODBYE_TEXT_BYTES];
+    struct device device;
+    int code = store_device_get(tx->store, id, &device, tx->fault);
+    if (code == SW_OK && goodbye_text(goodbye, text, sizeof text)) {
+        code = app_append(tx, device.product_id, &device, "slipway/device/goodbye", text, NULL);
+    }
+    return code == SW_OK || code == SW_E_NOT_FOUND ? app_device_online(tx, id, false) : code;
 }
 
 int app_device_doubled(struct app_tx *tx, const struct device_id *id, const char *address) {

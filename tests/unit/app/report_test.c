@@ -1,0 +1,156 @@
+/* What devices report of themselves, in the forms that different versions of Device OS use. */
+#include "world.h"
+
+#include <describe.pb.h>
+#include <pb_encode.h>
+
+static struct world world;
+static struct device_id id;
+static struct device device;
+static int64_t cursor;
+
+static int set_up(void **state) {
+    (void)state;
+    struct app_plan plan;
+    world_open(&world, NULL);
+    assert_int_equal(world_upload(&world, 1, 0), SW_OK);
+    assert_int_equal(world_import(&world, world_id_text(1), NULL), SW_OK);
+    id = world_id(1);
+    struct app_hello hello = world_hello_of(1, 1);
+    assert_int_equal(world_hello(&world, &hello, &plan), SW_OK);
+    cursor = 0;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    world_close(&world);
+    return 0;
+}
+
+struct telling {
+    unsigned kind, content_format;
+    struct span bytes;
+};
+
+static int run_tell(struct app_tx *tx, void *arg) {
+    const struct telling *telling = (const struct telling *)arg;
+    struct app_plan plan;
+    return app_device_describe(tx, &id, telling->kind, telling->content_format, telling->bytes,
+                               &plan);
+}
+
+static void tell(unsigned kind, unsigned content_format, struct span bytes) {
+    struct telling telling = {.kind = kind, .content_format = content_format, .bytes = bytes};
+    assert_int_equal(app_execute(world.app, run_tell, &telling, &world.error), SW_OK);
+    world_device(&world, &id, &device);
+}
+
+struct reading {
+    unsigned kind;
+    uint8_t *bytes;
+    size_t len;
+};
+
+static int run_read(struct app_tx *tx, void *arg) {
+    struct reading *reading = (struct reading *)arg;
+    return app_device_described(tx, &device, reading->kind, &reading->bytes, &reading->len);
+}
+
+static bool is_kept(unsigned kind, struct span bytes) {
+    struct reading reading = {.kind = kind};
+    int code = app_read(world.app, world.store, run_read, &reading, &world.error);
+    bool is_same = code == SW_OK && reading.len == bytes.len &&
+                   memcmp(reading.bytes, bytes.data, bytes.len) == 0;
+    free(reading.bytes);
+    return is_same;
+}
+
+/* Device OS 3.0 to 3.2 may tell its modules and its functions in one. */
+static void a_describe_of_both_kinds(void **state) {
+    (void)state;
+    static const char json[] =
+        "{\"f\":[\"go\"],\"v\":{\"speed\":2},\"p\":13,\"iccid\":\"8988\",\"m\":[{\"s\":671744,"
+        "\"l\":\"m\",\"vc\":30,\"vv\":30,\"f\":\"s\",\"n\":\"1\",\"v\":3103,\"d\":[]}]}";
+    struct span bytes = span_text(json);
+    tell(3, 0xFFFF, bytes);
+    assert_int_equal(device.system_version, 3103);
+    assert_string_equal(device.iccid, "8988");
+    assert_true(is_kept(1, bytes));
+    assert_true(is_kept(2, bytes));
+    static const char functions[] = "{\"f\":[],\"v\":{}}";
+    tell(2, 0xFFFF, span_text(functions));
+    assert_true(is_kept(1, bytes));
+    assert_true(is_kept(2, span_text(functions)));
+}
+
+static bool put_text(pb_ostream_t *stream, const pb_field_t *field, void *const *arg) {
+    const char *text = *arg;
+    return pb_encode_tag_for_field(stream, field) &&
+           pb_encode_string(stream, (const pb_byte_t *)text, strlen(text));
+}
+
+/* A modem with a long name for its firmware must not cost its device the whole Describe. */
+static void a_long_text_is_cut_and_the_rest_is_understood(void **state) {
+    (void)state;
+    static char longest[201];
+    uint8_t bytes[1024];
+    slipway_SystemDescribe describe = slipway_SystemDescribe_init_zero;
+    memset(longest, 'x', sizeof longest - 1);
+    longest[3] = '\n';
+    describe.modem_firmware_version = (pb_callback_t){.funcs.encode = put_text, .arg = longest};
+    describe.iccid = (pb_callback_t){.funcs.encode = put_text, .arg = longest};
+    describe.imei = (pb_callback_t){.funcs.encode = put_text, .arg = (char[]){"352253090000001"}};
+    describe.modules_count = 1;
+    describe.modules[0].type = MODULE_SYSTEM_PART;
+    describe.modules[0].index = 1;
+    describe.modules[0].version = 6200;
+    pb_ostream_t stream = pb_ostream_from_buffer(bytes, sizeof bytes);
+    assert_true(pb_encode(&stream, slipway_SystemDescribe_fields, &describe));
+    tell(1, 42, span_of(bytes, stream.bytes_written));
+    assert_int_equal(device.system_version, 6200);
+    assert_string_equal(device.imei, "352253090000001");
+    assert_int_equal(strlen(device.modem_version), sizeof device.modem_version - 1);
+    assert_int_equal(strlen(device.iccid), sizeof device.iccid - 1);
+    assert_memory_equal(device.iccid, "xxx?xxx", 7);
+}
+
+static int run_goodbye(struct app_tx *tx, void *arg) {
+    return app_device_goodbye(tx, &id, (const struct app_goodbye *)arg);
+}
+
+static void a_goodbye_leaves_its_reasons(void **state) {
+    (void)state;
+    static const struct {
+        struct app_goodbye goodbye;
+        const char *text;
+    } words[] = {
+        {{.cloud_reason = 5, .reset_reason = 70}, "{\"reason\":\"reset\",\"reset\":\"update\"}"},
+        {{.cloud_reason = 6, .sleep_s = 3600}, "{\"reason\":\"sleep\",\"sleep\":3600}"},
+        {{.cloud_reason = 3, .network_reason = 2}, "{\"reason\":\"network\",\"network\":2}"},
+        {{.cloud_reason = 77, .reset_reason = 75}, "{\"reason\":77,\"reset\":75}"},
+        {{UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX},
+         "{\"reason\":4294967295,\"reset\":4294967295,\"sleep\":4294967295,"
+         "\"network\":4294967295}"},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        struct app_goodbye goodbye = words[i].goodbye;
+        assert_int_equal(app_execute(world.app, run_goodbye, &goodbye, &world.error), SW_OK);
+        assert_true(world_has_event(&world, &cursor, "slipway/device/goodbye", words[i].text));
+    }
+    world_device(&world, &id, &device);
+    assert_false(device.is_online);
+    struct app_goodbye without = {0};
+    assert_int_equal(app_execute(world.app, run_goodbye, &without, &world.error), SW_OK);
+    assert_false(world_has_event(&world, &cursor, "slipway/device/goodbye", NULL));
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_describe_of_both_kinds),
+        TEST(a_long_text_is_cut_and_the_rest_is_understood),
+        TEST(a_goodbye_leaves_its_reasons),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
