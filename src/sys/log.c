@@ -201,15 +201,19 @@ void log_bool(struct log_line *line, const char *key, bool value) {
     }
 }
 
-void log_end(struct log_line *line) {
-    if (!line->is_on) {
-        return;
-    }
+void log_finish(struct log_line *line) {
     if (line->json) {
         line->text[line->used++] = '}';
     }
     line->text[line->used++] = '\n';
     line->is_on = false;
+}
+
+void log_end(struct log_line *line) {
+    if (!line->is_on) {
+        return;
+    }
+    log_finish(line);
     if (!log_writer_take(configured_descriptor, line->text, line->used, line->level < LOG_INFO)) {
         /* There is no place left to report a failure to report. */
         ssize_t ignored = write(configured_descriptor, line->text, line->used);

@@ -1,7 +1,6 @@
 /* Two buffers: lines go into one while the other is written. */
 #include "sys/log_writer.h"
 
-#include "slipway/sys/log.h"
 #include "slipway/sys/thread.h"
 #include "slipway/util/check.h"
 
@@ -97,11 +96,15 @@ static void write_all(int descriptor, const char *bytes, size_t len) {
     }
 }
 
-static void say_dropped(uint64_t lines) {
+/* Past the buffers, which may be full again. */
+static void say_dropped(int descriptor, uint64_t lines) {
     struct log_line line;
     log_begin(&line, LOG_UNUSUAL, "log_dropped");
     log_int(&line, "lines", (int64_t)lines);
-    log_end(&line);
+    if (line.is_on) {
+        log_finish(&line);
+        write_all(descriptor, line.text, line.used);
+    }
 }
 
 static void run(void *arg) {
@@ -123,7 +126,7 @@ static void run(void *arg) {
         unlock();
         write_all(descriptor, bytes, len);
         if (dropped > 0) {
-            say_dropped(dropped);
+            say_dropped(descriptor, dropped);
         }
         lock();
     }

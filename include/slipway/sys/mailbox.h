@@ -1,5 +1,5 @@
-/* A bounded queue between threads, any number at either end. Items are
- * embedded in the sender's structs, so posting never allocates; whoever takes an item owns it. */
+/* A bounded queue between threads, any number at either end. Items are embedded in the sender's
+ * structs, so posting never allocates; whoever takes an item owns it. */
 #ifndef SLIPWAY_SYS_MAILBOX_H
 #define SLIPWAY_SYS_MAILBOX_H
 
