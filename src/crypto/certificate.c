@@ -1,19 +1,20 @@
 #include "slipway/crypto/certificate.h"
 
+#include "crypto/leaf.h"
 #include "slipway/crypto/key.h"
 #include "slipway/crypto/secret.h"
 #include "slipway/util/reader.h"
 #include "slipway/util/writer.h"
 
 #include <limits.h>
-#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
-#define CHAIN_MAX 6    /* certificates that a peer may show */
-#define KNOWN_MAX 1024 /* lists that are remembered, each where its hash says */
+#define CHAIN_MAX  6    /* certificates that a peer may show */
+#define AUTH_LEVEL 2    /* of libcrypto's: 112 bits, so no SHA-1, no RSA below 2048 bits */
+#define KNOWN_MAX  1024 /* lists that are remembered, each where its hash says */
 
 /* A list that was verified: what it said, and when all of its chain is valid. */
 struct known {
@@ -24,12 +25,14 @@ struct known {
 
 struct crypto_trust {
     X509_STORE *store;
+    struct leaf_reader leaves;
     struct known known[KNOWN_MAX];
 };
 
 struct crypto_certified {
     unsigned holders;
-    EVP_PKEY *pkey;
+    EVP_PKEY *pkey;          /* NULL if it is on P-256, which has a shorter way */
+    struct p256_point point; /* then; whether it is on the curve is seen when it is used */
     uint8_t name_len;
     char name[CERTIFICATE_NAME_MAX];
 };
@@ -68,7 +71,8 @@ struct crypto_trust *crypto_trust_from_pem(struct span pem) {
         return NULL;
     }
     trust->store = X509_STORE_new();
-    if (trust->store == NULL || each_certificate(pem, add_to_store, trust->store) <= 0) {
+    if (!leaf_reader_init(&trust->leaves) || trust->store == NULL ||
+        each_certificate(pem, add_to_store, trust->store) <= 0) {
         crypto_trust_free(trust);
         return NULL;
     }
@@ -81,6 +85,7 @@ void crypto_trust_free(struct crypto_trust *trust) {
             crypto_certified_free(trust->known[i].certified);
         }
         X509_STORE_free(trust->store);
+        leaf_reader_close(&trust->leaves);
         crypto_free(trust, sizeof *trust);
     }
 }
@@ -139,8 +144,11 @@ struct span crypto_certified_name(const struct crypto_certified *certified) {
     return span_of(certified->name, certified->name_len);
 }
 
-int crypto_certified_check(const struct crypto_certified *certified, const struct sha256 *digest,
-                           struct span signature) {
+int crypto_certified_check(const struct crypto_certified *certified, struct crypto_worker *worker,
+                           const struct sha256 *digest, struct span signature) {
+    if (certified->pkey == NULL) {
+        return crypto_verify(worker, &certified->point, digest, signature);
+    }
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, certified->pkey, NULL);
     bool valid =
         ctx != NULL && EVP_PKEY_verify_init(ctx) == 1 &&
@@ -196,23 +204,28 @@ static void name_from_subject(struct crypto_certified *certified, const X509 *le
     OPENSSL_free(text);
 }
 
-static bool is_on_known_curve(const EVP_PKEY *pkey) {
-    char group[32];
-    size_t len = 0;
-    return EVP_PKEY_is_a(pkey, "EC") == 1 &&
-           EVP_PKEY_get_utf8_string_param(pkey, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof group,
-                                          &len) == 1 &&
-           (strcmp(group, "prime256v1") == 0 || strcmp(group, "secp384r1") == 0);
+/* leaf_read has recognised the key: its length tells which of the two curves it is on. */
+static bool take_key(struct crypto_certified *certified, const X509 *leaf) {
+    const ASN1_BIT_STRING *bits = X509_get0_pubkey_bitstr(leaf);
+    if (bits->length == P256_POINT_BYTES) {
+        memcpy(certified->point.b, bits->data, P256_POINT_BYTES);
+        return true;
+    }
+    unsigned char *spki = NULL;
+    int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(leaf), &spki);
+    const unsigned char *at = spki;
+    certified->pkey = len > 0 ? d2i_PUBKEY(NULL, &at, len) : NULL;
+    OPENSSL_free(spki);
+    return certified->pkey != NULL;
 }
 
-static int certified_of(X509 *leaf, struct crypto_certified **out) {
+static int certified_of(const X509 *leaf, struct crypto_certified **out) {
     struct crypto_certified *certified = crypto_alloc(sizeof *certified);
     if (certified == NULL) {
         return SW_E_MEMORY;
     }
     certified->holders = 1;
-    certified->pkey = X509_get_pubkey(leaf);
-    if (certified->pkey == NULL || !is_on_known_curve(certified->pkey)) {
+    if (!take_key(certified, leaf)) {
         crypto_certified_free(certified);
         return SW_E_DENIED;
     }
@@ -299,6 +312,7 @@ static int verify_chain(const struct crypto_trust *trust, X509 *leaf, STACK_OF(X
         X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
         X509_VERIFY_PARAM_set_time(param, check->now.ms / 1000);
         X509_VERIFY_PARAM_set_depth(param, CHAIN_MAX);
+        X509_VERIFY_PARAM_set_auth_level(param, AUTH_LEVEL);
         if (check->host == NULL || X509_VERIFY_PARAM_set1_host(param, check->host, 0) == 1) {
             bool valid = X509_verify_cert(ctx) == 1;
             status = valid ? SW_OK : status_of(X509_STORE_CTX_get_error(ctx));
@@ -307,6 +321,37 @@ static int verify_chain(const struct crypto_trust *trust, X509 *leaf, STACK_OF(X
     }
     X509_STORE_CTX_free(ctx);
     return status;
+}
+
+/* The peer's own certificate first, read as such; those between it and an authority as libcrypto
+ * reads them, as their keys verify signatures. */
+static X509 *read_certificate(const struct crypto_trust *trust, struct span der, bool is_own) {
+    if (is_own) {
+        return leaf_read(&trust->leaves, der);
+    }
+    const unsigned char *at = der.data;
+    X509 *certificate = d2i_X509(NULL, &at, (long)der.len);
+    if (certificate != NULL && at != der.data + der.len) {
+        X509_free(certificate);
+        certificate = NULL;
+    }
+    return certificate;
+}
+
+static int read_chain(const struct crypto_trust *trust, struct span list, STACK_OF(X509) * chain) {
+    struct reader r = reader_of(list);
+    while (reader_left(&r) > 0) {
+        struct span der = reader_vector24(&r);
+        X509 *certificate = NULL;
+        if (!r.failed && der.len > 0 && sk_X509_num(chain) < CHAIN_MAX) {
+            certificate = read_certificate(trust, der, sk_X509_num(chain) == 0);
+        }
+        if (certificate == NULL || sk_X509_push(chain, certificate) <= 0) {
+            X509_free(certificate);
+            return SW_E_INPUT;
+        }
+    }
+    return sk_X509_num(chain) == 0 ? SW_E_INPUT : SW_OK;
 }
 
 int crypto_trust_verify(struct crypto_trust *trust, struct span list,
@@ -319,24 +364,11 @@ int crypto_trust_verify(struct crypto_trust *trust, struct span list,
         return SW_OK;
     }
     STACK_OF(X509) *chain = sk_X509_new_null();
-    int status = chain == NULL ? SW_E_MEMORY : SW_OK;
-    struct reader r = reader_of(list);
-    while (status == SW_OK && reader_left(&r) > 0) {
-        struct span der = reader_vector24(&r);
-        const unsigned char *at = der.data;
-        X509 *certificate = r.failed || der.len == 0 ? NULL : d2i_X509(NULL, &at, (long)der.len);
-        if (certificate == NULL || at != der.data + der.len || sk_X509_num(chain) >= CHAIN_MAX ||
-            sk_X509_push(chain, certificate) <= 0) {
-            X509_free(certificate);
-            status = SW_E_INPUT;
-        }
-    }
-    if (status == SW_OK && (reader_end(&r) != SW_OK || sk_X509_num(chain) == 0)) {
-        status = SW_E_INPUT;
-    }
+    int status = chain == NULL ? SW_E_MEMORY : read_chain(trust, list, chain);
     if (status == SW_OK) {
         X509 *leaf = sk_X509_value(chain, 0);
-        status = verify_chain(trust, leaf, chain, check, &fresh);
+        status = X509_get0_pubkey(leaf) == NULL ? SW_E_DENIED
+                                                : verify_chain(trust, leaf, chain, check, &fresh);
         if (status == SW_OK) {
             status = certified_of(leaf, out);
         }

@@ -108,9 +108,10 @@ int certificate_take(struct turn *t, struct span body, bool is_raw) {
 
 int certificate_check(struct turn *t, const struct sha256 *digest, struct span signature) {
     const struct machine *m = t->m;
+    struct crypto_worker *worker = t->endpoint->crypto->worker;
     int status = m->proof == DTLS_PROOF_CERTIFICATE
-                     ? crypto_certified_check(m->certified, digest, signature)
-                     : crypto_verify(t->endpoint->crypto->worker, &m->peer_key, digest, signature);
+                     ? crypto_certified_check(m->certified, worker, digest, signature)
+                     : crypto_verify(worker, &m->peer_key, digest, signature);
     if (status == SW_E_INPUT) {
         return machine_fail(t, ALERT_BAD_CERTIFICATE, "the peer's key is not on the curve");
     }

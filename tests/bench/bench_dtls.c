@@ -8,6 +8,7 @@
 
 #include <malloc.h>
 #include <math.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <sched.h>
 #include <stdio.h>
@@ -69,18 +70,56 @@ static struct span load(const char *name) {
 
 static struct {
     struct crypto_key *server_key, *client_key;
-    struct span server, client, authority;
-    struct crypto_trust *trust;
+    struct span server, client;
+    struct crypto_trust *trust, *issuer_trust;
+    EVP_PKEY *issuer_key; /* of an authority that can certify more clients: issuer_trust */
+    X509 *template;
 } pki;
+
+static X509 *certificate_of(struct span pem) {
+    BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.len);
+    X509 *certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+    SW_CHECK(certificate != NULL);
+    BIO_free(bio);
+    return certificate;
+}
+
+/* Signed by the issuer, as text that lives until the next call. */
+static struct span certify(X509 *certificate) {
+    static uint8_t text[4096];
+    char *pem = NULL;
+    BIO *bio = BIO_new(BIO_s_mem());
+    SW_CHECK(X509_sign(certificate, pki.issuer_key, EVP_sha256()) > 0 &&
+             PEM_write_bio_X509(bio, certificate) == 1);
+    long len = BIO_get_mem_data(bio, &pem);
+    SW_CHECK(len > 0 && (size_t)len <= sizeof text);
+    memcpy(text, pem, (size_t)len);
+    BIO_free(bio);
+    return span_of(text, (size_t)len);
+}
+
+/* One that no server has seen before. */
+static struct span new_certificate(void) {
+    static int64_t serial = 1000;
+    SW_CHECK(ASN1_INTEGER_set_int64(X509_get_serialNumber(pki.template), serial++) == 1);
+    return certify(pki.template);
+}
 
 static void load_pki(void) {
     pki.server_key = crypto_key_from_pem(load("server.key.pem"));
     pki.client_key = crypto_key_from_pem(load("client.key.pem"));
     pki.server = load("server.pem");
     pki.client = load("client.pem");
-    pki.authority = load("authority.pem");
-    pki.trust = crypto_trust_from_pem(pki.authority);
-    SW_CHECK(pki.server_key != NULL && pki.client_key != NULL && pki.trust != NULL);
+    struct span authority = load("authority.pem");
+    pki.trust = crypto_trust_from_pem(authority);
+    pki.issuer_key = EVP_EC_gen("P-256");
+    X509 *issuer = certificate_of(authority);
+    SW_CHECK(pki.issuer_key != NULL && X509_set_pubkey(issuer, pki.issuer_key) == 1);
+    pki.issuer_trust = crypto_trust_from_pem(certify(issuer));
+    X509_free(issuer);
+    pki.template = certificate_of(pki.client);
+    SW_CHECK(pki.server_key != NULL && pki.client_key != NULL && pki.trust != NULL &&
+             pki.issuer_trust != NULL);
 }
 
 static void ours_open(enum credential credential) {
@@ -101,9 +140,9 @@ static void ours_open(enum credential credential) {
     case CERTIFICATE:
     case KNOWN_CERTIFICATE:
         server.certificates = pki.server;
-        server.trust = pki.trust;
+        server.trust = credential == CERTIFICATE ? pki.issuer_trust : pki.trust;
         client.key = pki.client_key;
-        client.certificates = pki.client;
+        client.certificates = credential == CERTIFICATE ? new_certificate() : pki.client;
         client.trust = pki.trust;
         client.only_suite = 0xC0AE;
         break;
@@ -180,12 +219,16 @@ static void ours_close(void) {
     dtls_endpoint_free(ours.client);
 }
 
-/* A server that never saw the client's certificate before. */
-static void ours_forget(void) {
-    ours_close();
-    crypto_trust_free(pki.trust);
-    pki.trust = crypto_trust_from_pem(pki.authority);
-    ours_open(CERTIFICATE);
+/* Another client with a certificate of its own. */
+static void ours_stranger(void) {
+    struct dtls_endpoint_config client = {.key = pki.client_key,
+                                          .certificates = new_certificate(),
+                                          .trust = pki.trust,
+                                          .only_suite = 0xC0AE};
+    dtls_endpoint_free(ours.client);
+    ours.client = dtls_endpoint_new(&client);
+    SW_CHECK(ours.client != NULL);
+    dtls_endpoint_tell_time(ours.client, (wall_time){.ms = (int64_t)time(NULL) * 1000});
 }
 
 static double ours_handshakes(enum credential credential) {
@@ -197,7 +240,7 @@ static double ours_handshakes(enum credential credential) {
     ours.server_cpu = 0;
     while (ours.server_cpu < seconds) {
         if (credential == CERTIFICATE) {
-            ours_forget();
+            ours_stranger();
         }
         ours_handshake();
         count++;

@@ -4,6 +4,7 @@
 #define SLIPWAY_CRYPTO_CERTIFICATE_H
 
 #include "slipway/crypto/hash.h"
+#include "slipway/crypto/worker.h"
 #include "slipway/util/error.h"
 #include "slipway/util/span.h"
 #include "slipway/util/time.h"
@@ -21,9 +22,9 @@ void crypto_trust_free(struct crypto_trust *trust); /* accepts NULL */
 /* The public key of a certificate that verified; heap. */
 struct crypto_certified;
 void crypto_certified_free(struct crypto_certified *certified); /* accepts NULL */
-/* ECDSA over a SHA-256 digest: SW_OK or SW_E_AUTH. */
-int crypto_certified_check(const struct crypto_certified *certified, const struct sha256 *digest,
-                           struct span signature) SW_NODISCARD;
+/* ECDSA over a SHA-256 digest: SW_OK; SW_E_INPUT if its point is not on P-256; SW_E_AUTH. */
+int crypto_certified_check(const struct crypto_certified *certified, struct crypto_worker *worker,
+                           const struct sha256 *digest, struct span signature) SW_NODISCARD;
 /* Who it is: the first dNSName of the subjectAltName if there is one, else the last commonName of
  * the subject; printable ASCII. Empty if there is neither. Lives as long as certified. */
 struct span crypto_certified_name(const struct crypto_certified *certified);
@@ -39,8 +40,9 @@ struct certificate_check {
  *   SW_E_INPUT      malformed, or none
  *   SW_E_NOT_FOUND  no authority of ours stands behind it
  *   SW_E_RANGE      expired, or not yet valid
- *   SW_E_DENIED     for another purpose or host, or with a key on another curve
- *   SW_E_AUTH       a signature does not verify, or another reason */
+ *   SW_E_DENIED     for another purpose or host, or with a key that is not an uncompressed point on
+ *                   a named one of the two curves (RFC 5480, RFC 8422 section 5.3)
+ *   SW_E_AUTH       a signature does not verify or is weaker than 112 bits, or another reason */
 int crypto_trust_verify(struct crypto_trust *trust, struct span list,
                         const struct certificate_check *check,
                         struct crypto_certified **out) SW_NODISCARD;
