@@ -166,7 +166,7 @@ static void send_answer(struct peer *peer, const struct dtls_opened *opened) {
     }
 }
 
-static void on_records(struct peer *peer, struct span datagram) {
+static void on_records(struct peer *peer, const struct sockaddr_in *from, struct span datagram) {
     size_t at = 0;
     while (at < datagram.len && peer->is_used) {
         uint8_t plain[DTLS_RECORD_MAX];
@@ -177,6 +177,9 @@ static void on_records(struct peer *peer, struct span datagram) {
         at += opened.consumed;
         if (status != SW_OK) {
             continue;
+        }
+        if (opened.is_newest) { /* RFC 9146 section 6 */
+            peer->from = *from;
         }
         send_answer(peer, &opened);
         if (dtls_is_end(&opened)) {
@@ -211,7 +214,8 @@ static void on_step(struct peer *peer, struct span datagram, struct dtls_step *s
             send_content(peer, echo.speaks_coap ? span_of(request, coap_request(echo.text, request))
                                                 : span_text(echo.text));
         }
-        on_records(peer, span_of(datagram.data + step->consumed, datagram.len - step->consumed));
+        on_records(peer, &peer->from,
+                   span_of(datagram.data + step->consumed, datagram.len - step->consumed));
     }
 }
 
@@ -278,8 +282,7 @@ static void on_datagram(const struct sockaddr_in *from, struct span datagram) {
         dtls_handshake_input(&peer->hs, echo.endpoint, datagram, now_mono(), &echo.box, &step);
         on_step(peer, datagram, &step);
     } else if (peer != NULL) {
-        peer->from = *from;
-        on_records(peer, datagram);
+        on_records(peer, from, datagram);
     }
 }
 

@@ -1,0 +1,126 @@
+// The three ways in which a foreign program meets ours, and the list of all cases.
+'use strict';
+const { Program, program, word, sleep, until, takePort, isBound } = require('./stage.js');
+const { Forwarder } = require('./forwarder.js');
+const { hello, acknowledged } = require('./slipwayd.js');
+
+const echo = program('dtls_echo');
+const patience = 20000;
+const unservedFor = 2000;
+
+// Runs body with the port to speak to: the server's own, or that of a path that leads there.
+async function onPath(test, server, body) {
+    if (!test.path) return body(server);
+    const forwarder = await new Forwarder(server, test.path).start();
+    try {
+        return await body(forwarder.port) || forwarder.problem();
+    } finally {
+        forwarder.close();
+    }
+}
+
+const fill = (args, port) => args.map((a) => a.replace('PORT', port).replace('BELOW', port - 1));
+
+// What a program is to be told on its standard input, one thing after the other.
+function converse(program, lines) {
+    return lines.map((line, i) => setTimeout(() => program.say(line), 400 * (i + 1)));
+}
+
+// Foreign clients, one after the other, each typing one word, against our server.
+async function againstOurServer(test) {
+    const port = await takePort();
+    const server = new Program(echo, ['server', `${port}`, ...test.server]);
+    const talk = async (to) => {
+        let said = '';
+        for (const [command, ...args] of test.clients) {
+            const client = new Program(command, fill(args, to));
+            const typing = converse(client, [test.types || `${word}\n`].flat());
+            const before = server.output.length;
+            const good = test.refused
+                ? await server.until(test.refused, patience)
+                : await client.until(test.answer, patience);
+            typing.forEach(clearTimeout);
+            await client.stop();
+            await sleep(50);
+            said = server.output.slice(before);
+            if (!good) return `no answer; client: ${client.output.slice(-600)}; server: ${server.output}`;
+        }
+        return test.refused || test.expect.test(said) ? null : `unexpected: ${said}`;
+    };
+    try {
+        return await server.until(/ready/, patience) ? await onPath(test, port, talk) : 'our server did not start';
+    } finally {
+        await server.stop();
+    }
+}
+
+// Our client against a foreign server. libcoap's listens for DTLS one port above the plain one.
+async function againstForeignServer(test) {
+    const port = await takePort();
+    const [command, ...args] = fill(test.start, port);
+    const server = new Program(command, args);
+    let typing = [];
+    const talk = async (to) => {
+        const client = new Program(echo, ['client', `${to}`, test.text || word, ...test.client]);
+        if (test.types) typing = converse(server, [test.types].flat());
+        const good = await client.until(test.answer, patience);
+        await client.stop();
+        if (!good) return `no answer; client: ${client.output}; server: ${server.output.slice(-600)}`;
+        return test.expect.test(client.output) ? null : `unexpected: ${client.output}`;
+    };
+    try {
+        return await until(() => isBound(port), patience) ? await onPath(test, port, talk)
+            : `their server did not start: ${server.output}`;
+    } finally {
+        typing.forEach(clearTimeout);
+        await server.stop();
+    }
+}
+
+// A foreign client as a device of slipwayd's: it says Hello, is acknowledged, and is served.
+async function againstSlipwayd(test, daemon) {
+    const device = await test.device(daemon);
+    const talk = async (port) => {
+        const [command, ...args] = fill(test.client(device), port);
+        const client = new Program(command, args);
+        const typing = test.says ? converse(client, test.says(device)) : [];
+        try {
+            if (test.refused) {
+                const told = await client.until(test.refused, patience);
+                if (await daemon.isServed(device.id)) return 'it is served';
+                return told ? null : `not told; client: ${client.output.slice(-600)}`;
+            }
+            const isServed = await until(() => daemon.isServed(device.id), test.unserved ? unservedFor : patience);
+            if (isServed === Boolean(test.unserved)) {
+                return `${isServed ? '' : 'not '}served; client: ${client.output.slice(-600)}; ` +
+                    `slipwayd: ${daemon.log.slice(-300)}`;
+            }
+            return !test.answer || await client.until(test.answer, 5000) ? null : 'not acknowledged';
+        } finally {
+            typing.forEach(clearTimeout);
+            await client.stop();
+        }
+    };
+    return onPath(test, daemon.port, talk);
+}
+
+const cases = [];
+const established = (suite, proof, name = '') =>
+    new RegExp(`established suite=${suite.toLowerCase()} proof=${proof} name=${name}`);
+const inbound = (peer, what, suite, server, clients, more) => cases.push({
+    direction: 'their client, our server', peer, what, suite, server, clients, answer: new RegExp(`^${word}`, 'm'),
+    command: clients[0][0], run: againstOurServer, ...more,
+});
+const outbound = (peer, what, suite, start, client, more) => cases.push({
+    direction: 'our client, their server', peer, what, suite, start, client,
+    answer: new RegExp(`content ${word}`), command: start[0], run: againstForeignServer, ...more,
+});
+const device = (peer, what, suite, make, client, more) => cases.push({
+    direction: 'their client, slipwayd', peer, what, suite, device: make, client,
+    says: (d) => [hello(d.says || d.id)], answer: acknowledged, run: againstSlipwayd, needsDaemon: true,
+    command: client({ id: '', psk: '', key: '', cert: '', pub: '', both: '', text: '' })[0], ...more,
+});
+// For programs that say Hello without being told to, or never get that far.
+const silent = { says: undefined, answer: undefined };
+
+module.exports = { cases, established, inbound, outbound, device, silent };
