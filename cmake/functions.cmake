@@ -33,8 +33,8 @@ function(slipway_unit_tests name)
         get_filename_component(stem ${test} NAME_WE)
         set(target test_${name}_${stem})
         add_executable(${target} ${test} ${helpers})
-        target_link_libraries(${target} PRIVATE sw_${name} ${LIBS_${name}} PkgConfig::CMOCKA
-                              Threads::Threads)
+        target_link_libraries(${target} PRIVATE sw_${name} ${LIBS_${name}} test_scratch
+                              PkgConfig::CMOCKA Threads::Threads)
         if(name STREQUAL app)
             target_link_libraries(${target} PRIVATE test_zip)
         endif()

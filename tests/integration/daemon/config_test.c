@@ -1,5 +1,7 @@
 #include "daemon/config.h"
 
+#include "scratch.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,20 +11,14 @@
 
 #include <cmocka.h>
 
-static void write_file(char path[], const char *text) {
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-    close(fd);
-}
-
 static int read_text(struct config *config, const char *text, struct fault *fault) {
-    char path[] = "/tmp/slipway-config-XXXXXX";
-    write_file(path, text);
+    char path[SCRATCH_PATH_MAX];
+    FILE *file = fopen(scratch_path(path, "slipway.conf"), "we");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
     config_init(config);
-    int status = config_read(config, path, fault);
-    unlink(path);
-    return status;
+    return config_read(config, path, fault);
 }
 
 static void defaults_are_sound(void **state) {
@@ -88,18 +84,17 @@ static void a_dump_reads_back_the_same(void **state) {
     (void)state;
     struct config before, after;
     struct fault fault = {0};
-    char path[] = "/tmp/slipway-config-XXXXXX";
+    char path[SCRATCH_PATH_MAX];
     config_init(&before);
     assert_int_equal(config_set(&before, "updates.transfers", "77", &fault), SW_OK);
     assert_int_equal(config_set(&before, "http.listen", "[::1]:1", &fault), SW_OK);
     assert_int_equal(config_set(&before, "log.json", "yes", &fault), SW_OK);
-    int fd = mkstemp(path);
-    FILE *out = fdopen(fd, "w");
+    FILE *out = fopen(scratch_path(path, "slipway.conf"), "we");
+    assert_non_null(out);
     config_dump(&before, out);
-    fclose(out);
+    assert_int_equal(fclose(out), 0);
     config_init(&after);
     assert_int_equal(config_read(&after, path, &fault), SW_OK);
-    unlink(path);
     assert_memory_equal(&before, &after, sizeof before);
 }
 
@@ -149,5 +144,5 @@ int main(void) {
         cmocka_unit_test(a_reload_takes_what_it_may),
         cmocka_unit_test(the_example_is_the_one_in_the_tree),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

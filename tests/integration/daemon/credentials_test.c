@@ -1,6 +1,8 @@
 /* The PEM files of the DTLS door: what is wrong with them is told by the setting's name. */
 #include "daemon/credentials.h"
 
+#include "scratch.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -87,12 +89,11 @@ static void what_is_wrong_is_told(void **state) {
 
 static void a_chain_that_no_flight_can_hold_is_refused(void **state) {
     (void)state;
-    char path[] = "/tmp/slipway-chain-XXXXXX";
+    char path[SCRATCH_PATH_MAX];
     struct fault fault;
     char *pem = NULL;
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    FILE *file = fdopen(fd, "w");
+    FILE *file = fopen(scratch_path(path, "chain.pem"), "we");
+    assert_non_null(file);
     assert_int_equal(pem_read(PKI "server.pem", &pem, &fault), SW_OK);
     for (unsigned n = 0; n < 5; n++) {
         assert_true(fputs(pem, file) >= 0);
@@ -101,14 +102,14 @@ static void a_chain_that_no_flight_can_hold_is_refused(void **state) {
     pem_free(pem);
     assert_int_equal(open_with(path, PKI "server.key.pem", "", server_key, &fault), SW_E_FULL);
     assert_non_null(strstr(fault.text, "more than 2048 bytes"));
-    assert_int_equal(remove(path), 0);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_file_alone_and_all_together),
         cmocka_unit_test(what_is_wrong_is_told),
-        cmocka_unit_test(a_chain_that_no_flight_can_hold_is_refused),
+        cmocka_unit_test_setup_teardown(a_chain_that_no_flight_can_hold_is_refused, scratch_make,
+                                        scratch_remove),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

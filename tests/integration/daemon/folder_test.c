@@ -1,5 +1,7 @@
 #include "daemon/daemon.h"
 
+#include "scratch.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,14 +23,13 @@ static void assert_mode(const struct folder *folder, const char *name, mode_t mo
 
 static void secrets_are_made_once_and_kept_private(void **state) {
     (void)state;
-    char path[] = "/tmp/slipway-folder-XXXXXX", sub[64];
+    char sub[SCRATCH_PATH_MAX];
     struct folder folder, second;
     struct fault fault = {0};
     struct crypto_key *key, *again;
     uint8_t sealing[SEAL_KEY_BYTES], sealing_again[SEAL_KEY_BYTES];
     char token[TOKEN_DIGITS + 1], token_again[TOKEN_DIGITS + 1];
-    assert_non_null(mkdtemp(path));
-    snprintf(sub, sizeof sub, "%s/data", path);
+    (void)scratch_path(sub, "data");
 
     assert_int_equal(folder_open(&folder, sub, &fault), SW_OK);
     assert_int_equal(folder_open(&second, sub, &fault), SW_E_BUSY);
@@ -69,15 +70,14 @@ static void secrets_are_made_once_and_kept_private(void **state) {
 
 static void a_broken_secret_is_not_replaced(void **state) {
     (void)state;
-    char path[] = "/tmp/slipway-folder-XXXXXX", file[FOLDER_PATH_MAX];
+    char file[FOLDER_PATH_MAX];
     struct folder folder;
     struct fault fault = {0};
     struct crypto_key *key;
     uint8_t sealing[SEAL_KEY_BYTES];
     char token[TOKEN_DIGITS + 1];
     static const char *const names[] = {"server_key.pem", "session_key", "admin_token"};
-    assert_non_null(mkdtemp(path));
-    assert_int_equal(folder_open(&folder, path, &fault), SW_OK);
+    assert_int_equal(folder_open(&folder, scratch_folder, &fault), SW_OK);
     for (size_t n = 0; n < 3; n++) {
         assert_int_equal(folder_file(&folder, names[n], file, &fault), SW_OK);
         FILE *out = fopen(file, "we");
@@ -97,9 +97,10 @@ static void the_life_of_the_daemon_is_a_sound_machine(void **state) {
 }
 
 int main(void) {
+#define IN_FOLDER(name) cmocka_unit_test_setup_teardown(name, scratch_make, scratch_remove)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(secrets_are_made_once_and_kept_private),
-        cmocka_unit_test(a_broken_secret_is_not_replaced),
+        IN_FOLDER(secrets_are_made_once_and_kept_private),
+        IN_FOLDER(a_broken_secret_is_not_replaced),
         cmocka_unit_test(the_life_of_the_daemon_is_a_sound_machine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
 /* Tokens, users, API users, events, the first start, and the writer thread behind it all. */
+#include "scratch.h"
 #include "world.h"
 
 static struct world world;
@@ -259,10 +260,8 @@ static void the_administrator_is_made_and_changed(void **state) {
 
 static void threads_write_and_read_one_file(void **state) {
     (void)state;
-    char path[] = "/tmp/slipway-app-XXXXXX.db";
-    assert_true(mkstemps(path, 3) >= 0);
-    world_close(&world);
-    struct app_options options = {.path = path, .is_threaded = true};
+    char path[SCRATCH_PATH_MAX];
+    struct app_options options = {.path = scratch_path(path, "slipway.db"), .is_threaded = true};
     world_open(&world, &options);
     assert_int_equal(world_upload(&world, 1, 0), SW_OK);
     assert_int_equal(world_upload(&world, 1, 0), SW_E_EXISTS);
@@ -271,17 +270,19 @@ static void threads_write_and_read_one_file(void **state) {
     world_firmware(&world, 1, &firmware); /* on a connection of its own */
     assert_string_equal(firmware.title, "a title");
     world_close(&world);
-    (void)remove(path);
-    world_open(&world, NULL);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-        CASE(tokens_live_expire_and_are_revoked),   CASE(refresh_token_works_once),
-        CASE(too_many_failures_lock_a_user),        CASE(api_user_has_its_scopes_only),
-        CASE(events_are_read_by_cursor_and_prefix), CASE(the_administrator_is_made_and_changed),
-        CASE(threads_write_and_read_one_file),
+        CASE(tokens_live_expire_and_are_revoked),
+        CASE(refresh_token_works_once),
+        CASE(too_many_failures_lock_a_user),
+        CASE(api_user_has_its_scopes_only),
+        CASE(events_are_read_by_cursor_and_prefix),
+        CASE(the_administrator_is_made_and_changed),
+        cmocka_unit_test_setup_teardown(threads_write_and_read_one_file, scratch_make,
+                                        scratch_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,12 @@
 /* Webhooks without a network: what is queued, when it is tried, what is told of it, and how it is
  * kept. The clock moves only where a test moves it. */
+#include "scratch.h"
 #include "world.h"
 
 #include "slipway/app/hook.h"
 #include "slipway/crypto/secret.h"
 
 #include <sqlite3.h>
-#include <unistd.h>
 
 #define URL "http://receiver.test/in"
 
@@ -349,11 +349,9 @@ static void exec(const char *path, const char *sql) {
  * and comes back with new secrets. */
 static void secrets_are_sealed(void **state) {
     (void)state;
-    char folder[] = "/tmp/slipway-hook-test-XXXXXX", path[64], sql[512];
-    assert_non_null(mkdtemp(folder));
-    (void)snprintf(path, sizeof path, "%s/slipway.db", folder);
+    char path[SCRATCH_PATH_MAX], sql[512];
     struct app_options at = options;
-    at.path = path;
+    at.path = scratch_path(path, "slipway.db");
     struct world w;
     struct app_hook hook, old;
     world_open(&w, &at);
@@ -407,8 +405,6 @@ static void secrets_are_sealed(void **state) {
     get(&w, hook.row.uid, &hook);
     assert_string_equal(hook.secret, "a new secret of it");
     world_close(&w);
-    assert_int_equal(unlink(path), 0);
-    assert_int_equal(rmdir(folder), 0);
 }
 
 int main(void) {
@@ -421,7 +417,7 @@ int main(void) {
         cmocka_unit_test(the_history_keeps_ten_of_each),
         cmocka_unit_test(bad_settings_are_refused),
         cmocka_unit_test(an_edit_of_what_has_changed_is_refused),
-        cmocka_unit_test(secrets_are_sealed),
+        cmocka_unit_test_setup_teardown(secrets_are_sealed, scratch_make, scratch_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

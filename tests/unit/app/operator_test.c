@@ -1,4 +1,5 @@
 /* The operator's side: what is created, released, locked and refused. */
+#include "scratch.h"
 #include "world.h"
 
 #include "slipway/crypto/hash.h"
@@ -526,11 +527,8 @@ static void product_without_quarantine_takes_devices_in(void **state) {
 
 static void restart_resumes_what_was_under_way(void **state) {
     (void)state;
-    char path[] = "/tmp/slipway-app-XXXXXX.db";
-    int file = mkstemps(path, 3);
-    assert_true(file >= 0);
-    world_close(&world);
-    struct app_options options = {.path = path};
+    char path[SCRATCH_PATH_MAX];
+    struct app_options options = {.path = scratch_path(path, "slipway.db")};
     world_open(&world, &options);
     assert_int_equal(world_upload(&world, 1, 0), SW_OK);
     assert_int_equal(world_import(&world, world_id_text(1), NULL), SW_OK);
@@ -558,8 +556,6 @@ static void restart_resumes_what_was_under_way(void **state) {
     world_update(&world, id, &update);
     assert_int_equal(update.state, UPDATE_SUCCEEDED);
     world_close(&world);
-    (void)remove(path);
-    world_open(&world, NULL);
 }
 
 int main(void) {
@@ -584,7 +580,8 @@ int main(void) {
         CASE(quarantine_is_bounded),
         CASE(strict_keys_must_be_registered),
         CASE(product_without_quarantine_takes_devices_in),
-        CASE(restart_resumes_what_was_under_way),
+        cmocka_unit_test_setup_teardown(restart_resumes_what_was_under_way, scratch_make,
+                                        scratch_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

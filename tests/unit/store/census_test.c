@@ -1,5 +1,7 @@
 /* The counts that triggers keep are what counting gives, whatever happened before; and what readers
  * keep in memory is what the tables hold. */
+#include "file.h"
+
 #include "slipway/store/catalog.h"
 #include "slipway/store/fleet.h"
 #include "slipway/util/rng.h"
@@ -15,25 +17,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
-
-static int64_t value_of(struct store *store, const char *sql) {
-    sqlite3_stmt *q = NULL;
-    assert_int_equal(sqlite3_prepare_v2(store->db, sql, -1, &q, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_step(q), SQLITE_ROW);
-    int64_t value = sqlite3_column_int64(q, 0);
-    (void)sqlite3_finalize(q);
-    return value;
-}
-
-static void must_exec(struct store *store, const char *sql) {
-    struct fault fault;
-    if (store_exec(store, sql, &fault) != SW_OK) {
-        fail_msg("%s: %s", sql, fault.text);
-    }
-}
 
 #define COUNTED                                                                                    \
     "SELECT product_id, running_version, coalesce(group_set, 0), coalesce(locked_version, 0), "    \
@@ -216,37 +201,13 @@ static void set_is_the_same_in_any_order(void **state) {
 
 /* --- an older file --- */
 
-static char folder[64];
-static char path[128];
-
-static int set_up(void **state) {
-    (void)state;
-    (void)snprintf(folder, sizeof folder, "/tmp/slipway-census-XXXXXX");
-    if (mkdtemp(folder) == NULL) {
-        return -1;
-    }
-    (void)snprintf(path, sizeof path, "%s/test.db", folder);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    static const char *const suffixes[] = {"", "-wal", "-shm", ".before-0006"};
-    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
-        char name[160];
-        (void)snprintf(name, sizeof name, "%s%s", path, suffixes[i]);
-        (void)unlink(name);
-    }
-    return rmdir(folder);
-}
-
 static void upgrade_keeps_every_membership(void **state) {
     (void)state;
     struct fault fault;
     struct store *old = calloc(1, sizeof *old);
     assert_non_null(old);
-    assert_int_equal(sqlite3_open(path, &old->db), SQLITE_OK);
-    assert_int_equal(store_migrate(old, path, store_migrations, 5, 1, &fault), SW_OK);
+    assert_int_equal(sqlite3_open(db_path, &old->db), SQLITE_OK);
+    assert_int_equal(store_migrate(old, db_path, store_migrations, 5, 1, &fault), SW_OK);
     must_exec(old, "PRAGMA foreign_keys = ON;"
                    "INSERT INTO product (id, slug, name, platform_id, created_ms, updated_ms) "
                    "VALUES (101, 'p', 'P', 12, 1, 1);"
@@ -261,7 +222,7 @@ static void upgrade_keeps_every_membership(void **state) {
     store_close(old);
 
     struct store *store;
-    struct store_options options = {.path = path};
+    struct store_options options = {.path = db_path};
     assert_int_equal(store_open(&store, &options, &fault), SW_OK);
     assert_counts_are_true(store);
     assert_int_equal(value_of(store, "SELECT count(*) FROM group_set"), 2);
@@ -284,7 +245,7 @@ static void reader_sees_changes_of_what_it_keeps(void **state) {
     struct fault fault;
     struct store *writer;
     struct store *reader;
-    struct store_options options = {.path = path};
+    struct store_options options = {.path = db_path};
     assert_int_equal(store_open(&writer, &options, &fault), SW_OK);
     options.is_reader = true;
     assert_int_equal(store_open(&reader, &options, &fault), SW_OK);
@@ -343,8 +304,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(census_is_what_counting_gives),
         cmocka_unit_test(set_is_the_same_in_any_order),
-        cmocka_unit_test_setup_teardown(upgrade_keeps_every_membership, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(reader_sees_changes_of_what_it_keeps, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(upgrade_keeps_every_membership, file_set_up,
+                                        scratch_remove),
+        cmocka_unit_test_setup_teardown(reader_sees_changes_of_what_it_keeps, file_set_up,
+                                        scratch_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

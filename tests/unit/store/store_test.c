@@ -1,10 +1,11 @@
 /* Opening, refusing, migrating, and the rules that the schema keeps. */
+#include "file.h"
+
 #include "slipway/store/catalog.h"
 #include "slipway/store/fleet.h"
 #include "slipway/store/update.h"
 #include "slipway/store/writer.h"
 
-#include "store/internal.h"
 #include "store/migrate.h"
 
 #include <setjmp.h>
@@ -19,51 +20,9 @@
 
 #include <cmocka.h>
 
-static char folder[64];
-static char path[128];
-
-static int set_up(void **state) {
-    (void)state;
-    (void)snprintf(folder, sizeof folder, "/tmp/slipway-store-XXXXXX");
-    if (mkdtemp(folder) == NULL) {
-        return -1;
-    }
-    (void)snprintf(path, sizeof path, "%s/test.db", folder);
-    return 0;
-}
-
-static void drop(const char *suffix) {
-    char name[256];
-    (void)snprintf(name, sizeof name, "%s%s", path, suffix);
-    (void)unlink(name);
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    drop("");
-    drop("-wal");
-    drop("-shm");
-    drop(".before-0002");
-    drop(".before-0003");
-    char lock[128];
-    (void)snprintf(lock, sizeof lock, "%s/lock", folder);
-    (void)unlink(lock);
-    return rmdir(folder);
-}
-
-static struct store *must_open(void) {
-    struct store *store;
-    struct fault fault;
-    struct store_options options = {.path = path, .now = {.ms = 5}};
-    if (store_open(&store, &options, &fault) != SW_OK) {
-        fail_msg("%s", fault.text);
-    }
-    return store;
-}
-
 static int try_open(struct fault *fault) {
     struct store *store;
-    struct store_options options = {.path = path};
+    struct store_options options = {.path = db_path};
     int code = store_open(&store, &options, fault);
     assert_true(code != SW_OK || store != NULL);
     store_close(store);
@@ -72,7 +31,7 @@ static int try_open(struct fault *fault) {
 
 static void raw(const char *sql) {
     sqlite3 *db;
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_open(db_path, &db), SQLITE_OK);
     char *why = NULL;
     if (sqlite3_exec(db, sql, NULL, NULL, &why) != SQLITE_OK) {
         fail_msg("%s: %s", sql, why);
@@ -87,7 +46,7 @@ static void new_file_gets_the_newest_schema(void **state) {
     struct store *store = must_open();
     struct stat info;
     assert_int_equal(store_version(store), (int)store_migration_count);
-    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(stat(db_path, &info), 0);
     assert_int_equal(info.st_mode & 0777, 0600);
     store_close(store);
     store = must_open();
@@ -101,21 +60,21 @@ static void foreign_file_is_refused_and_left_alone(void **state) {
     raw("CREATE TABLE other (a); INSERT INTO other VALUES (1)");
     struct stat before;
     struct stat after;
-    assert_int_equal(stat(path, &before), 0);
+    assert_int_equal(stat(db_path, &before), 0);
     assert_int_equal(try_open(&fault), SW_E_VERSION);
     assert_non_null(strstr(fault.text, "another program"));
-    assert_int_equal(stat(path, &after), 0);
+    assert_int_equal(stat(db_path, &after), 0);
     assert_int_equal(before.st_size, after.st_size);
     raw("INSERT INTO other VALUES (2)"); /* still its owner's, in its own mode */
-    char wal[160];
-    (void)snprintf(wal, sizeof wal, "%s-wal", path);
+    char wal[SCRATCH_PATH_MAX];
+    (void)scratch_path(wal, "test.db-wal");
     assert_int_not_equal(access(wal, F_OK), 0);
 }
 
 static void file_that_is_no_database_is_refused(void **state) {
     (void)state;
     struct fault fault;
-    FILE *file = fopen(path, "w");
+    FILE *file = fopen(db_path, "w");
     assert_non_null(file);
     for (int i = 0; i < 500; i++) {
         (void)fputs("this is not a database\n", file);
@@ -164,7 +123,7 @@ static void reader_needs_the_same_version_and_cannot_write(void **state) {
     (void)state;
     struct store *reader;
     struct fault fault;
-    struct store_options options = {.path = path, .is_reader = true};
+    struct store_options options = {.path = db_path, .is_reader = true};
     assert_int_equal(store_open(&reader, &options, &fault), SW_E_IO);
     store_close(must_open());
     assert_int_equal(store_open(&reader, &options, &fault), SW_OK);
@@ -183,35 +142,25 @@ static const struct migration history[] = {
 static struct store *bare_store(void) {
     struct store *store = calloc(1, sizeof *store);
     assert_non_null(store);
-    assert_int_equal(sqlite3_open(path, &store->db), SQLITE_OK);
+    assert_int_equal(sqlite3_open(db_path, &store->db), SQLITE_OK);
     return store;
-}
-
-static int64_t count_of(struct store *store, const char *sql) {
-    sqlite3_stmt *q = NULL;
-    if (sqlite3_prepare_v2(store->db, sql, -1, &q, NULL) != SQLITE_OK) {
-        return -1;
-    }
-    int64_t value = sqlite3_step(q) == SQLITE_ROW ? sqlite3_column_int64(q, 0) : -1;
-    (void)sqlite3_finalize(q);
-    return value;
 }
 
 static void upgrade_keeps_a_copy_and_a_failing_step_leaves_its_border(void **state) {
     (void)state;
     struct fault fault;
     struct store *store = bare_store();
-    assert_int_equal(store_migrate(store, path, history, 1, 1, &fault), SW_OK);
-    assert_int_equal(store_migrate(store, path, history, 2, 2, &fault), SW_OK);
-    assert_int_equal(count_of(store, "SELECT x FROM a"), 7);
-    char copy[160];
-    (void)snprintf(copy, sizeof copy, "%s.before-0002", path);
+    assert_int_equal(store_migrate(store, db_path, history, 1, 1, &fault), SW_OK);
+    assert_int_equal(store_migrate(store, db_path, history, 2, 2, &fault), SW_OK);
+    assert_int_equal(value_of(store, "SELECT x FROM a"), 7);
+    char copy[SCRATCH_PATH_MAX];
+    (void)scratch_path(copy, "test.db.before-0002");
     assert_int_equal(access(copy, R_OK), 0);
 
-    assert_int_not_equal(store_migrate(store, path, history, 3, 3, &fault), SW_OK);
+    assert_int_not_equal(store_migrate(store, db_path, history, 3, 3, &fault), SW_OK);
     assert_non_null(strstr(fault.text, "0003_c"));
-    assert_int_equal(count_of(store, "SELECT count(*) FROM sqlite_schema WHERE name = 'c'"), 0);
-    assert_int_equal(count_of(store, "SELECT max(number) FROM migration"), 2);
+    assert_int_equal(value_of(store, "SELECT count(*) FROM sqlite_schema WHERE name = 'c'"), 0);
+    assert_int_equal(value_of(store, "SELECT max(number) FROM migration"), 2);
     store_close(store);
 
     sqlite3 *old;
@@ -219,7 +168,7 @@ static void upgrade_keeps_a_copy_and_a_failing_step_leaves_its_border(void **sta
     struct store *before = calloc(1, sizeof *before);
     assert_non_null(before);
     before->db = old;
-    assert_int_equal(count_of(before, "SELECT max(number) FROM migration"), 1);
+    assert_int_equal(value_of(before, "SELECT max(number) FROM migration"), 1);
     store_close(before);
 }
 
@@ -228,10 +177,10 @@ static void folder_is_locked_once(void **state) {
     struct fault fault;
     int first;
     int second;
-    assert_int_equal(store_lock_folder(folder, &first, &fault), SW_OK);
-    assert_int_equal(store_lock_folder(folder, &second, &fault), SW_E_BUSY);
+    assert_int_equal(store_lock_folder(scratch_folder, &first, &fault), SW_OK);
+    assert_int_equal(store_lock_folder(scratch_folder, &second, &fault), SW_E_BUSY);
     assert_int_equal(close(first), 0);
-    assert_int_equal(store_lock_folder(folder, &second, &fault), SW_OK);
+    assert_int_equal(store_lock_folder(scratch_folder, &second, &fault), SW_OK);
     assert_int_equal(close(second), 0);
 }
 
@@ -395,15 +344,15 @@ static void counters_follow_devices(void **state) {
     struct store *store = must_open();
     struct update_probe probe = {.job = {.run = make_device}};
     assert_int_equal(store_run(store, &probe.job, NULL), SW_OK);
-    assert_int_equal(count_of(store, "SELECT device_count FROM product"), 1);
+    assert_int_equal(value_of(store, "SELECT device_count FROM product"), 1);
     probe.device.running_version = 7;
     assert_int_equal(store_device_save_told(store, &probe.device, NULL), SW_OK);
-    assert_int_equal(count_of(store, "SELECT device_count FROM census WHERE running_version = 7"),
+    assert_int_equal(value_of(store, "SELECT device_count FROM census WHERE running_version = 7"),
                      1);
-    assert_int_equal(count_of(store, "SELECT count(*) FROM census WHERE running_version = 0"), 0);
+    assert_int_equal(value_of(store, "SELECT count(*) FROM census WHERE running_version = 0"), 0);
     assert_int_equal(store_device_delete(store, probe.device.num, NULL), SW_OK);
-    assert_int_equal(count_of(store, "SELECT device_count FROM product"), 0);
-    assert_int_equal(count_of(store, "SELECT count(*) FROM census"), 0);
+    assert_int_equal(value_of(store, "SELECT device_count FROM product"), 0);
+    assert_int_equal(value_of(store, "SELECT count(*) FROM census"), 0);
     store_close(store);
 }
 
@@ -419,7 +368,7 @@ static void events_are_never_changed(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-#define IN_FOLDER(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define IN_FOLDER(name) cmocka_unit_test_setup_teardown(name, file_set_up, scratch_remove)
         IN_FOLDER(new_file_gets_the_newest_schema),
         IN_FOLDER(foreign_file_is_refused_and_left_alone),
         IN_FOLDER(file_that_is_no_database_is_refused),

@@ -1,58 +1,19 @@
 /* Updates of devices as rows: what an upgrade makes of those that are there, and which are kept. */
+#include "file.h"
+
 #include "slipway/store/fleet.h"
 #include "slipway/store/update.h"
 
-#include "store/internal.h"
 #include "store/migrate.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
-
-static char folder[64];
-static char path[128];
-
-static int set_up(void **state) {
-    (void)state;
-    (void)snprintf(folder, sizeof folder, "/tmp/slipway-update-XXXXXX");
-    assert_non_null(mkdtemp(folder));
-    (void)snprintf(path, sizeof path, "%s/test.db", folder);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    static const char *const suffixes[] = {"", "-wal", "-shm", ".before-0008"};
-    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
-        char name[160];
-        (void)snprintf(name, sizeof name, "%s%s", path, suffixes[i]);
-        (void)unlink(name);
-    }
-    return rmdir(folder);
-}
-
-static void must_exec(struct store *store, const char *sql) {
-    struct fault fault;
-    if (store_exec(store, sql, &fault) != SW_OK) {
-        fail_msg("%s: %s", sql, fault.text);
-    }
-}
-
-static int64_t value_of(struct store *store, const char *sql) {
-    sqlite3_stmt *q = NULL;
-    assert_int_equal(sqlite3_prepare_v2(store->db, sql, -1, &q, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_step(q), SQLITE_ROW);
-    int64_t value = sqlite3_column_int64(q, 0);
-    (void)sqlite3_finalize(q);
-    return value;
-}
 
 #define A_DEVICE                                                                                   \
     "PRAGMA foreign_keys = ON;"                                                                    \
@@ -67,8 +28,8 @@ static void upgrade_keeps_every_update(void **state) {
     struct fault fault;
     struct store *old = calloc(1, sizeof *old);
     assert_non_null(old);
-    assert_int_equal(sqlite3_open(path, &old->db), SQLITE_OK);
-    assert_int_equal(store_migrate(old, path, store_migrations, 7, 1, &fault), SW_OK);
+    assert_int_equal(sqlite3_open(db_path, &old->db), SQLITE_OK);
+    assert_int_equal(store_migrate(old, db_path, store_migrations, 7, 1, &fault), SW_OK);
     must_exec(old, A_DEVICE
               "INSERT INTO device_update (id, device_num, product_id, version, from_version, "
               "cause, rule, state, created_ms, updated_ms, finished_ms) VALUES "
@@ -80,7 +41,7 @@ static void upgrade_keeps_every_update(void **state) {
     store_close(old);
 
     struct store *store;
-    struct store_options options = {.path = path};
+    struct store_options options = {.path = db_path};
     assert_int_equal(store_open(&store, &options, &fault), SW_OK);
     struct update update;
     assert_int_equal(store_update_get(store, 4, &update, NULL), SW_OK);
@@ -111,7 +72,7 @@ static void upgrade_keeps_every_update(void **state) {
 static struct store *open_with_updates(void) {
     struct store *store;
     struct fault fault;
-    struct store_options options = {.path = path};
+    struct store_options options = {.path = db_path};
     assert_int_equal(store_open(&store, &options, &fault), SW_OK);
     /* In turn of two devices, the one of number n ended at n * 10; device 1 has an open one. */
     must_exec(
@@ -185,10 +146,10 @@ static void newest_of_each_device_stay(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(upgrade_keeps_every_update, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(updates_go_by_age, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(updates_go_by_number, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(newest_of_each_device_stay, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(upgrade_keeps_every_update, file_set_up, scratch_remove),
+        cmocka_unit_test_setup_teardown(updates_go_by_age, file_set_up, scratch_remove),
+        cmocka_unit_test_setup_teardown(updates_go_by_number, file_set_up, scratch_remove),
+        cmocka_unit_test_setup_teardown(newest_of_each_device_stay, file_set_up, scratch_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,54 +1,19 @@
 /* What a group of jobs leaves behind: all of it, all but those that failed, or nothing. */
+#include "file.h"
+
 #include "slipway/store/catalog.h"
 #include "slipway/store/writer.h"
 #include "slipway/sys/mailbox.h"
-
-#include "store/internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
-
-static char folder[64];
-static char path[128];
-
-static int set_up(void **state) {
-    (void)state;
-    (void)snprintf(folder, sizeof folder, "/tmp/slipway-writer-XXXXXX");
-    if (mkdtemp(folder) == NULL) {
-        return -1;
-    }
-    (void)snprintf(path, sizeof path, "%s/test.db", folder);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    static const char *const suffixes[] = {"", "-wal", "-shm"};
-    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
-        char name[160];
-        (void)snprintf(name, sizeof name, "%s%s", path, suffixes[i]);
-        (void)unlink(name);
-    }
-    return rmdir(folder);
-}
-
-static struct store *must_open(void) {
-    struct store *store;
-    struct fault fault;
-    struct store_options options = {.path = path, .now = {.ms = 5}};
-    if (store_open(&store, &options, &fault) != SW_OK) {
-        fail_msg("%s", fault.text);
-    }
-    return store;
-}
 
 struct probe {
     struct store_job job;
@@ -240,7 +205,7 @@ static void full_queue_refuses(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-#define IN_FOLDER(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define IN_FOLDER(name) cmocka_unit_test_setup_teardown(name, file_set_up, scratch_remove)
         IN_FOLDER(failing_job_undoes_only_itself),
         IN_FOLDER(repeatable_jobs_share_a_savepoint_until_one_fails),
         IN_FOLDER(failed_commit_undoes_the_group_and_tells_everybody),
