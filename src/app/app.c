@@ -217,10 +217,17 @@ int app_fail(struct app_tx *tx, int code, const char *word, const char *field, c
     return code;
 }
 
+/* Codes that say something about the request; without words of its own the door finds some. */
+static bool is_answer(int code) {
+    return code == SW_E_INPUT || code == SW_E_RANGE || code == SW_E_STATE ||
+           code == SW_E_NOT_FOUND || code == SW_E_EXISTS || code == SW_E_DENIED ||
+           code == SW_E_AUTH || code == SW_E_CONFLICT;
+}
+
 /* What the world did: the reason is for the log, the asker learns that it was not them. */
 static void explain(struct app_tx *tx, int code) {
-    if (code == SW_OK) {
-        tx->error = (struct app_error){.code = SW_OK};
+    if (code == SW_OK || (tx->error.code != code && is_answer(code))) {
+        tx->error = (struct app_error){.code = code};
     } else if (tx->error.code != code) {
         bool again = code == SW_E_BUSY || code == SW_E_FULL;
         if (code == SW_E_SPACE) {

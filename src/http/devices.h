@@ -7,7 +7,7 @@
  * new reference; NULL before its first description. In a read view. */
 json_t *device_described(struct app_tx *tx, const struct device *device);
 
-/* Whether there is such a device, of whichever product. On a worker. */
-bool device_exists(struct request *rq, const struct device_id *id);
+/* The device, of whichever product; false, without a reply, if there is none. On a worker. */
+bool device_find(struct request *rq, const struct device_id *id, struct device *out);
 
 #endif

@@ -64,7 +64,9 @@ struct path {
     char text[PATH_BYTES_MAX];
 };
 
-/* raw: a request target up to but without its '?'. SW_E_INPUT: not absolute, a bad percent escape,
+/* raw: a request target up to but without its '?', as a path or with "http://host" before it. Some
+ * clients join a base that ends with a slash and a path that begins with one: slashes at the front
+ * count as one. SW_E_INPUT: not absolute, a bad percent escape,
  * a NUL; SW_E_FULL: too long or too deep. */
 int path_parse(struct span raw, struct path *out) SW_NODISCARD;
 

@@ -4,7 +4,9 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
+#include "slipway/util/check.h"
 #include "slipway/util/hex.h"
 
 static const char *const method_names[] = {"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", ""};
@@ -46,8 +48,31 @@ static int segment_decode(const char *from, size_t len, char *out, size_t *writt
     return SW_OK;
 }
 
+/* Without scheme and host, and with one slash at the front. */
+static struct span path_begin(struct span raw) {
+    static const char *const schemes[] = {"http://", "https://"};
+    size_t at = 0;
+    for (size_t i = 0; i < SW_COUNT(schemes); i++) {
+        size_t len = strlen(schemes[i]);
+        if (raw.len >= len && strncasecmp((const char *)raw.data, schemes[i], len) == 0) {
+            at = len;
+            while (at < raw.len && raw.data[at] != '/') {
+                at++;
+            }
+        }
+    }
+    if (at == raw.len && at > 0) {
+        return span_text("/");
+    }
+    while (raw.len - at > 1 && raw.data[at] == '/' && raw.data[at + 1] == '/') {
+        at++;
+    }
+    return span_of(raw.data + at, raw.len - at);
+}
+
 int path_parse(struct span raw, struct path *out) {
     out->count = 0;
+    raw = path_begin(raw);
     if (raw.len == 0 || raw.data[0] != '/') {
         return SW_E_INPUT;
     }

@@ -85,6 +85,7 @@ int app_api_user_create(struct app_tx *tx, const struct app_api_user_new *reques
 /* Replaces name and scopes (NULL name = stays, scopes NULL = stay) and the token. */
 int app_api_user_edit(struct app_tx *tx, const char *name, const struct app_api_user_new *request,
                       struct user *out, char token[TOKEN_DIGITS + 1]) SW_NODISCARD;
+/* An API user of the product, or (product 0) a person; never the administrator. */
 int app_user_remove(struct app_tx *tx, uint16_t product_id, const char *name) SW_NODISCARD;
 struct user_list {
     struct user *items; /* free() */

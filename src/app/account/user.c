@@ -169,12 +169,25 @@ int app_login_record(struct app_tx *tx, int64_t user_id, bool success) {
 
 /* --- API users --- */
 
+/* Of parts that a cloud has and this server not: taken, so that scripts need no change, and good
+ * for nothing. */
+static bool is_scope_elsewhere(const char *word) {
+    static const char *const families[] = {"service_agreements", "sims"};
+    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {
+        size_t len = strlen(families[i]);
+        if (strncmp(word, families[i], len) == 0 && (word[len] == ':' || word[len] == '.')) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int app_take_scopes(struct app_tx *tx, const char *const *words, size_t count, char *out,
                     size_t cap) {
     size_t at = 0;
     out[0] = '\0';
     for (size_t i = 0; i < count; i++) {
-        bool is_known = false;
+        bool is_known = is_scope_elsewhere(words[i]);
         for (size_t k = 0; scopes[k] != NULL && !is_known; k++) {
             is_known = strcmp(scopes[k], words[i]) == 0;
         }
@@ -277,14 +290,17 @@ int app_api_user_edit(struct app_tx *tx, const char *name, const struct app_api_
 int app_user_remove(struct app_tx *tx, uint16_t product_id, const char *name) {
     struct store_user row;
     int code = find_member(tx, name, &row);
-    bool is_ours =
-        code == SW_OK && (!row.user.is_api || product_id == 0 || row.user.product_id == product_id);
-    if (code == SW_E_NOT_FOUND || (code == SW_OK && !is_ours)) {
+    bool is_foreign = code == SW_OK && row.user.is_api && row.user.product_id != product_id;
+    if (code == SW_E_NOT_FOUND || is_foreign) {
         return no_user(tx);
     }
     if (code == SW_OK && row.user.is_admin) {
-        return app_fail(tx, SW_E_DENIED, "invalid_request", "username",
-                        "An administrator cannot be removed.");
+        return app_fail(tx, SW_E_DENIED, "not_allowed", "username",
+                        "username: the administrator cannot be removed");
+    }
+    if (code == SW_OK && !row.user.is_api && product_id != 0) {
+        return app_fail(tx, SW_E_DENIED, "not_allowed", "username",
+                        "username: people are on the team of every product");
     }
     return code == SW_OK ? store_user_delete(tx->store, row.user.id, tx->fault) : code;
 }

@@ -28,7 +28,7 @@ void file_record(const struct image_info *info, struct image_record *out) {
 int file_read_module(struct app_tx *tx, struct span bytes, struct image_info *info) {
     const char *why = NULL;
     if (bytes.len == 0) {
-        return app_fail(tx, SW_E_INPUT, "invalid_request", "file", "file is required");
+        return app_fail(tx, SW_E_INPUT, "invalid_request", "file", "file: is empty");
     }
     if (image_read_module(bytes, info, &why) != SW_OK) {
         return app_fail(tx, SW_E_INPUT, "invalid_request", "file",

@@ -265,6 +265,12 @@ int app_device_batch_groups(struct app_tx *tx, uint16_t product_id,
     for (size_t i = 0; code == SW_OK && i < batch->device_count; i++) {
         struct device device;
         code = app_device_get(tx, product_id, &batch->devices[i], &device);
+        if (code == SW_E_NOT_FOUND) {
+            char id[DEVICE_ID_DIGITS + 1];
+            device_id_text(&batch->devices[i], id);
+            code = app_fail(tx, code, "not_found", "devices", "devices: %s is not in this product",
+                            id);
+        }
         if (code == SW_OK) {
             code = regroup_device(tx, &regroup, &device);
         }

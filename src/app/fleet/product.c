@@ -50,7 +50,7 @@ int app_product_create(struct app_tx *tx, const struct app_product_new *request,
     }
     if (code == SW_OK && platform_find(request->platform_id) == NULL) {
         code = app_fail(tx, SW_E_RANGE, "invalid_request", "platform_id",
-                        "platform_id %u is not a platform that this server knows",
+                        "platform_id: %u is not a platform that this server knows",
                         (unsigned)request->platform_id);
     }
     if (code == SW_OK) {
@@ -63,7 +63,7 @@ int app_product_create(struct app_tx *tx, const struct app_product_new *request,
     code = store_product_insert(tx->store, &product, tx->fault);
     if (code == SW_E_EXISTS) {
         return app_fail(tx, code, "invalid_request", "name",
-                        "A product with the name %s already exists", product.slug);
+                        "name: a product with the slug %s already exists", product.slug);
     }
     *out = product;
     return code;

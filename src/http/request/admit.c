@@ -12,7 +12,8 @@ const char *admit_token(const struct request *rq, const json_t *fields) {
         header += sizeof bearer - 1;
         return header + strspn(header, " ");
     }
-    const char *query = request_query(rq, "access_token");
+    const char *query =
+        MHD_lookup_connection_value(rq->connection, MHD_GET_ARGUMENT_KIND, "access_token");
     if (query != NULL) {
         return query;
     }
@@ -29,6 +30,8 @@ static bool admit_identity(struct app_tx *tx, struct request *rq, const char *to
         return true;
     }
     if (rc == SW_E_AUTH || rc == SW_E_NOT_FOUND || rc == SW_E_INPUT) {
+        reply_header(&rq->reply, "WWW-Authenticate",
+                     "Bearer realm=\"slipway\", error=\"invalid_token\"");
         reply_oauth_error(&rq->reply, 401, "invalid_token",
                           rc == SW_E_AUTH ? "The access token provided has expired."
                                           : "The access token provided is invalid.");

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "http/request/query.h"
 #include "http/request/request.h"
 
 /* Exactly count digits at *at, which moves past them. */

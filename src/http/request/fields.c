@@ -280,17 +280,20 @@ unsigned edit_distance(const char *a, const char *b, unsigned limit) {
     return rows[1][b_len] <= limit ? rows[1][b_len] : limit + 1;
 }
 
-/* The known name that `name` was probably meant to be. Short names differ from each other by one
- * letter anyway, so they need a closer match. */
-static const char *fields_meant(const struct fields *f, const char *name) {
-    for (size_t i = 0; i < f->known_count; i++) {
-        size_t len = strlen(f->known[i]);
+/* Short names differ from each other by one letter anyway, so they need a closer match. */
+const char *name_meant(const char *const *known, size_t count, const char *name) {
+    const char *meant = NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(name, known[i]) == 0) {
+            return NULL;
+        }
+        size_t len = strlen(known[i]);
         unsigned limit = len < 4 ? 0 : len < 7 ? 1 : 2;
-        if (edit_distance(name, f->known[i], limit) <= limit) {
-            return f->known[i];
+        if (meant == NULL && edit_distance(name, known[i], limit) <= limit) {
+            meant = known[i];
         }
     }
-    return NULL;
+    return meant;
 }
 
 bool fields_end(struct fields *f) {
@@ -301,11 +304,7 @@ bool fields_end(struct fields *f) {
     json_t *value = NULL;
     json_t *object = (json_t *)(uintptr_t)f->object;
     json_object_foreach(object, name, value) {
-        bool is_known = false;
-        for (size_t i = 0; i < f->known_count && !is_known; i++) {
-            is_known = strcmp(f->known[i], name) == 0;
-        }
-        const char *meant = is_known ? NULL : fields_meant(f, name);
+        const char *meant = name_meant(f->known, f->known_count, name);
         if (meant != NULL) {
             char shown[64];
             (void)snprintf(shown, sizeof shown, "%s", name);
@@ -314,4 +313,12 @@ bool fields_end(struct fields *f) {
         }
     }
     return true;
+}
+
+void fields_idle(struct fields *f, const char *names) {
+    if (fields_end(f)) {
+        f->failed = true;
+        reply_error(f->reply, 400, "invalid_request", "The request changes nothing: see %s.",
+                    names);
+    }
 }

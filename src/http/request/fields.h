@@ -49,9 +49,16 @@ struct fields fields_inside(struct fields *f, const char *name, enum field_need 
 void fields_fail(struct fields *f, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The known name that `name` was probably meant to be; NULL if it is known itself, or like none. */
+const char *name_meant(const char *const *known, size_t count, const char *name);
+
 /* Whether everything was read. Refuses fields that nobody asked for and that look like a slip of
  * the finger for one that somebody did; ignores the other ones. */
 bool fields_end(struct fields *f);
+
+/* Fails because nothing was given that would change anything; names are those that would. After
+ * everything was read: a slip of the finger is told first. */
+void fields_idle(struct fields *f, const char *names);
 
 /* Number of single-character edits between two names, letter case aside; at most limit + 1. */
 unsigned edit_distance(const char *a, const char *b, unsigned limit);

@@ -12,6 +12,7 @@
 #include "http/reply/respond.h"
 #include "http/request/admit.h"
 #include "http/request/once.h"
+#include "http/request/query.h"
 #include "slipway/sys/clock.h"
 #include "slipway/util/check.h"
 #include "slipway/util/hex.h"
@@ -31,42 +32,8 @@ const char *request_param(const struct request *rq, const char *name) {
     return value;
 }
 
-const char *request_query(const struct request *rq, const char *name) {
-    return MHD_lookup_connection_value(rq->connection, MHD_GET_ARGUMENT_KIND, name);
-}
-
 const char *request_header(const struct request *rq, const char *name) {
     return MHD_lookup_connection_value(rq->connection, MHD_HEADER_KIND, name);
-}
-
-bool request_query_integer(struct request *rq, const char *name, int64_t min, int64_t max,
-                           int64_t *out) {
-    const char *text = request_query(rq, name);
-    if (text == NULL) {
-        return true;
-    }
-    int64_t value = 0;
-    if (!integer_parse(text, &value) || value < min || value > max) {
-        reply_error(&rq->reply, 400, "invalid_request", "%s: must be an integer from %lld to %lld",
-                    name, (long long)min, (long long)max);
-        return false;
-    }
-    *out = value;
-    return true;
-}
-
-bool request_query_bool(struct request *rq, const char *name, bool *out) {
-    const char *text = request_query(rq, name);
-    if (text == NULL) {
-        return true;
-    }
-    bool is_true = strcmp(text, "true") == 0 || strcmp(text, "1") == 0;
-    if (!is_true && strcmp(text, "false") != 0 && strcmp(text, "0") != 0) {
-        reply_error(&rq->reply, 400, "invalid_request", "%s: must be true or false", name);
-        return false;
-    }
-    *out = is_true;
-    return true;
 }
 
 bool request_version(struct request *rq, uint16_t *out) {
@@ -156,6 +123,7 @@ void request_free(struct request *rq) {
         body_close(&rq->body);
     }
     reply_close(&rq->reply);
+    json_decref(rq->page);
     if (rq->call != NULL) {
         device_call_release(rq->call);
     }
@@ -312,6 +280,7 @@ static enum MHD_Result check_argument(void *arg, enum MHD_ValueKind kind, const 
                                       size_t name_len, const char *value, size_t value_len) {
     struct request *rq = arg;
     (void)kind;
+    rq->has_query = true;
     if (!is_text(name, name_len)) {
         reply_error(&rq->reply, 400, "invalid_request", "The query must be UTF-8 text.");
     } else if (value != NULL && !is_text(value, value_len)) {
@@ -382,6 +351,7 @@ static int request_run_read(struct app_tx *tx, void *arg) {
         rq->tx = tx;
         rq->match.route->handle(rq);
         rq->tx = NULL;
+        query_end(rq);
     }
     reply_cause(&rq->reply, tx->fault);
     return SW_OK;
@@ -409,6 +379,7 @@ static void request_run(struct request *rq) {
         }
         if (rq->is_admitted && once_begin(rq)) {
             rq->match.route->handle(rq);
+            query_end(rq);
         }
     }
     if (!rq->has_command) {

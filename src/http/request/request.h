@@ -31,6 +31,7 @@ enum request_phase { REQUEST_HEAD, REQUEST_BODY, REQUEST_RUNNING, REQUEST_REPLYI
 typedef void request_after_fn(struct request *rq, const struct device_reply *answer);
 
 #define REQUEST_ID_DIGITS 16
+#define QUERY_NAMES_MAX   16
 
 struct request {
     struct mail mail; /* first: in the workers' queue */
@@ -40,12 +41,15 @@ struct request {
     enum method method;
     int path_status; /* of path_parse */
     bool has_body;
+    bool has_query;
     bool is_ill_framed; /* where its body ends is not known: the reply is the connection's last */
     bool is_admitted;   /* identity, product and device below are known */
     bool has_device;
     bool has_key;      /* its Idempotency-Key is claimed and waits for the reply */
     bool has_command;  /* to be sent when the handler is through */
     size_t target_len; /* of the request line, before decoding */
+    const char *query_names[QUERY_NAMES_MAX]; /* that the handler asked for (query.h) */
+    size_t query_count;
     struct path path;
     struct route_match match;
     uint64_t swallowed_bytes; /* of a body that nobody wants any more */
@@ -63,6 +67,7 @@ struct request {
     struct device_command command;
     struct device_call *call; /* waiting for a device, or with its answer */
     request_after_fn *after;
+    json_t *page; /* of the reply, as far as the handler made it before the device answered */
     struct stream *stream;
     struct watch_slot *watch; /* of the connection; may be NULL */
     mono_time started;
@@ -73,13 +78,7 @@ struct request {
 /* A parameter of the path, which the route's pattern has. Borrowed from the request. */
 const char *request_param(const struct request *rq, const char *name);
 /* NULL when absent. Borrowed from the request. */
-const char *request_query(const struct request *rq, const char *name);
 const char *request_header(const struct request *rq, const char *name);
-/* A query parameter by type; a wrong one makes the 400 reply and returns false. *out keeps its
- * value when the parameter is absent. */
-bool request_query_integer(struct request *rq, const char *name, int64_t min, int64_t max,
-                           int64_t *out);
-bool request_query_bool(struct request *rq, const char *name, bool *out);
 /* A firmware version in the path; false with the 404 reply if it cannot be one. */
 bool request_version(struct request *rq, uint16_t *out);
 

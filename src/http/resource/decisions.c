@@ -1,10 +1,12 @@
 /* Questions that only this server answers: why a device gets what it gets, and how its updates
  * went. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "http/handlers.h"
 #include "http/reply/pages.h"
+#include "http/request/query.h"
 
 void handle_devices_decision(struct request *rq) {
     struct app_decision decision;
@@ -19,17 +21,18 @@ void handle_devices_decision(struct request *rq) {
 
 static bool read_state(struct request *rq, int *state) {
     const char *word = request_query(rq, "state");
-    *state = -1;
-    if (word == NULL) {
+    *state = word != NULL ? update_state_find(word) : -1;
+    if (word == NULL || *state >= 0) {
         return true;
     }
+    char names[256];
+    size_t at = 0;
     for (int i = 0; i < UPDATE_STATES; i++) {
-        if (strcmp(word, update_state_name((enum update_state)i)) == 0) {
-            *state = i;
-            return true;
-        }
+        int len = snprintf(names + at, sizeof names - at, "%s%s", i == 0 ? "" : ", ",
+                           update_state_name((enum update_state)i));
+        at += (size_t)len < sizeof names - at ? (size_t)len : 0;
     }
-    reply_error(&rq->reply, 400, "invalid_request", "state: is not a state of updates");
+    reply_error(&rq->reply, 400, "invalid_request", "state: must be one of %s", names);
     return false;
 }
 

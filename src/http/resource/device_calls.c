@@ -6,6 +6,7 @@
 #include "http/door.h"
 #include "http/handlers.h"
 #include "http/reply/pages.h"
+#include "http/request/query.h"
 #include "slipway/app/metric.h"
 
 struct exists {
@@ -18,7 +19,7 @@ static int run_exists(struct app_tx *tx, void *arg) {
     return app_device_get(tx, 0, exists->id, &exists->device);
 }
 
-bool device_exists(struct request *rq, const struct device_id *id) {
+bool device_find(struct request *rq, const struct device_id *id, struct device *out) {
     struct exists exists = {.id = id};
     struct reply unused = rq->reply;
     bool found = request_read(rq, run_exists, &exists);
@@ -26,6 +27,7 @@ bool device_exists(struct request *rq, const struct device_id *id) {
         reply_close(&rq->reply);
         rq->reply = unused;
     }
+    *out = exists.device;
     return found;
 }
 

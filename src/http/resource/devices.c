@@ -5,6 +5,7 @@
 #include "http/devices.h"
 #include "http/handlers.h"
 #include "http/reply/pages.h"
+#include "http/request/query.h"
 
 /* --- one device --- */
 
@@ -225,8 +226,7 @@ void handle_devices_list(struct request *rq) {
         list_quarantined(rq);
         return;
     }
-    const char *groups = request_query(rq, "groups");
-    json_t *names = groups != NULL ? texts_split(groups) : NULL;
+    json_t *names = request_query_texts(rq, "groups");
     const char **texts = handler_texts(names);
     query.groups = texts;
     query.group_count = json_array_size(names);
@@ -281,8 +281,10 @@ static bool import_add(struct import *import, struct span text) {
 
 /* One column, one entry a line, with either kind of line end. */
 static bool import_lines(struct import *import, struct span file) {
-    size_t start = 0;
-    for (size_t i = 0; i <= file.len; i++) {
+    static const uint8_t mark[] = {0xef, 0xbb, 0xbf}; /* how some editors begin UTF-8 */
+    bool is_marked = file.len >= sizeof mark && memcmp(file.data, mark, sizeof mark) == 0;
+    size_t start = is_marked ? sizeof mark : 0;
+    for (size_t i = start; i <= file.len; i++) {
         if (i < file.len && file.data[i] != '\n' && file.data[i] != '\r') {
             continue;
         }
@@ -419,6 +421,9 @@ void handle_devices_batch(struct request *rq) {
     batch.groups.add_count = json_array_size(add);
     batch.groups.remove = remove_names;
     batch.groups.remove_count = json_array_size(remove);
+    if (add == NULL && remove == NULL) {
+        fields_idle(&inner, "add, remove");
+    }
     if (handler_group_names(&inner, "add", add) && fields_end(&inner) && fields_end(&fields) &&
         batch_devices(&fields, devices, &batch) && request_write(rq, run_batch, &batch)) {
         reply_json(&rq->reply, 200, json_pack("{s:b}", "ok", 1));

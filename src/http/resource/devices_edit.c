@@ -89,6 +89,10 @@ static bool read_edit(struct request *rq, struct edit *edit) {
         to->groups = edit->names;
         to->group_count = json_array_size(edit->groups);
     }
+    if (to->flash && to->lock == APP_KEEP && rq->device.locked_version != 0) {
+        to->lock = APP_SET; /* to the version that it has already */
+        to->lock_version = rq->device.locked_version;
+    }
     edit->has_any = to->name != NULL || to->notes != NULL || to->has_development ||
                     to->has_forced || to->lock != APP_KEEP || to->has_groups;
     if (to->flash && to->lock != APP_SET) {
@@ -98,18 +102,28 @@ static bool read_edit(struct request *rq, struct edit *edit) {
         (to->lock != APP_KEEP || to->has_groups || to->has_development)) {
         fields_fail(&fields, "id", "this device is in no product");
     }
-    if (!fields_end(&fields)) {
-        return false;
-    }
     if (!edit->has_any && !edit->has_signal) {
-        reply_error(&rq->reply, 400, "invalid_request",
-                    "The request changes nothing: see name, "
-                    "notes, development, groups, "
-                    "desired_firmware_version, "
-                    "firmware_updates_forced, signal.");
-        return false;
+        fields_idle(&fields, "name, notes, development, groups, desired_firmware_version, "
+                             "firmware_updates_forced, signal");
     }
-    return true;
+    return fields_end(&fields);
+}
+
+/* The texts of a list, each once. */
+static json_t *page_once(const json_t *texts) {
+    json_t *page = json_array();
+    size_t count = json_array_size(texts);
+    for (size_t i = 0; i < count; i++) {
+        json_t *text = json_array_get(texts, i);
+        bool is_new = true;
+        for (size_t k = 0; k < i; k++) {
+            is_new = is_new && json_equal(json_array_get(texts, k), text) == 0;
+        }
+        if (is_new) {
+            (void)json_array_append(page, text);
+        }
+    }
+    return page;
 }
 
 /* Every field that was changed is echoed: clients merge the reply into what they show. */
@@ -123,7 +137,7 @@ static json_t *edit_page(const struct edit *edit) {
         (void)json_object_set_new(page, "name", json_string(device->name));
     }
     if (did->notes != NULL) {
-        (void)json_object_set_new(page, "notes", json_string(device->notes));
+        (void)json_object_set_new(page, "notes", page_text(device->notes));
     }
     if (did->has_development) {
         (void)json_object_set_new(page, "development", json_boolean(device->development));
@@ -133,13 +147,15 @@ static json_t *edit_page(const struct edit *edit) {
                                   page_version(device->locked_version));
     }
     if (did->has_groups) {
-        (void)json_object_set(page, "groups", edit->groups);
+        (void)json_object_set_new(page, "groups", page_once(edit->groups));
     }
     if (did->has_forced) {
         (void)json_object_set_new(page, "firmware_updates_forced",
                                   json_boolean(device->updates_forced));
     }
-    (void)json_object_set_new(page, "updated_at", page_time(device->updated_ms));
+    if (edit->has_any) {
+        (void)json_object_set_new(page, "updated_at", page_time(device->updated_ms));
+    }
     return page;
 }
 
@@ -148,11 +164,11 @@ static void after_signal(struct request *rq, const struct device_reply *answer) 
         reply_json(&rq->reply, 408, json_pack("{s:s}", "error", "Timed out."));
         return;
     }
-    char id[DEVICE_ID_DIGITS + 1];
-    device_id_text(&rq->device.id, id);
-    reply_json(
-        &rq->reply, 200,
-        json_pack("{s:s, s:b, s:b}", "id", id, "connected", 1, "signaling", (int)rq->command.flag));
+    json_t *page = rq->page;
+    rq->page = NULL;
+    (void)json_object_set_new(page, "connected", json_true());
+    (void)json_object_set_new(page, "signaling", json_boolean(rq->command.flag));
+    reply_json(&rq->reply, 200, page);
 }
 
 /* --- flash of a file --- */
@@ -222,7 +238,11 @@ void handle_devices_edit(struct request *rq) {
     }
     struct edit edit = {.rq = rq, .device = rq->device};
     if (read_edit(rq, &edit) && (!edit.has_any || request_write(rq, run_edit, &edit))) {
+        if (edit.has_any) {
+            handler_tag(rq, edit.device.num, edit.device.updated_ms);
+        }
         if (edit.has_signal) {
+            rq->page = edit_page(&edit);
             struct device_command command = {
                 .kind = DEVICE_COMMAND_SIGNAL, .device = rq->device.id, .flag = edit.signal};
             request_command(rq, &command, after_signal);
@@ -236,7 +256,7 @@ void handle_devices_edit(struct request *rq) {
 /* --- removal --- */
 
 struct removal {
-    uint16_t product_id;
+    struct request *rq;
     struct device_id id;
     bool deny;
 };
@@ -244,14 +264,21 @@ struct removal {
 /* Denying a member takes it out and keeps it out. */
 static int run_remove(struct app_tx *tx, void *arg) {
     const struct removal *removal = arg;
-    if (!removal->deny) {
-        return app_device_remove(tx, removal->product_id, &removal->id);
+    uint16_t product_id = removal->rq->product.id;
+    struct device device;
+    int rc = app_device_get(tx, product_id, &removal->id, &device);
+    if (rc == SW_OK && !handler_unchanged(removal->rq, device.num, device.updated_ms)) {
+        return SW_E_CONFLICT; /* its reply is made */
     }
-    return app_quarantine_deny(tx, removal->product_id, &removal->id);
+    if (rc != SW_OK && rc != SW_E_NOT_FOUND) { /* it may wait in quarantine */
+        return rc;
+    }
+    return removal->deny ? app_quarantine_deny(tx, product_id, &removal->id)
+                         : app_device_remove(tx, product_id, &removal->id);
 }
 
 void handle_devices_remove(struct request *rq) {
-    struct removal removal = {.product_id = rq->product.id};
+    struct removal removal = {.rq = rq};
     const char *id = request_param(rq, "id");
     struct fields fields = request_fields(rq);
     removal.deny = fields_bool(&fields, "deny", FIELD_OPTIONAL);
@@ -286,8 +313,9 @@ void handle_all_devices_claim(struct request *rq) {
     if (!fields_end(&fields)) {
         return;
     }
+    struct device device;
     bool is_id = device_id_parse(id, strlen(id), &parsed) == SW_OK;
-    if (!is_id || !device_exists(rq, &parsed)) {
+    if (!is_id || !device_find(rq, &parsed, &device)) {
         reply_json(&rq->reply, 404,
                    json_pack("{s:b, s:[s]}", "ok", 0, "errors", "device does not exist"));
         return;
@@ -296,7 +324,7 @@ void handle_all_devices_claim(struct request *rq) {
     device_id_text(&parsed, text);
     reply_json(&rq->reply, 200,
                json_pack("{s:I, s:s, s:b, s:b}", "user_id", (json_int_t)rq->identity.user.id, "id",
-                         text, "connected", 1, "ok", 1));
+                         text, "connected", (int)device.is_online, "ok", 1));
 }
 
 void handle_all_devices_unclaim(struct request *rq) {

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "http/handlers.h"
+#include "http/request/query.h"
 #include "http/stream/stream.h"
 
 /* Name prefix from the path, where to go on from the header (or, for curl, the query). */

@@ -4,6 +4,7 @@
 
 #include "http/handlers.h"
 #include "http/reply/pages.h"
+#include "http/request/query.h"
 #include "slipway/app/device.h"
 
 struct upload {
@@ -31,7 +32,7 @@ void handle_firmware_upload(struct request *rq) {
     request->version = fields_integer(&fields, "version", FIELD_REQUIRED, 1, VERSION_NONE - 1);
     request->title = fields_text(&fields, "title", FIELD_REQUIRED, 1, TITLE_BYTES - 1);
     request->description =
-        fields_text(&fields, "description", FIELD_OPTIONAL, 0, DESCRIPTION_BYTES - 1);
+        fields_lines(&fields, "description", FIELD_OPTIONAL, DESCRIPTION_BYTES - 1);
     request->mandatory = fields_bool(&fields, "mandatory", FIELD_OPTIONAL);
     request->uploaded_by = request_user(rq);
     if (!fields_end(&fields) || !request_file(rq, &request->bytes)) {
@@ -122,9 +123,12 @@ void handle_firmware_edit(struct request *rq) {
     struct fields fields = request_fields(rq);
     edit.edit.title = fields_text(&fields, "title", FIELD_OPTIONAL, 1, TITLE_BYTES - 1);
     edit.edit.description =
-        fields_text(&fields, "description", FIELD_OPTIONAL, 0, DESCRIPTION_BYTES - 1);
+        fields_lines(&fields, "description", FIELD_OPTIONAL, DESCRIPTION_BYTES - 1);
     edit.edit.has_mandatory = fields_has(&fields, "mandatory");
     edit.edit.mandatory = fields_bool(&fields, "mandatory", FIELD_OPTIONAL);
+    if (edit.edit.title == NULL && edit.edit.description == NULL && !edit.edit.has_mandatory) {
+        fields_idle(&fields, "title, description, mandatory");
+    }
     if (!request_version(rq, &edit.version) || !fields_end(&fields) ||
         !request_write(rq, run_edit, &edit) || !request_read(rq, run_edit_page, &edit)) {
         return;
@@ -134,16 +138,23 @@ void handle_firmware_edit(struct request *rq) {
 }
 
 struct removal {
-    uint16_t product_id, version;
+    struct request *rq;
+    uint16_t version;
 };
 
 static int run_delete(struct app_tx *tx, void *arg) {
     const struct removal *removal = arg;
-    return app_firmware_delete(tx, removal->product_id, removal->version);
+    struct firmware firmware;
+    uint16_t product_id = removal->rq->product.id;
+    int rc = app_firmware_get(tx, product_id, removal->version, &firmware);
+    if (rc == SW_OK && !handler_unchanged(removal->rq, firmware.id, firmware.updated_ms)) {
+        return SW_E_CONFLICT; /* its reply is made */
+    }
+    return rc != SW_OK ? rc : app_firmware_delete(tx, product_id, removal->version);
 }
 
 void handle_firmware_delete(struct request *rq) {
-    struct removal removal = {.product_id = rq->product.id};
+    struct removal removal = {.rq = rq};
     if (request_version(rq, &removal.version) && request_write(rq, run_delete, &removal)) {
         reply_empty(&rq->reply, 204);
     }

@@ -5,6 +5,7 @@
 #include "http/door.h"
 #include "http/handlers.h"
 #include "http/reply/pages.h"
+#include "http/request/query.h"
 
 void handle_groups_list(struct request *rq) {
     struct group_list list = {0};
@@ -61,15 +62,17 @@ static int run_group(struct app_tx *tx, void *arg) {
 static bool read_group(struct request *rq, struct app_group_edit *edit, enum field_need name) {
     struct fields fields = request_fields(rq);
     edit->name = fields_text(&fields, "name", name, 1, GROUP_NAME_MAX);
-    edit->description =
-        fields_text(&fields, "description", FIELD_OPTIONAL, 0, DESCRIPTION_BYTES - 1);
-    edit->color = fields_text(&fields, "color", FIELD_OPTIONAL, 7, 7);
+    edit->description = fields_lines(&fields, "description", FIELD_OPTIONAL, DESCRIPTION_BYTES - 1);
+    edit->color = fields_text(&fields, "color", FIELD_OPTIONAL, 0, 32);
     if (edit->name != NULL && !group_name_is_valid(edit->name, strlen(edit->name))) {
         fields_fail(&fields, "name", "must have 1 to %d characters of [a-z0-9_-]", GROUP_NAME_MAX);
     }
-    if (edit->color != NULL &&
-        (edit->color[0] != '#' || strspn(edit->color + 1, "0123456789abcdefABCDEF") != 6)) {
+    if (edit->color != NULL && (strlen(edit->color) != 7 || edit->color[0] != '#' ||
+                                strspn(edit->color + 1, "0123456789abcdefABCDEF") != 6)) {
         fields_fail(&fields, "color", "must be like #34495e");
+    }
+    if (edit->name == NULL && edit->description == NULL && edit->color == NULL) {
+        fields_idle(&fields, "name, description, color");
     }
     return fields_end(&fields);
 }

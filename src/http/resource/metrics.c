@@ -1,4 +1,5 @@
 /* How the fleet of a product does over time. */
+#include "http/request/query.h"
 #include "slipway/app/metric.h"
 
 #include <stdlib.h>

@@ -64,7 +64,7 @@ void handle_products_create(struct request *rq) {
         fields_has(&outer, "product") ? fields_inside(&outer, "product", FIELD_REQUIRED) : outer;
     request->name = fields_text(&fields, "name", FIELD_REQUIRED, 1, NAME_BYTES - 1);
     request->description =
-        fields_text(&fields, "description", FIELD_OPTIONAL, 0, DESCRIPTION_BYTES - 1);
+        fields_lines(&fields, "description", FIELD_OPTIONAL, DESCRIPTION_BYTES - 1);
     request->platform_id =
         (uint16_t)fields_integer(&fields, "platform_id", FIELD_REQUIRED, 0, UINT16_MAX);
     struct fields settings = fields_inside(&fields, "settings", FIELD_OPTIONAL);
@@ -108,13 +108,17 @@ void handle_products_edit(struct request *rq) {
         fields_has(&outer, "product") ? fields_inside(&outer, "product", FIELD_REQUIRED) : outer;
     edit.edit.name = fields_text(&fields, "name", FIELD_OPTIONAL, 1, NAME_BYTES - 1);
     edit.edit.description =
-        fields_text(&fields, "description", FIELD_OPTIONAL, 0, DESCRIPTION_BYTES - 1);
+        fields_lines(&fields, "description", FIELD_OPTIONAL, DESCRIPTION_BYTES - 1);
     struct fields settings = fields_inside(&fields, "settings", FIELD_OPTIONAL);
     fields_known(&settings, "location");
     fields_known(&settings, "known_application");
     edit.edit.has_quarantine = fields_has(&settings, "quarantine");
     edit.edit.quarantine = fields_bool(&settings, "quarantine", FIELD_OPTIONAL);
     edit.edit.has_enforce_tested = read_enforce(&settings, &edit.edit.enforce_tested);
+    if (edit.edit.name == NULL && edit.edit.description == NULL && !edit.edit.has_quarantine &&
+        !edit.edit.has_enforce_tested && fields_end(&settings)) {
+        fields_idle(&fields, "name, description, settings");
+    }
     if (!fields_end(&settings) || !fields_end(&fields) || !fields_end(&outer) ||
         !request_write(rq, run_edit, &edit) || !request_read(rq, run_edit_page, &edit)) {
         return;

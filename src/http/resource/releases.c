@@ -3,6 +3,7 @@
 
 #include "http/handlers.h"
 #include "http/reply/pages.h"
+#include "http/request/query.h"
 #include "slipway/util/check.h"
 
 struct release_job {
@@ -86,25 +87,6 @@ void handle_releases_list(struct request *rq) {
     reply_json(&rq->reply, 200, json_pack("{s:o, s:o}", "releases", pages, "next_before", next));
 }
 
-/* The names of a comma list, cut in place. Returns how many, or SIZE_MAX if they are too many. */
-static size_t split_names(char *text, const char **names, size_t max) {
-    size_t count = 0;
-    for (char *at = text; at != NULL && *at != '\0';) {
-        char *comma = strchr(at, ',');
-        if (comma != NULL) {
-            *comma++ = '\0';
-        }
-        if (*at != '\0') {
-            if (count == max) {
-                return SIZE_MAX;
-            }
-            names[count++] = at;
-        }
-        at = comma;
-    }
-    return count;
-}
-
 static void impact_reply(struct request *rq, const struct app_release *request) {
     struct app_impact impact = {0};
     if (!handler_ok(rq, app_impact(rq->tx, request, &impact))) {
@@ -124,8 +106,6 @@ static void impact_reply(struct request *rq, const struct app_release *request) 
 }
 
 void handle_impact(struct request *rq) {
-    enum { GROUPS_MAX = 200 };
-    const char *names[GROUPS_MAX];
     struct app_release request = {.product_id = rq->product.id};
     bool is_default = false;
     const char *action = request_query(rq, "action");
@@ -145,17 +125,16 @@ void handle_impact(struct request *rq) {
     if (request_query(rq, "product_default") != NULL) {
         request.product_default = is_default ? APP_TRUE : APP_FALSE;
     }
-    const char *groups = request_query(rq, "groups");
-    char *copy = groups != NULL ? strdup(groups) : NULL;
-    if (copy != NULL) {
-        request.group_count = split_names(copy, names, GROUPS_MAX);
-        request.groups = names;
-        request.has_groups = true;
-    }
-    if (request.group_count == SIZE_MAX) {
-        reply_error(&rq->reply, 400, "invalid_request", "groups: at most %d", GROUPS_MAX);
+    json_t *groups = request_query_texts(rq, "groups");
+    const char **names = handler_texts(groups);
+    request.groups = names;
+    request.group_count = json_array_size(groups);
+    request.has_groups = groups != NULL;
+    if (request.group_count > RELEASE_GROUPS_MAX) {
+        reply_error(&rq->reply, 400, "invalid_request", "groups: at most %d", RELEASE_GROUPS_MAX);
     } else {
         impact_reply(rq, &request);
     }
-    free(copy);
+    free(names);
+    json_decref(groups);
 }

@@ -72,15 +72,7 @@ static int run_member(struct app_tx *tx, void *arg) {
     if (member->name == NULL) {
         return app_api_user_create(tx, &member->request, &member->user, member->token);
     }
-    /* Only those of this product: a name from elsewhere is as good as none. */
-    int rc = app_user_get(tx, member->name, &member->user);
-    if (rc == SW_OK &&
-        (!member->user.is_api || member->user.product_id != member->request.product_id)) {
-        rc = SW_E_NOT_FOUND;
-    }
-    return rc != SW_OK ? rc
-                       : app_api_user_edit(tx, member->name, &member->request, &member->user,
-                                           member->token);
+    return app_api_user_edit(tx, member->name, &member->request, &member->user, member->token);
 }
 
 static void save_member(struct request *rq, struct member *member, struct fields *fields) {
@@ -150,12 +142,7 @@ struct removal {
 
 static int run_remove(struct app_tx *tx, void *arg) {
     const struct removal *removal = arg;
-    struct user user;
-    int rc = app_user_get(tx, removal->name, &user);
-    if (rc == SW_OK && (!user.is_api || user.product_id != removal->product_id)) {
-        rc = SW_E_NOT_FOUND; /* people are not one product's to remove */
-    }
-    return rc != SW_OK ? rc : app_user_remove(tx, removal->product_id, removal->name);
+    return app_user_remove(tx, removal->product_id, removal->name);
 }
 
 void handle_team_remove(struct request *rq) {

@@ -124,7 +124,7 @@ test('API users: create, scopes, regenerate, remove', async () => {
     assert.equal((await door.call('GET', '/v1/user', { token: again.body.updated.tokens[0].token })).status, 401);
     assertError(await door.call('DELETE', `${base}/${encodeURIComponent(username)}`), 404);
     assertError(await door.call('PUT', `${base}/admin`, { json: { scopes: ['firmware:list'] } }), 404);
-    assertError(await door.call('DELETE', `${base}/admin`), 404);
+    assertError(await door.call('DELETE', `${base}/admin`), 400, /administrator/);
 });
 
 test('an API user gives away no scope that it lacks', async () => {
@@ -161,6 +161,10 @@ test('ping, functions, variables, signal', async () => {
     assert.equal((await door.call('GET', at(2, '/word'))).status, 408);
     const signal = await door.call('PUT', at(1), { json: { signal: '1' } });
     assert.deepEqual(signal.body, { id: deviceId(1), connected: true, signaling: true });
+    const both = await door.call('PUT', at(1), { json: { signal: '0', name: 'lamp', groups: ['lit'] } });
+    const { updated_at: when, ...rest } = both.body;
+    assert.deepEqual(rest, { id: deviceId(1), name: 'lamp', groups: ['lit'], connected: true, signaling: false });
+    assert.match(when, /Z$/);
     assert.equal((await door.call('PUT', at(2), { json: { signal: '0' } })).status, 408);
 });
 
@@ -205,6 +209,7 @@ test('keys of devices are registered as particle-cli does it', async () => {
 test('claims, for existing clients', async () => {
     const claim = await door.call('POST', '/v1/devices', { json: { id: deviceId(1), request_transfer: false } });
     assert.equal(claim.body.ok, true);
+    assert.equal(claim.body.connected, false, 'it is not connected');
     const unknown = await door.call('POST', '/v1/devices', { json: { id: deviceId(0x999) } });
     assert.deepEqual([unknown.status, unknown.body], [404, { ok: false, errors: ['device does not exist'] }]);
     assert.deepEqual((await door.call('DELETE', `/v1/devices/${deviceId(1)}`)).body, { ok: true });

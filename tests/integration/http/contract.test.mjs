@@ -2,7 +2,7 @@
 // token, a revoked one, an expired one, without its scope, and by another product's API user.
 import { test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
-import { startDoor, createProduct, listRoutes, assertError, deviceId } from './door.mjs';
+import { startDoor, createProduct, listRoutes, assertError, deviceId, adminToken } from './door.mjs';
 
 let door, product, other, document;
 const routes = listRoutes();
@@ -68,6 +68,36 @@ test('scopes, open routes and body kinds are described as the table has them', (
         seen.add(operation.operationId);
         const named = (document.paths[template(route.path)].parameters ?? []).map((p) => p.$ref.split('/').pop());
         assert.deepEqual(named, [...route.path.matchAll(/:(\w+)/g)].map((m) => m[1]), what);
+    }
+});
+
+// Of each path: what it answers to methods that it has not, and to OPTIONS without a token.
+test('each path says which methods it has', async () => {
+    const paths = [...new Set(routes.map((route) => example(route)))];
+    for (const path of paths) {
+        const options = await door.call('OPTIONS', path, { token: null });
+        assert.equal(options.status, 204, path);
+        const allowed = options.headers.get('allow').split(', ');
+        const has = routes.filter((route) => example(route) === path).map((route) => route.method);
+        assert.ok(has.length > 0 && has.every((method) => allowed.includes(method)), `${path}: ${allowed}`);
+        assert.equal(allowed.includes('HEAD'), allowed.includes('GET'), path);
+        for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH']) {
+            if (allowed.includes(method)) continue;
+            const reply = await door.call(method, path);
+            assert.equal(reply.status, 405, `${method} ${path}`);
+            assert.equal(reply.headers.get('allow'), allowed.join(', '), `${method} ${path}`);
+            if (method !== 'HEAD') assertError(reply, 405, /Allowed here/);
+        }
+    }
+});
+
+test('HEAD answers as GET would, on each route', async () => {
+    for (const route of routes.filter((one) => one.method === 'GET')) {
+        const get = await ask(route, adminToken);
+        const head = await door.call('HEAD', example(route));
+        assert.equal(head.status, get.status, route.path);
+        assert.equal(head.bytes.length, 0, route.path);
+        assert.equal(head.headers.get('content-type'), get.headers.get('content-type'), route.path);
     }
 });
 

@@ -137,6 +137,8 @@ test('devices: import in each form, list, get', async () => {
     assert.equal(many.status, 200, many.text);
     assert.deepEqual(many.body.updatedDeviceIds.sort(), [deviceId(16), deviceId(17)]);
     assert.deepEqual(many.body.invalidDeviceIds, ['nonsense']);
+    const marked = await door.call('POST', base, { form: uploadForm(`\ufeff${deviceId(16)}\r\n`, {}) });
+    assert.deepEqual(marked.body.existingDeviceIds, [deviceId(16)], 'a byte order mark is no part of an id');
 
     const list = await door.call('GET', `${base}?sortAttr=deviceId&sortDir=asc&page=1&per_page=2`);
     assert.equal(list.status, 200, list.text);
@@ -149,6 +151,11 @@ test('devices: import in each form, list, get', async () => {
     assert.deepEqual(after.body.devices.map((d) => d.id), [deviceId(17)]);
     assert.equal(after.body.meta.next_after, deviceId(17));
     assert.equal((await door.call('GET', `${base}?deviceId=abcdef`)).body.devices.length, 1);
+    for (const [id, group] of [[16, 'here'], [17, 'there']]) await put(product, deviceId(id), { groups: [group] });
+    for (const query of ['groups=here,there', 'groups=here%2Cthere', 'groups[]=here&groups[]=there', 'groups=here&groups=there', 'groups=,here,,there']) {
+        assert.equal((await door.call('GET', `${base}?${query}`)).body.devices.length, 2, query);
+    }
+    assert.equal((await door.call('GET', `${base}?groups[]=here`)).body.devices.length, 1);
 
     const device = (await door.call('GET', `${base}/ABCDEF000000000000000001`)).body;
     for (const key of ['id', 'name', 'online', 'connected', 'groups', 'development', 'desired_firmware_version',
@@ -187,6 +194,12 @@ test('device edits echo what they changed', async () => {
     assert.equal(form.status, 200, form.text);
     assert.deepEqual(form.body.groups, ['x', 'y']);
     assert.equal(form.body.development, false);
+    const twice = await put(product, id, { groups: ['x', 'y', 'x'], notes: null });
+    assert.deepEqual(twice.body.groups, ['x', 'y']);
+    assert.equal(twice.body.notes, null);
+    await put(product, id, { desired_firmware_version: 3 });
+    const again = await put(product, id, { flash: true });
+    assert.equal(again.body.desired_firmware_version, 3, 'a locked device can be flashed to its lock');
     const forced = await door.call('PUT', `/v1/devices/${id}`, { json: { firmware_updates_forced: true } });
     assert.equal(forced.body.firmware_updates_forced, true);
     assert.equal((await door.call('DELETE', `/v1/products/${product.id}/devices/${id}`, { json: {} })).status, 204);
@@ -384,10 +397,27 @@ test('tags guard against lost edits', async () => {
     const path = `/v1/products/${product.id}/firmware/1`;
     const tag = (await door.call('GET', path)).headers.get('etag');
     assert.ok(tag);
-    const edit = await door.call('PUT', path, { json: { title: 'a' }, headers: { 'if-match': tag } });
+    const edit = await door.call('PUT', path, { json: { title: 'a', description: 'of\nseveral\tlines' }, headers: { 'if-match': tag } });
     assert.equal(edit.status, 200, edit.text);
     assertError(await door.call('PUT', path, { json: { title: 'b' }, headers: { 'if-match': tag } }), 412);
     assert.equal((await door.call('GET', path)).body.title, 'a');
+    assertError(await door.call('DELETE', path, { headers: { 'if-match': tag } }), 412);
+    const now = edit.headers.get('etag');
+    assert.equal((await door.call('GET', path)).headers.get('etag'), now, 'an edit tells the new tag');
+
+    const id = deviceId(0x160);
+    await importIds(product, [id]);
+    const at = `/v1/products/${product.id}/devices/${id}`;
+    const old = (await door.call('GET', at)).headers.get('etag');
+    const renamed = await door.call('PUT', at, { json: { name: 'tagged' }, headers: { 'if-match': old } });
+    assert.equal(renamed.status, 200, renamed.text);
+    assertError(await door.call('PUT', at, { json: { name: 'lost' }, headers: { 'if-match': old } }), 412);
+    assertError(await door.call('DELETE', at, { headers: { 'if-match': old } }), 412);
+    assertError(await door.call('DELETE', at, { json: { deny: true }, headers: { 'if-match': old } }), 412);
+    assert.equal((await door.call('GET', at)).body.name, 'tagged');
+    const ifMatch = { 'if-match': `"other", ${renamed.headers.get('etag')}` };
+    assert.equal((await door.call('DELETE', at, { headers: ifMatch })).status, 204);
+    assert.equal((await door.call('DELETE', path, { headers: { 'if-match': now } })).status, 204);
 });
 
 test('a key makes repeating harmless', async () => {

@@ -57,6 +57,22 @@ test('other methods are refused with what is allowed', async () => {
     assert.equal(options.headers.get('allow'), 'GET, POST, HEAD, OPTIONS');
 });
 
+test('a target may name the host, and begin with more than one slash', async () => {
+    for (const target of ['http://x/v1/products', 'HTTP://127.0.0.1:1/v1/products?page=1', 'https://x//v1/products', '//v1/products', '///v1/products/']) {
+        assert.match(await raw(`GET ${target} HTTP/1.1\r\n${auth}Connection: close\r\n\r\n`), /^HTTP\/1\.1 200 /, target);
+    }
+    for (const target of ['http://x', 'http://x/', '//', '/v1//products']) {
+        assert.match(await raw(`GET ${target} HTTP/1.1\r\n${auth}Connection: close\r\n\r\n`), /^HTTP\/1\.1 404 /, target);
+    }
+    assert.match(await raw(`GET httpx://x/v1/products HTTP/1.1\r\n${auth}Connection: close\r\n\r\n`), /^HTTP\/1\.1 400 /);
+});
+
+test('a token that is not good is answered with how to authenticate', async () => {
+    const reply = await door.call('GET', '/v1/products', { token: 'f'.repeat(40) });
+    assert.equal(reply.status, 401);
+    assert.match(reply.headers.get('www-authenticate'), /^Bearer .*error="invalid_token"/);
+});
+
 test('browsers of configured origins may call, others not', async () => {
     const preflight = await door.call('OPTIONS', `/v1/products/${product.id}`, {
         token: null, headers: { origin: 'https://console.example', 'access-control-request-method': 'PUT' },

@@ -59,9 +59,24 @@ static void path_keeps_an_encoded_slash_in_its_segment(void **state) {
     assert_string_equal(path.segments[1], "a+b");
 }
 
+static void path_begins_after_the_host(void **state) {
+    (void)state;
+    struct path path;
+    parse("http://slipway.example:8080/v1/user", &path);
+    assert_int_equal(path.count, 2);
+    assert_string_equal(path.segments[0], "v1");
+    parse("//v1/user", &path);
+    assert_string_equal(path.segments[0], "v1");
+    parse("http://slipway.example", &path);
+    assert_int_equal(path.count, 0);
+    parse("/", &path);
+    assert_int_equal(path.count, 0);
+}
+
 static void path_refuses_what_is_malformed(void **state) {
     (void)state;
-    static const char *const bad[] = {"", "v1", "/v1/%", "/v1/%2", "/v1/%zz", "/v1/a%00b"};
+    static const char *const bad[] = {"",        "v1",        "/v1/%",     "/v1/%2",
+                                      "/v1/%zz", "/v1/a%00b", "ftp://x/v1"};
     struct path path;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_int_equal(path_parse(span_text(bad[i]), &path), SW_E_INPUT);
@@ -169,6 +184,7 @@ int main(void) {
         cmocka_unit_test(path_is_cut_at_slashes),
         cmocka_unit_test(path_ignores_one_slash_at_its_end),
         cmocka_unit_test(path_keeps_an_encoded_slash_in_its_segment),
+        cmocka_unit_test(path_begins_after_the_host),
         cmocka_unit_test(path_refuses_what_is_malformed),
         cmocka_unit_test(path_is_bounded),
         cmocka_unit_test(every_route_is_reached_by_its_own_path),
