@@ -6,6 +6,25 @@
 
 #include <string.h>
 
+/* Device OS allows itself four events a second for its application and as many for the system, 255
+ * of these at a time; it acknowledges in turn, so that few reports are under way at once. */
+#define REPORT_US       125000
+#define REPORTS_BURST   256
+#define REPORTS_AT_ONCE 24
+
+/* Whether one more may be kept now: each moves the time by which the device has made good for them,
+ * which may lie so far ahead and no further. */
+static bool report_is_due(struct gateway *gw, struct seat *seat, mono_time now) {
+    mono_time good = seat->reported.us > now.us ? seat->reported : now;
+    if (seat->jobs >= REPORTS_AT_ONCE ||
+        good.us - now.us > (REPORTS_BURST - 1) * (int64_t)REPORT_US) {
+        gw->counters.reports_shed++;
+        return false;
+    }
+    seat->reported = mono_add_us(good, REPORT_US);
+    return true;
+}
+
 static void report(struct gateway *gw, struct seat *seat, const struct session_event *event,
                    struct gateway_job *job, const struct device_id *device, struct moment now) {
     if (job != NULL) {
@@ -84,17 +103,16 @@ static void event_describe(struct gateway *gw, struct seat *seat, const struct s
     report(gw, seat, event, job, &seat->session.device, now);
 }
 
-/* A report of a device that is not served is acknowledged, so that it stays quiet, and dropped:
- * only its Hello is on record. */
-static bool event_is_dropped(const struct seat *seat, enum session_event_kind kind) {
+/* It becomes a job for the store. */
+static bool event_is_report(enum session_event_kind kind) {
     switch (kind) {
+    case SESSION_EVENT_HELLO:
+    case SESSION_EVENT_RESUMED:
     case SESSION_EVENT_DESCRIBE:
     case SESSION_EVENT_UPDATES:
     case SESSION_EVENT_PUBLISH:
     case SESSION_EVENT_GOODBYE:
-        return !seat->is_served;
-    case SESSION_EVENT_HELLO:
-    case SESSION_EVENT_RESUMED:
+        return true;
     case SESSION_EVENT_TRANSFER:
     case SESSION_EVENT_ANSWER:
     case SESSION_EVENT_UNREACHABLE:
@@ -104,12 +122,36 @@ static bool event_is_dropped(const struct seat *seat, enum session_event_kind ki
     return false;
 }
 
+/* A report of a device that is not served is acknowledged, so that it stays quiet, and dropped:
+ * only its Hello is on record. */
+static bool event_is_dropped(const struct seat *seat, enum session_event_kind kind) {
+    return !seat->is_served && event_is_report(kind) && kind != SESSION_EVENT_HELLO &&
+           kind != SESSION_EVENT_RESUMED;
+}
+
+/* It said too much. An event is acknowledged, or the device would give up its session, and not
+ * kept; what is state waits at the device, which repeats it. */
+static uint32_t event_shed(struct seat *seat, const struct session_event *event, mono_time now) {
+    if (event->kind == SESSION_EVENT_PUBLISH) {
+        return event->ticket;
+    }
+    if (event->kind == SESSION_EVENT_RESUMED) {
+        /* Nobody repeats it: its update is looked at a little later. */
+        seat->retry = mono_earlier(seat->retry, mono_add_ms(now, SETTLE_MS));
+    }
+    session_refuse(&seat->session, event->ticket);
+    return 0;
+}
+
 uint32_t event_handle(struct gateway *gw, struct seat *seat, const struct session_event *event,
                       struct moment now) {
     struct gateway_job *job;
     if (event_is_dropped(seat, event->kind)) {
         gw->counters.quarantined++;
         return event->ticket;
+    }
+    if (event_is_report(event->kind) && !report_is_due(gw, seat, now.mono)) {
+        return event_shed(seat, event, now.mono);
     }
     switch (event->kind) {
     case SESSION_EVENT_HELLO:

@@ -46,6 +46,20 @@ static int append_history(struct store *store, const struct store_move *move, co
     return stmt_run_one(store, q, fault);
 }
 
+/* A device may go back and forth for as long as it likes: see UPDATE_HISTORY_MAX. */
+static int lengthen_history(struct store *store, const struct store_move *move,
+                            struct fault *fault) {
+    int code = append_history(store, move, update_state_name(move->from), fault);
+    if (code != SW_OK) {
+        return code;
+    }
+    sqlite3_stmt *q = stmt(store, STMT_UPDATE_HISTORY_TRIM, fault);
+    bind_int(q, ":id", move->id);
+    bind_int(q, ":max", UPDATE_HISTORY_MAX);
+    code = stmt_run(store, q, fault);
+    return code < SW_OK ? code : SW_OK;
+}
+
 int store_update_insert(struct store *store, struct update *update, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_UPDATE_INSERT, fault);
     bind_int(q, ":num", update->device_num);
@@ -109,7 +123,7 @@ int store_update_move(struct store *store, const struct store_move *move, struct
     if (code == SW_E_NOT_FOUND) {
         return SW_E_CONFLICT;
     }
-    return code == SW_OK ? append_history(store, move, update_state_name(move->from), fault) : code;
+    return code == SW_OK ? lengthen_history(store, move, fault) : code;
 }
 
 int store_update_step(struct store *store, int64_t id, const struct image_record *step,

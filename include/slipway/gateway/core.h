@@ -197,6 +197,7 @@ bool gateway_is_drained(const struct gateway *gw);
     X(jobs_submitted)                                                                              \
     X(jobs_failed)                                                                                 \
     X(jobs_refused) /* submit said no */                                                           \
+    X(reports_shed) /* of devices that say more than Device OS does: not kept, or not yet */       \
     X(transfers_started)                                                                           \
     X(transfers_committed)                                                                         \
     X(transfers_failed)                                                                            \

@@ -17,6 +17,9 @@ int store_update_open(struct store *store, int64_t device_num, struct update *ou
 int store_update_last(struct store *store, int64_t device_num, struct update *out,
                       struct fault *fault) SW_NODISCARD;
 
+/* Lines of history that are kept of one update: its first, and its last ones. */
+#define UPDATE_HISTORY_MAX 256
+
 /* One step of the machine, with its line of history: only if the row is in `from`, which must allow
  * `to` (the caller's business to have checked). SW_E_CONFLICT: it is not, or is gone. */
 struct store_move {

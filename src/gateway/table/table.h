@@ -27,6 +27,7 @@ struct seat {
     struct desk *desk;      /* NULL when idle */
     struct trace *trace;    /* of its last desk; NULL when there is none, or a desk */
     mono_time listed;       /* when it last went to the newest end of its list */
+    mono_time reported;     /* what it reported is within its rate by then: see event.c */
     mono_time retry;        /* when to look at its update again; MONO_NEVER = on an event */
     uint32_t number;
     uint32_t heap_at;

@@ -144,12 +144,41 @@ static void newest_of_each_device_stay(void **state) {
     store_close(store);
 }
 
+/* A device that disables and enables updates for ever. */
+static void the_history_of_one_update_is_bounded(void **state) {
+    (void)state;
+    struct store *store = open_with_updates();
+    must_exec(store, "UPDATE device_update SET state = 'planned' WHERE id = 10");
+    struct store_move move = {.id = 10, .from = UPDATE_PLANNED, .to = UPDATE_DEFERRED};
+    for (int64_t n = 1; n <= 1000; n++) {
+        enum update_state from = move.from;
+        move.reason = "flap";
+        move.now_ms = n + 1000;
+        assert_int_equal(store_update_move(store, &move, NULL), SW_OK);
+        move.from = move.to;
+        move.to = from;
+    }
+    struct update_step *items = NULL;
+    size_t count = 0;
+    assert_int_equal(store_update_history(store, 10, &items, &count, NULL), SW_OK);
+    assert_int_equal(count, UPDATE_HISTORY_MAX);
+    assert_int_equal(items[0].at_ms, 10); /* how it began */
+    assert_int_equal(items[1].at_ms, 2000 - (UPDATE_HISTORY_MAX - 2));
+    assert_int_equal(items[count - 1].at_ms, 2000);
+    free(items);
+    assert_int_equal(value_of(store, "SELECT count(*) FROM update_history"),
+                     39 + UPDATE_HISTORY_MAX);
+    store_close(store);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(upgrade_keeps_every_update, file_set_up, scratch_remove),
         cmocka_unit_test_setup_teardown(updates_go_by_age, file_set_up, scratch_remove),
         cmocka_unit_test_setup_teardown(updates_go_by_number, file_set_up, scratch_remove),
         cmocka_unit_test_setup_teardown(newest_of_each_device_stay, file_set_up, scratch_remove),
+        cmocka_unit_test_setup_teardown(the_history_of_one_update_is_bounded, file_set_up,
+                                        scratch_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
