@@ -237,21 +237,19 @@ static int seal(struct dtls_crypto *crypto, struct dtls_session *session, uint8_
     writer_u64(out, epoch_sequence);
     writer_bytes(out, cid);
     writer_u16(out, (uint16_t)fragment_len);
-    const uint8_t *explicit_part = out->data + out->at;
+    uint8_t *fragment = out->data + out->at;
     writer_u64(out, epoch_sequence);
     uint8_t *text = writer_reserve(out, text_len + tag_bytes);
     SW_CHECK(text != NULL);
-    struct span plain = content;
+    if (content.len > 0) {
+        memcpy(text, content.data, content.len);
+    }
     if (cid.len > 0) {
-        if (content.len > 0) {
-            memcpy(text, content.data, content.len);
-        }
         text[content.len] = type;
         memset(text + content.len + 1, 0, text_len - content.len - 1);
-        plain = span_of(text, text_len);
     }
     uint8_t nonce[AEAD_NONCE_BYTES], associated[ASSOCIATED_MAX];
-    nonce_of(session->salt_out, explicit_part, nonce);
+    nonce_of(session->salt_out, fragment, nonce);
     struct aead_use use = {
         .aead = suite->aead,
         .key = session->key_out,
@@ -261,7 +259,7 @@ static int seal(struct dtls_crypto *crypto, struct dtls_session *session, uint8_
     };
     /* Counted before the cipher runs: a number is spent even if libcrypto fails half-way. */
     session->seq_out++;
-    int status = aead_seal(crypto->worker, &use, plain, text);
+    int status = aead_seal_record(crypto->worker, &use, fragment, text_len);
     if (status != SW_OK) {
         out->at = start;
     }

@@ -10,7 +10,7 @@
 #define DTLS_VERSION_12 0xFEFD
 
 #define RECORD_HEADER_BYTES   13
-#define RECORD_EXPLICIT_BYTES 8 /* the part of an AEAD's nonce that is sent */
+#define RECORD_EXPLICIT_BYTES AEAD_SENT_BYTES /* in front of the text */
 
 #define DTLS_MOVED_30                                                                              \
     254 /* Device OS 3.0: a plain record whose datagram ends with the device's id */

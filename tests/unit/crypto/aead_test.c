@@ -99,6 +99,35 @@ static void sealing_in_place_gives_the_same_bytes(void **state) {
     }
 }
 
+/* One record after another, in one context: the same and other keys, salts and lengths, in both
+ * forms of what is authenticated. */
+static void a_record_is_sealed_as_any_message(void **state) {
+    (void)state;
+    for (unsigned n = 0; n < 600; n++) {
+        uint8_t key[AEAD_KEY_BYTES] = {(uint8_t)(n / 3 % 2)};
+        uint8_t nonce[AEAD_NONCE_BYTES] = {(uint8_t)(n / 5 % 2), 1, 2, 3, 0, 1, 0, 0, 0, 0};
+        uint8_t associated[23] = {0, 1}, plain[1200];
+        uint8_t fragment[AEAD_SENT_BYTES + sizeof plain + AEAD_TAG_MAX];
+        uint8_t sealed[sizeof plain + AEAD_TAG_MAX];
+        size_t len = n % 7 == 0 ? sizeof plain : n * 31 % 600;
+        struct aead_use use = {.aead = (enum aead)(n / 2 % AEAD_COUNT),
+                               .key = key,
+                               .nonce = nonce,
+                               .associated = span_of(associated, n % 11 == 0 ? 23 : 13)};
+        nonce[11] = associated[7] = (uint8_t)n;
+        nonce[10] = associated[6] = (uint8_t)(n >> 8);
+        associated[11] = (uint8_t)(len >> 8);
+        associated[12] = (uint8_t)len;
+        memset(plain, (int)n, sizeof plain);
+        memcpy(fragment, nonce + AEAD_SALT_BYTES, AEAD_SENT_BYTES);
+        memcpy(fragment + AEAD_SENT_BYTES, plain, len);
+        assert_int_equal(aead_seal_record(worker, &use, fragment, len), SW_OK);
+        assert_int_equal(aead_seal(worker, &use, span_of(plain, len), sealed), SW_OK);
+        assert_memory_equal(fragment, nonce + AEAD_SALT_BYTES, AEAD_SENT_BYTES);
+        assert_memory_equal(fragment + AEAD_SENT_BYTES, sealed, len + aead_tag_bytes(use.aead));
+    }
+}
+
 static void every_changed_byte_is_noticed(void **state) {
     (void)state;
     uint8_t key[AEAD_KEY_BYTES] = {1}, nonce[AEAD_NONCE_BYTES] = {2}, aad[13] = {3};
@@ -138,6 +167,7 @@ int main(void) {
         cmocka_unit_test(ccm_gives_the_published_bytes),
         cmocka_unit_test(every_size_opens_again),
         cmocka_unit_test(sealing_in_place_gives_the_same_bytes),
+        cmocka_unit_test(a_record_is_sealed_as_any_message),
         cmocka_unit_test(every_changed_byte_is_noticed),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
