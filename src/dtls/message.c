@@ -104,7 +104,15 @@ static void expect_no_renegotiation(struct reader *r) {
     }
 }
 
+/* A client's wish may be declined (RFC 9146 section 3): one for longer ids than we keep is as if
+ * it had none. */
 static struct span cid_wanted(struct reader *r) {
+    struct span cid = reader_vector8(r);
+    return cid.len > DTLS_CID_BYTES_MAX ? span_of(NULL, 0) : cid;
+}
+
+/* A server's must be met. */
+static struct span cid_demanded(struct reader *r) {
     struct span cid = reader_vector8(r);
     if (cid.len > DTLS_CID_BYTES_MAX) {
         reader_fail(r, "connection id too long");
@@ -278,7 +286,7 @@ static void server_extension(uint16_t type, struct reader *r, void *hello) {
         if (out->cid_form != DTLS_CID_NONE) {
             reader_fail(r, "both forms of connection ids");
         }
-        out->cid = cid_wanted(r);
+        out->cid = cid_demanded(r);
         out->cid_form = type == EXTENSION_CID ? DTLS_CID_RFC9146 : DTLS_CID_DRAFT05;
         return;
     case EXTENSION_RENEGOTIATION:

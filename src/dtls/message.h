@@ -94,7 +94,8 @@ struct client_hello {
     struct span session_id, cookie;
     struct span suites;                      /* pairs of bytes */
     struct span before_cookie, after_cookie; /* what a cookie is bound to */
-    struct span cid, cid_draft;              /* wanted for our records; data NULL = not offered */
+    struct span cid, cid_draft;              /* wanted for our records; data NULL = not offered, or
+                                                declined */
     bool has_p256;                           /* or says nothing of groups */
     bool has_ecdsa_sha256;                   /* or says nothing of signatures */
     bool has_ecdsa_sha224;                   /* and says so */

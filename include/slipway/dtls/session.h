@@ -11,7 +11,7 @@
 #include "slipway/util/writer.h"
 
 #define DTLS_CID_BYTES     8  /* of the ids that we choose */
-#define DTLS_CID_BYTES_MAX 16 /* of the ids that a peer may choose */
+#define DTLS_CID_BYTES_MAX 16 /* of a peer's; a client that wants longer ones goes without */
 #define DTLS_RECORD_MAX    1400
 #define DTLS_SEQUENCE_MAX  ((UINT64_C(1) << 48) - 1)
 

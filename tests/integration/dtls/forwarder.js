@@ -27,9 +27,10 @@ const open = () => new Promise((done) => {
 class Forwarder {
     // { seed }        a bad path for handshakes: content passes, as nobody repeats it
     // { moves: [n] }  the client has another port from its nth record on that carries content; somebody
-    //                 else has sent an old record of its and a forged one just before
-    constructor(server, { seed = 0, moves = [] } = {}) {
-        Object.assign(this, { server, seed, moves, moved: 0, contents: 0, strayed: 0, harmed: 0 });
+    //                 else sends an old record of its and a forged one just before and after
+    // { straggler }   of those records the one that arrives only after the next move, from the old port
+    constructor(server, { seed = 0, moves = [], straggler = 0 } = {}) {
+        Object.assign(this, { server, seed, moves, straggler, moved: 0, contents: 0, strayed: 0, harmed: 0 });
         this.chance = { up: generator(2 * seed), down: generator(2 * seed + 1) };
         this.losses = { up: 0, down: 0 };
         this.sockets = [];
@@ -54,6 +55,7 @@ class Forwarder {
         this.above = socket;
         socket.on('message', (datagram) => {
             if (socket === this.above) this.#pass('down', datagram, (d) => this.#send(this.below, d, this.client));
+            if (socket === this.behind) this.strayed += 1;
         });
     }
     #send(socket, datagram, port) {
@@ -63,16 +65,28 @@ class Forwarder {
         if (datagram[0] === contentRecord || datagram[0] === cidRecord) {
             this.contents += 1;
             this.first ??= datagram;
+            if (this.straggler === this.contents) {
+                this.held = [this.above, datagram];
+                return;
+            }
             if (this.moves.includes(this.contents)) {
                 await this.#rise();
                 this.moved += 1;
-                const forged = Buffer.from(datagram);
-                forged[forged.length - 1] ^= 1;
-                this.#send(this.stray, this.first, this.server);
-                this.#send(this.stray, forged, this.server);
+                this.#forge(datagram);
+                setTimeout(() => {
+                    this.#forge(datagram);
+                    if (this.held) this.#send(this.behind = this.held[0], this.held[1], this.server);
+                    this.held = null;
+                }, late);
             }
         }
         this.#pass('up', datagram, (d) => this.#send(this.above, d, this.server));
+    }
+    #forge(datagram) {
+        const forged = Buffer.from(datagram);
+        forged[forged.length - 1] ^= 1;
+        this.#send(this.stray, this.first, this.server);
+        this.#send(this.stray, forged, this.server);
     }
     #pass(way, datagram, send) {
         const isHandshake = datagram[0] === 20 || datagram[0] === 22;
@@ -95,6 +109,7 @@ class Forwarder {
     problem() {
         if (this.strayed > 0) return `${this.strayed} datagrams to a stranger`;
         if (this.moved < this.moves.length) return 'the client did not move';
+        if (this.straggler > 0 && !this.behind) return 'nothing straggled';
         return this.seed !== 0 && this.harmed === 0 ? 'the path did no harm' : null;
     }
     close() {

@@ -1,16 +1,23 @@
 // Lets dtls_echo and slipwayd talk to the DTLS programs of other projects as separate processes, and
-// writes what passed as a table.   node interop.js BUILD_FOLDER PKI_FOLDER [TABLE.md]
-// INTEROP_ONLY in the environment chooses cases by a part of their name.
+// writes what passed as a table.
+//   node interop.js BUILD_FOLDER PKI_FOLDER [--table FILE] [--only TEXT] [--without TEXT]
+// The last two choose cases by a part of their name.
 'use strict';
 const { spawnSync } = require('child_process');
 const fs = require('fs');
 const path = require('path');
+const { parseArgs } = require('util');
 const { build, pki, scratch, exists } = require('./stage.js');
 const { cases } = require('./runs.js');
 const { Daemon } = require('./slipwayd.js');
 
-const table = process.argv[4];
-for (const peer of ['openssl', 'gnutls', 'wolfssl', 'botan', 'libcoap']) require(`./peers/${peer}.js`);
+const { values: { table, only, without } } = parseArgs({
+    args: process.argv.slice(4),
+    options: { table: { type: 'string' }, only: { type: 'string' }, without: { type: 'string' } },
+});
+for (const peer of ['openssl', 'gnutls', 'wolfssl', 'botan']) require(`./peers/${peer}.js`);
+const { itsVersion } = require('./peers/mbedtls.js');
+require('./peers/libcoap.js');
 
 const atOnce = 6; // they mostly wait
 const name = (test) => `${test.direction}: ${test.peer}: ${test.what} ${test.suite}`;
@@ -38,15 +45,16 @@ function writeTable(results) {
         const text = result === null ? 'passed' : result === 'skipped' ? 'not installed' : '**failed**';
         lines.push(`| ${test.direction} | ${test.peer} | ${test.what} | ${test.suite} | ${text} |`);
     }
-    lines.push('', `Versions: ${versions.map(([of, command]) => `${of} ${version(command)}`).join(', ')}.`, '');
+    const seen = [...versions.map(([of, command]) => `${of} ${version(command)}`), `mbedTLS ${itsVersion}`];
+    lines.push('', `Versions: ${seen.join(', ')}.`, '');
     fs.mkdirSync(path.dirname(table), { recursive: true });
     fs.writeFileSync(table, lines.join('\n'));
 }
 
 (async () => {
     const results = [];
-    const only = process.env.INTEROP_ONLY;
-    const chosen = cases.filter((test) => !only || name(test).includes(only));
+    const chosen = cases.filter((test) => (!only || name(test).includes(only)) &&
+        !(without && name(test).includes(without)));
     // What takes longest goes first.
     const waiting = [...chosen.filter((test) => test.path), ...chosen.filter((test) => !test.path)];
     let daemon;
@@ -55,7 +63,8 @@ function writeTable(results) {
         const result = exists(test.command) ? await test.run(test, daemon) : 'skipped';
         results.push({ test, result });
         const mark = result === null ? 'ok  ' : result === 'skipped' ? 'skip' : 'FAIL';
-        console.log(`${mark} ${name(test)} (${Date.now() - began} ms)`);
+        const note = mark === 'skip' ? test.skipped : `${Date.now() - began} ms`;
+        console.log(`${mark} ${name(test)} (${note})`);
         if (mark === 'FAIL') console.log(`     ${result.replace(/\n/g, '\n     ')}`);
     };
     const work = async () => {

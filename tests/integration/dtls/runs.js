@@ -95,7 +95,8 @@ async function againstSlipwayd(test, daemon) {
                 return `${isServed ? '' : 'not '}served; client: ${client.output.slice(-600)}; ` +
                     `slipwayd: ${daemon.log.slice(-300)}`;
             }
-            return !test.answer || await client.until(test.answer, 5000) ? null : 'not acknowledged';
+            return !test.answer || await client.until(test.answer, patience) ? null
+                : `not acknowledged; client: ${client.output}`;
         } finally {
             typing.forEach(clearTimeout);
             await client.stop();
@@ -104,19 +105,21 @@ async function againstSlipwayd(test, daemon) {
     return onPath(test, daemon.port, talk);
 }
 
+// A case whose command is not there is skipped, for the reason that it gives.
 const cases = [];
+const common = { skipped: 'not installed' };
 const established = (suite, proof, name = '') =>
     new RegExp(`established suite=${suite.toLowerCase()} proof=${proof} name=${name}`);
 const inbound = (peer, what, suite, server, clients, more) => cases.push({
-    direction: 'their client, our server', peer, what, suite, server, clients, answer: new RegExp(`^${word}`, 'm'),
+    ...common, direction: 'their client, our server', peer, what, suite, server, clients, answer: new RegExp(`^${word}`, 'm'),
     command: clients[0][0], run: againstOurServer, ...more,
 });
 const outbound = (peer, what, suite, start, client, more) => cases.push({
-    direction: 'our client, their server', peer, what, suite, start, client,
+    ...common, direction: 'our client, their server', peer, what, suite, start, client,
     answer: new RegExp(`content ${word}`), command: start[0], run: againstForeignServer, ...more,
 });
 const device = (peer, what, suite, make, client, more) => cases.push({
-    direction: 'their client, slipwayd', peer, what, suite, device: make, client,
+    ...common, direction: 'their client, slipwayd', peer, what, suite, device: make, client,
     says: (d) => [hello(d.says || d.id)], answer: acknowledged, run: againstSlipwayd, needsDaemon: true,
     command: client({ id: '', psk: '', key: '', cert: '', pub: '', both: '', text: '' })[0], ...more,
 });

@@ -1,6 +1,7 @@
 /* What a server says to ClientHellos before it keeps anything. */
 #include "dtls/endpoint.h"
 #include "dtls/record.h"
+#include "slipway/util/check.h"
 #include "slipway/util/rng.h"
 
 #include <setjmp.h>
@@ -242,6 +243,37 @@ static void device_os_3_0_is_told_by_its_whole_hello(void **state) {
     }
 }
 
+/* RFC 9146 section 3: an id that we have no room for is not taken, and the client goes without. */
+static void ids_that_are_too_long_are_declined(void **state) {
+    (void)state;
+    static const size_t lengths[] = {0, 1, DTLS_CID_BYTES_MAX, DTLS_CID_BYTES_MAX + 1, 32, 254};
+    static const uint8_t raw_both_ways[] = {0, 19, 0, 2, 1, 2, 0, 20, 0, 2, 1, 2};
+    for (size_t i = 0; i < SW_COUNT(lengths); i++) {
+        uint8_t extensions[300];
+        struct writer w = writer_of(extensions, sizeof extensions);
+        writer_bytes(&w, span_of(raw_both_ways, sizeof raw_both_ways));
+        writer_u16(&w, EXTENSION_CID);
+        writer_u16(&w, (uint16_t)(1 + lengths[i]));
+        writer_u8(&w, (uint8_t)lengths[i]);
+        writer_zeroes(&w, lengths[i]);
+        struct hello_shape shape = device_shape();
+        shape.extensions = writer_span(&w);
+        struct span datagram = hello_bytes(&shape);
+        size_t headers = RECORD_HEADER_BYTES + MESSAGE_HEADER_BYTES;
+        struct client_hello hello;
+        struct choice choice;
+        uint8_t alert;
+        struct span body = span_of(datagram.data + headers, datagram.len - headers);
+        assert_int_equal(client_hello_parse(body, &hello, &why), SW_OK);
+        assert_int_equal(endpoint_choose(endpoint, &hello, &choice, &alert, &why), SW_OK);
+        bool fits = lengths[i] <= DTLS_CID_BYTES_MAX;
+        assert_int_equal(choice.cid_form, fits ? DTLS_CID_RFC9146 : DTLS_CID_NONE);
+        assert_int_equal(choice.cid.len, fits ? lengths[i] : 0);
+        assert_int_equal(ask(datagram), DTLS_HELLO_REPLY);
+        assert_null(why);
+    }
+}
+
 static void nothing_in_common_is_told(void **state) {
     (void)state;
     static const uint8_t foreign_suites[] = {0x13, 0x01, 0xc0, 0xa8, 0x00, 0x2f};
@@ -330,6 +362,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(old_versions_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(device_os_3_0_is_told_by_its_whole_hello, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(ids_that_are_too_long_are_declined, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nothing_in_common_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(malformed_hellos_are_dropped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(changed_hellos_never_pass_with_the_cookie_of_another,
