@@ -15,11 +15,9 @@ static void read_user(sqlite3_stmt *q, void *row) {
     u->user.is_admin = col_bool(q, 4);
     u->user.product_id = col_u16(q, 5);
     col_text(q, 6, u->user.scopes, sizeof u->user.scopes);
-    u->user.failures = col_u32(q, 7);
-    u->user.locked_until_ms = col_int(q, 8);
-    u->user.created_ms = col_int(q, 9);
+    u->user.created_ms = col_int(q, 7);
     u->has_password =
-        col_blob(q, 10, u->salt, sizeof u->salt) && col_blob(q, 11, u->hash, sizeof u->hash);
+        col_blob(q, 8, u->salt, sizeof u->salt) && col_blob(q, 9, u->hash, sizeof u->hash);
 }
 
 int store_user_insert(struct store *store, struct store_user *row, struct fault *fault) {
@@ -73,13 +71,38 @@ int store_user_set_password(struct store *store, const struct store_user *row,
     return stmt_run_one(store, q, fault);
 }
 
-int store_user_set_failures(struct store *store, int64_t id, uint32_t failures,
-                            int64_t locked_until_ms, struct fault *fault) {
-    sqlite3_stmt *q = stmt(store, STMT_USER_FAILURES, fault);
-    bind_int(q, ":id", id);
-    bind_int(q, ":failures", failures);
-    bind_int(q, ":locked", locked_until_ms);
-    return stmt_run_one(store, q, fault);
+static void read_failures(sqlite3_stmt *q, void *row) {
+    struct store_login_failures *failures = (struct store_login_failures *)row;
+    failures->here = col_u32(q, 0);
+    failures->everywhere = col_u32(q, 1);
+}
+
+int store_login_failures(struct store *store, const struct store_login *login,
+                         struct store_login_failures *out, struct fault *fault) {
+    sqlite3_stmt *q = stmt(store, STMT_LOGIN_FAILURES, fault);
+    bind_int(q, ":user", login->user_id);
+    bind_text(q, ":place", login->place);
+    bind_int(q, ":since", login->since_ms);
+    return stmt_one(store, q, read_failures, out, fault);
+}
+
+int store_login_failed(struct store *store, const struct store_login *login, int64_t now_ms,
+                       struct fault *fault) {
+    sqlite3_stmt *q = stmt(store, STMT_LOGIN_FAILED, fault);
+    bind_int(q, ":user", login->user_id);
+    bind_text(q, ":place", login->place);
+    bind_int(q, ":now", now_ms);
+    int code = stmt_run(store, q, fault);
+    return code < 0 ? code : SW_OK;
+}
+
+int store_login_forget(struct store *store, const struct store_login *login, struct fault *fault) {
+    sqlite3_stmt *q = stmt(store, STMT_LOGIN_FORGET, fault);
+    bind_int(q, ":user", login->user_id);
+    bind_text(q, ":place", login->place);
+    bind_int(q, ":since", login->since_ms);
+    int code = stmt_run(store, q, fault);
+    return code < 0 ? code : SW_OK;
 }
 
 int store_user_edit(struct store *store, const struct user *user, struct fault *fault) {

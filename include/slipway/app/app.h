@@ -46,7 +46,7 @@ struct app_options {
     int64_t retry_ms; /* 0 = 60,000: after the first failure; each further one 5 times more */
     int64_t reboot_timeout_ms;  /* 0 = 1,800,000: for a device to report after it committed */
     uint32_t quarantine_max;    /* 0 = 10,000 rows, the oldest go first */
-    uint32_t failed_logins_max; /* 0 = 10 in a row lock a user for lockout_ms */
+    uint32_t failed_logins_max; /* 0 = 10 in a row from one place lock a user there, lockout_ms */
     int64_t lockout_ms;         /* 0 = 1,800,000 */
     int64_t events_age_ms;      /* 0 = 30 days */
     uint64_t events_max;        /* 0 = 1,000,000 */

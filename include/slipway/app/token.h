@@ -68,10 +68,16 @@ struct app_login {
     struct app_password stored;
     bool is_locked;
 };
-int app_login_begin(struct app_tx *tx, const char *name, struct app_login *out) SW_NODISCARD;
+/* place: the address that the asker comes from. Too many failures from one place lock the user for
+ * that place only, so that nobody locks out somebody else; ten times as many, from wherever they
+ * came, lock for all: then somebody guesses with many machines. Tokens go on in any case. */
+int app_login_begin(struct app_tx *tx, const char *name, const char *place,
+                    struct app_login *out) SW_NODISCARD;
 bool app_login_matches(const struct app_login *login, struct span password);
-/* A write job: counts failures, locks after too many in a row, clears them after a success. */
-int app_login_record(struct app_tx *tx, int64_t user_id, bool success) SW_NODISCARD;
+/* A write job: counts failures, clears those of the place after a success. *locked: this failure
+ * was one too many. */
+int app_login_record(struct app_tx *tx, int64_t user_id, const char *place, bool success,
+                     bool *locked) SW_NODISCARD;
 
 /* --- API users: programmatic, one product (0 = all), scopes, one token that never expires --- */
 struct app_api_user_new {

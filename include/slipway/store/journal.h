@@ -37,8 +37,22 @@ int store_user_list(struct store *store, uint16_t product_id, struct store_user 
                     size_t *count, struct fault *fault) SW_NODISCARD;
 int store_user_set_password(struct store *store, const struct store_user *row,
                             struct fault *fault) SW_NODISCARD;
-int store_user_set_failures(struct store *store, int64_t id, uint32_t failures,
-                            int64_t locked_until_ms, struct fault *fault) SW_NODISCARD;
+/* Wrong passwords of a user, by the place that they came from; those until since_ms are over. */
+struct store_login {
+    int64_t user_id;
+    const char *place; /* "" = none, and may not fail */
+    int64_t since_ms;
+};
+struct store_login_failures {
+    uint32_t here, everywhere;
+};
+int store_login_failures(struct store *store, const struct store_login *login,
+                         struct store_login_failures *out, struct fault *fault) SW_NODISCARD;
+int store_login_failed(struct store *store, const struct store_login *login, int64_t now_ms,
+                       struct fault *fault) SW_NODISCARD;
+/* Those of the place, and what is over. */
+int store_login_forget(struct store *store, const struct store_login *login,
+                       struct fault *fault) SW_NODISCARD;
 /* Friendly name and scopes. */
 int store_user_edit(struct store *store, const struct user *user, struct fault *fault) SW_NODISCARD;
 int store_user_delete(struct store *store, int64_t id, struct fault *fault) SW_NODISCARD;

@@ -226,8 +226,6 @@ struct user {
     bool is_admin;       /* may do everything */
     uint16_t product_id; /* API users; 0 = all */
     char scopes[2049];   /* space separated; API users */
-    uint32_t failures;
-    int64_t locked_until_ms;
     int64_t created_ms;
 };
 

@@ -15,7 +15,7 @@ struct administrator {
 
 static int read_login(struct app_tx *tx, void *arg) {
     struct administrator *admin = (struct administrator *)arg;
-    return app_login_begin(tx, ADMIN_NAME, &admin->login);
+    return app_login_begin(tx, ADMIN_NAME, "", &admin->login);
 }
 
 static int settle(struct app_tx *tx, void *arg) {

@@ -118,14 +118,34 @@ int app_user_set_password(struct app_tx *tx, int64_t user_id, const struct app_p
     memcpy(row.hash, password->hash, sizeof row.hash);
     int code = store_user_set_password(tx->store, &row, tx->fault);
     crypto_wipe(&row, sizeof row);
-    /* Whoever knew the old one may hold tokens. */
+    /* Whoever knew the old one may hold tokens; what was guessed wrong is no matter any more. */
     if (code == SW_OK) {
         code = store_token_delete_user(tx->store, user_id, tx->fault);
+    }
+    struct store_login all = {.user_id = user_id, .place = "", .since_ms = tx->now.ms};
+    if (code == SW_OK) {
+        code = store_login_forget(tx->store, &all, tx->fault);
     }
     return code == SW_E_NOT_FOUND ? no_user(tx) : code;
 }
 
-int app_login_begin(struct app_tx *tx, const char *name, struct app_login *out) {
+/* Places that fail, over which a user is locked everywhere: see app_login_begin. */
+#define LOGIN_PLACES 10
+
+static struct store_login login_of(const struct app_tx *tx, int64_t user_id, const char *place) {
+    return (struct store_login){
+        .user_id = user_id, .place = place, .since_ms = tx->now.ms - tx->app->options.lockout_ms};
+}
+
+static int login_is_locked(struct app_tx *tx, const struct store_login *login, bool *out) {
+    struct store_login_failures failures = {0};
+    uint32_t max = tx->app->options.failed_logins_max;
+    int code = store_login_failures(tx->store, login, &failures, tx->fault);
+    *out = failures.here >= max || failures.everywhere >= LOGIN_PLACES * max;
+    return code;
+}
+
+int app_login_begin(struct app_tx *tx, const char *name, const char *place, struct app_login *out) {
     *out = (struct app_login){.is_locked = false};
     struct store_user row;
     int code = store_user_by_name(tx->store, name, &row, tx->fault);
@@ -133,7 +153,8 @@ int app_login_begin(struct app_tx *tx, const char *name, struct app_login *out) 
         out->user = row.user;
         memcpy(out->stored.salt, row.salt, sizeof row.salt);
         memcpy(out->stored.hash, row.hash, sizeof row.hash);
-        out->is_locked = row.user.locked_until_ms > tx->now.ms;
+        struct store_login login = login_of(tx, row.user.id, place);
+        code = login_is_locked(tx, &login, &out->is_locked);
     }
     crypto_wipe(&row, sizeof row);
     return code == SW_E_NOT_FOUND ? SW_OK : code;
@@ -148,23 +169,24 @@ bool app_login_matches(const struct app_login *login, struct span password) {
     return hashed && is_same && login->user.id != 0 && !login->is_locked;
 }
 
-int app_login_record(struct app_tx *tx, int64_t user_id, bool success) {
-    struct store_user row;
-    int code = store_user_get(tx->store, user_id, &row, tx->fault);
-    if (code != SW_OK) {
-        return code == SW_E_NOT_FOUND ? SW_OK : code;
+int app_login_record(struct app_tx *tx, int64_t user_id, const char *place, bool success,
+                     bool *locked) {
+    struct store_login login = login_of(tx, user_id, place);
+    *locked = false;
+    if (success) {
+        struct store_login_failures failures = {0};
+        int code = store_login_failures(tx->store, &login, &failures, tx->fault);
+        return code != SW_OK || failures.here == 0
+                   ? code
+                   : store_login_forget(tx->store, &login, tx->fault);
     }
-    const struct app_options *options = &tx->app->options;
-    uint32_t failures = success ? 0 : row.user.failures + 1;
-    int64_t locked_until_ms = 0;
-    if (failures >= options->failed_logins_max) {
-        locked_until_ms = tx->now.ms + options->lockout_ms;
-        failures = 0;
-    } else if (!success) {
-        locked_until_ms = row.user.locked_until_ms;
+    /* What is over goes first: it counts no more, and so no user has many rows. */
+    struct store_login over = {.user_id = user_id, .place = "", .since_ms = login.since_ms};
+    int code = store_login_forget(tx->store, &over, tx->fault);
+    if (code == SW_OK) {
+        code = store_login_failed(tx->store, &login, tx->now.ms, tx->fault);
     }
-    crypto_wipe(&row, sizeof row);
-    return store_user_set_failures(tx->store, user_id, failures, locked_until_ms, tx->fault);
+    return code == SW_OK ? login_is_locked(tx, &login, locked) : code;
 }
 
 /* --- API users --- */

@@ -1,6 +1,8 @@
 /* OAuth tokens. The pairs of client id and secret that existing clients carry are public knowledge:
  * they say which program asks and prove nothing, so such a client alone gets no token. One that was
  * made here has a secret that proves who it is. */
+#include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +14,7 @@
 #include "slipway/app/client.h"
 #include "slipway/crypto/secret.h"
 #include "slipway/sys/clock.h"
+#include "slipway/sys/log.h"
 #include "slipway/util/check.h"
 
 #define PASSWORD_MAX 256
@@ -34,7 +37,8 @@ struct grant {
     int64_t lifetime_s;
     const char *name; /* of the user */
     struct app_login login;
-    bool matches;
+    char place[ADDRESS_BYTES];
+    bool matches, locked;
     struct app_identity identity;
     const char *text;
     struct app_token_made made;
@@ -42,16 +46,37 @@ struct grant {
 
 static int run_login_begin(struct app_tx *tx, void *arg) {
     struct grant *grant = arg;
-    return app_login_begin(tx, grant->name, &grant->login);
+    return app_login_begin(tx, grant->name, grant->place, &grant->login);
 }
 
 static int run_login_record(struct app_tx *tx, void *arg) {
-    const struct grant *grant = arg;
-    return app_login_record(tx, grant->login.user.id, grant->matches);
+    struct grant *grant = arg;
+    return app_login_record(tx, grant->login.user.id, grant->place, grant->matches, &grant->locked);
+}
+
+/* Where the request comes from: an address, or the network in which whoever has one IPv6 address
+ * has them all. */
+static void read_place(const struct request *rq, char out[ADDRESS_BYTES]) {
+    struct in6_addr address;
+    (void)snprintf(out, ADDRESS_BYTES, "%s", rq->address[0] != '\0' ? rq->address : "?");
+    if (inet_pton(AF_INET6, rq->address, &address) == 1 && !IN6_IS_ADDR_V4MAPPED(&address)) {
+        memset(address.s6_addr + 8, 0, 8);
+        (void)inet_ntop(AF_INET6, &address, out, ADDRESS_BYTES);
+    }
+}
+
+static void log_locked(const struct request *rq, const struct grant *grant) {
+    struct log_line line;
+    log_begin(&line, LOG_UNUSUAL, "login_locked");
+    log_text(&line, "id", rq->id);
+    log_span(&line, "user", span_text(grant->login.user.name));
+    log_text(&line, "from", grant->place);
+    log_end(&line);
 }
 
 /* Name and password, with the count of failures that locks. false with the reply of OAuth. */
 static bool login(struct request *rq, struct grant *grant, const char *password) {
+    read_place(rq, grant->place);
     if (!request_read(rq, run_login_begin, grant)) {
         return false;
     }
@@ -61,6 +86,9 @@ static bool login(struct request *rq, struct grant *grant, const char *password)
     if (grant->login.user.id != 0 && !grant->login.is_locked &&
         !request_write(rq, run_login_record, grant)) {
         return false;
+    }
+    if (grant->locked) {
+        log_locked(rq, grant);
     }
     if (!is_right) {
         reply_oauth_error(&rq->reply, 400, "invalid_grant", "User credentials are invalid");

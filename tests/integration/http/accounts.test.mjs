@@ -1,6 +1,7 @@
 // Logging in, tokens, API users, and commands to a device.
 import { test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import { generateKeyPairSync } from 'node:crypto';
 import { startDoor, createProduct, upload, module, uploadForm, assertError, adminPassword, adminToken, deviceId, BORON } from './door.mjs';
 
@@ -142,6 +143,23 @@ test('whoever knows a token may end it', async () => {
     assert.deepEqual((await door.call('DELETE', `/v1/access_tokens/${token}`, { token: null })).body, { ok: true });
     assert.equal((await door.call('GET', '/v1/user', { token })).status, 401);
     assertError(await door.call('DELETE', `/v1/access_tokens/${token}`, { token: null }), 404);
+});
+
+// Of 127.0.0.0/8 every address is ours.
+function logInFrom(localAddress, password) {
+    const body = new URLSearchParams({ grant_type: 'password', username: 'admin', password, client_id: 'particle', client_secret: 'particle' }).toString();
+    return new Promise((resolve, reject) => http.request(`${door.base}/oauth/token`, {
+        method: 'POST', localAddress, headers: { 'content-type': 'application/x-www-form-urlencoded', 'content-length': body.length },
+    }, (reply) => reply.resume().on('end', () => resolve(reply.statusCode))).on('error', reject).end(body));
+}
+
+test('ten wrong passwords lock a user for where they came from, and nowhere else', async () => {
+    for (let i = 0; i < 9; i++) assert.equal(await logInFrom('127.0.0.66', `guess ${i}`), 400);
+    assert.equal(await logInFrom('127.0.0.66', adminPassword), 200, 'nine are not too many, and start anew');
+    for (let i = 0; i < 10; i++) assert.equal(await logInFrom('127.0.0.66', `guess ${i}`), 400);
+    assert.equal(await logInFrom('127.0.0.66', adminPassword), 400);
+    assert.equal(await logInFrom('127.0.0.1', adminPassword), 200);
+    assert.equal((await door.call('GET', '/v1/user')).status, 200, 'tokens go on');
 });
 
 test('ping, functions, variables, signal', async () => {

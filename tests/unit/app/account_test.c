@@ -25,7 +25,8 @@ struct account {
     struct app_login login;
     struct app_api_user_new api;
     char token[TOKEN_DIGITS + 1];
-    bool success;
+    const char *place;
+    bool success, locked;
 };
 
 static int run_user(struct app_tx *tx, void *arg) {
@@ -61,6 +62,7 @@ static int verify(struct account *a, const char *token) {
 
 static void make_user(struct account *a) {
     memset(a, 0, sizeof *a);
+    a->place = "192.0.2.7";
     assert_int_equal(app_password_hash(world.app, span_text("correct horse"), &a->password), SW_OK);
     assert_int_equal(app_execute(world.app, run_user, a, &world.error), SW_OK);
 }
@@ -111,23 +113,41 @@ static void refresh_token_works_once(void **state) {
 }
 
 static int run_login(struct app_tx *tx, void *arg) {
-    return app_login_begin(tx, "someone@example.com", &((struct account *)arg)->login);
+    struct account *a = (struct account *)arg;
+    return app_login_begin(tx, "someone@example.com", a->place, &a->login);
 }
 
 static int run_login_unknown(struct app_tx *tx, void *arg) {
-    return app_login_begin(tx, "nobody@example.com", &((struct account *)arg)->login);
+    struct account *a = (struct account *)arg;
+    return app_login_begin(tx, "nobody@example.com", a->place, &a->login);
 }
 
 static int run_record(struct app_tx *tx, void *arg) {
     struct account *a = (struct account *)arg;
-    return app_login_record(tx, a->user.id, a->success);
+    return app_login_record(tx, a->user.id, a->place, a->success, &a->locked);
 }
 
+static int run_set_password(struct app_tx *tx, void *arg) {
+    struct account *a = (struct account *)arg;
+    return app_user_set_password(tx, a->user.id, &a->password);
+}
+
+/* As the door does it: while a user is locked, nothing is recorded. */
 static bool log_in(struct account *a, const char *password) {
     assert_int_equal(app_read(world.app, world.store, run_login, a, NULL), SW_OK);
     a->success = app_login_matches(&a->login, span_text(password));
-    assert_int_equal(app_execute(world.app, run_record, a, NULL), SW_OK);
+    if (!a->login.is_locked) {
+        assert_int_equal(app_execute(world.app, run_record, a, NULL), SW_OK);
+    }
     return a->success;
+}
+
+static void fail_logins(struct account *a, const char *place, int count) {
+    a->place = place;
+    a->success = false;
+    for (int i = 0; i < count; i++) {
+        assert_int_equal(app_execute(world.app, run_record, a, NULL), SW_OK);
+    }
 }
 
 static void too_many_failures_lock_a_user(void **state) {
@@ -137,13 +157,49 @@ static void too_many_failures_lock_a_user(void **state) {
     assert_true(log_in(&a, "correct horse"));
     assert_int_equal(app_read(world.app, world.store, run_login_unknown, &a, NULL), SW_OK);
     assert_false(app_login_matches(&a.login, span_text("")));
-    a.success = false;
-    for (int i = 0; i < 10; i++) {
-        assert_int_equal(app_execute(world.app, run_record, &a, NULL), SW_OK);
-    }
+    fail_logins(&a, "192.0.2.7", 9);
+    assert_false(a.locked);
+    assert_true(log_in(&a, "correct horse"));
+    fail_logins(&a, "192.0.2.7", 9);
+    assert_false(a.locked);
+    fail_logins(&a, "192.0.2.7", 1);
+    assert_true(a.locked);
+    assert_false(log_in(&a, "correct horse"));
+    a.place = "192.0.2.8"; /* where the user is, who has nothing to do with it */
+    assert_true(log_in(&a, "correct horse"));
+    a.place = "192.0.2.7";
     assert_false(log_in(&a, "correct horse"));
     world.now.ms += 1800001;
     assert_true(log_in(&a, "correct horse"));
+}
+
+static void failures_from_everywhere_lock_a_user_everywhere(void **state) {
+    (void)state;
+    struct account a;
+    char places[20][16];
+    make_user(&a);
+    for (int i = 0; i < 20; i++) {
+        (void)snprintf(places[i], sizeof places[i], "198.51.100.%d", i);
+        fail_logins(&a, places[i], 5);
+    }
+    assert_true(a.locked);
+    a.place = "192.0.2.8";
+    assert_false(log_in(&a, "correct horse"));
+    world.now.ms += 1800001;
+    fail_logins(&a, places[0], 1); /* the first one again */
+    assert_false(a.locked);
+    assert_true(log_in(&a, "correct horse"));
+}
+
+static void a_new_password_unlocks(void **state) {
+    (void)state;
+    struct account a;
+    make_user(&a);
+    fail_logins(&a, "192.0.2.7", 10);
+    assert_false(log_in(&a, "correct horse"));
+    assert_int_equal(app_password_hash(world.app, span_text("battery staple"), &a.password), SW_OK);
+    assert_int_equal(app_execute(world.app, run_set_password, &a, NULL), SW_OK);
+    assert_true(log_in(&a, "battery staple"));
 }
 
 static int run_api_user(struct app_tx *tx, void *arg) {
@@ -278,6 +334,8 @@ int main(void) {
         CASE(tokens_live_expire_and_are_revoked),
         CASE(refresh_token_works_once),
         CASE(too_many_failures_lock_a_user),
+        CASE(failures_from_everywhere_lock_a_user_everywhere),
+        CASE(a_new_password_unlocks),
         CASE(api_user_has_its_scopes_only),
         CASE(events_are_read_by_cursor_and_prefix),
         CASE(the_administrator_is_made_and_changed),
