@@ -18,7 +18,8 @@ int app_append_quietly(struct app_tx *tx, struct event *event) {
     return code;
 }
 
-int app_append_event(struct app_tx *tx, struct event *event) {
+/* Appends it with the time of the transaction, and queues it for the webhooks that want it. */
+static int append(struct app_tx *tx, struct event *event) {
     int code = app_append_quietly(tx, event);
     /* Neither is what pretends to tell of webhooks told to them. */
     return code != SW_OK || strncmp(event->name, "hook-", 5) == 0
@@ -41,7 +42,7 @@ int app_append(struct app_tx *tx, uint16_t product_id, const struct device *devi
         (void)snprintf(event.data, sizeof event.data, "%s", data);
         event.data_len = strlen(event.data);
     }
-    return app_append_event(tx, &event);
+    return append(tx, &event);
 }
 
 int app_append_told(struct app_tx *tx, const struct device *device, struct span name,
@@ -60,7 +61,7 @@ int app_append_told(struct app_tx *tx, const struct device *device, struct span 
     if (event.data_len > 0) {
         memcpy(event.data, data.data, event.data_len);
     }
-    return app_append_event(tx, &event);
+    return append(tx, &event);
 }
 
 int app_event_publish(struct app_tx *tx, const struct app_publish *publish) {
@@ -86,7 +87,7 @@ int app_event_publish(struct app_tx *tx, const struct app_publish *publish) {
         memcpy(event.data, publish->data.data, publish->data.len);
     }
     (void)snprintf(event.user, sizeof event.user, "%s", publish->user != NULL ? publish->user : "");
-    return app_append_event(tx, &event);
+    return append(tx, &event);
 }
 
 int app_event_last(struct app_tx *tx, int64_t *id) {

@@ -27,12 +27,12 @@ int app_tell(struct app_tx *tx, const struct app_notice *notice) SW_NODISCARD;
 int app_tell_device(struct app_tx *tx, enum app_notice_kind kind, const struct device_id *id,
                     uint16_t product_id) SW_NODISCARD;
 
-/* Appends it with the time of the transaction, and queues it for the webhooks that want it. */
-int app_append_event(struct app_tx *tx, struct event *event) SW_NODISCARD;
-/* The same without the webhooks: what tells of them would feed them for ever. */
+/* Appends it with the time of the transaction, and not for the webhooks: what tells of them would
+ * feed them for ever. */
 int app_append_quietly(struct app_tx *tx, struct event *event) SW_NODISCARD;
 
-/* Appends an event. device NULL: coreid "api"; data NULL: none. */
+/* Appends an event, and queues it for the webhooks that want it. device NULL: coreid "api"; data
+ * NULL: none. */
 int app_append(struct app_tx *tx, uint16_t product_id, const struct device *device,
                const char *name, const char *data, const char *user) SW_NODISCARD;
 

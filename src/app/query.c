@@ -122,7 +122,7 @@ int app_update_history(struct app_tx *tx, int64_t update_id, struct update_step_
     return store_update_history(tx->store, update_id, &out->items, &out->count, tx->fault);
 }
 
-int app_update_cancel(struct app_tx *tx, int64_t update_id, const char *by) {
+int app_update_cancel(struct app_tx *tx, int64_t update_id) {
     struct update update;
     int code = app_update_get(tx, update_id, &update);
     if (code != SW_OK) {
@@ -133,7 +133,6 @@ int app_update_cancel(struct app_tx *tx, int64_t update_id, const char *by) {
                         "The update is %s and cannot be cancelled.",
                         update_state_name(update.state));
     }
-    (void)by;
     code = update_step_to(tx, &update, UPDATE_CANCELLED, "operator");
     return code == SW_OK ? app_tell_device(tx, APP_NOTICE_DEVICE, &update.device, update.product_id)
                          : code;

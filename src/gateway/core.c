@@ -216,26 +216,6 @@ void gateway_notice(struct gateway *gw, const struct app_notice *notice, mono_ti
     }
 }
 
-int gateway_device(const struct gateway *gw, const struct device_id *device,
-                   struct gateway_device *out) {
-    const struct seat *seat = table_by_device(&gw->table, device, NULL);
-    struct session_progress progress;
-    memset(out, 0, sizeof *out);
-    if (seat == NULL) {
-        return SW_E_NOT_FOUND;
-    }
-    out->is_online = seat->is_present;
-    out->updates_enabled = seat->session.updates_enabled;
-    out->updates_forced = seat->session.updates_forced;
-    out->heard = seat->session.heard;
-    if (seat->desk != NULL && session_progress(&seat->session, &progress)) {
-        out->is_transferring = true;
-        out->transfer_bytes = progress.bytes;
-        out->transfer_total = progress.bytes_total;
-    }
-    return SW_OK;
-}
-
 void gateway_drain(struct gateway *gw, mono_time now, wall_time wall) {
     struct moment moment = {.mono = now, .wall = wall};
     gw->is_draining = true;

@@ -113,7 +113,7 @@ void seat_tick(struct gateway *gw, struct seat *seat, struct moment now);
  * False: the session ended, and the seat may no longer be touched. */
 bool seat_settle(struct gateway *gw, struct seat *seat, struct moment now);
 /* SW_OK when the seat has a desk. */
-int seat_activate(struct gateway *gw, struct seat *seat, mono_time now) SW_NODISCARD;
+int seat_activate(struct gateway *gw, struct seat *seat) SW_NODISCARD;
 /* Ends the session here. is_told: with a close_notify, after which the device handshakes anew. */
 void seat_close(struct gateway *gw, struct seat *seat, bool is_told, struct moment now);
 /* The last job of a seat that is gone came back. */
@@ -199,7 +199,7 @@ bool keep_is_knocking(const struct seat *seat);
 void keep_drain(struct gateway *gw, struct moment now);
 /* Keeps a datagram until the reservation is there, and gives it again then. */
 void keep_hold(struct gateway *gw, struct seat *seat, gateway_path path, const struct address *from,
-               struct span bytes, struct moment now);
+               struct span bytes);
 void keep_let_go(struct gateway *gw, struct seat *seat, struct moment now);
 
 /* seat/command.c */

@@ -50,8 +50,6 @@ struct http_server {
 void request_work(struct request *rq);
 /* Hands a suspended request to the workers. Any thread. */
 void request_requeue(struct request *rq);
-/* Gives it back to its connection. Any thread. */
-void request_resume(struct request *rq);
 
 /* NULL, and the log says why: one could not be opened. */
 struct store *reader_acquire(struct http_server *server);

@@ -153,15 +153,3 @@ const char *rule_name(enum rule rule) {
     SW_CHECK(rule < RULE_COUNT);
     return names[rule];
 }
-
-const char *rule_verdict_name(enum rule_verdict verdict) {
-    switch (verdict) {
-    case RULE_DECIDED:
-        return "decided";
-    case RULE_OVERRULED:
-        return "overruled";
-    case RULE_NOT_APPLICABLE:
-        return "not_applicable";
-    }
-    SW_CHECK(false);
-}

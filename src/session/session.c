@@ -28,7 +28,7 @@ void session_init(struct session *session, const struct dtls_session *dtls,
                                 .updates_enabled = true};
 }
 
-void session_attach(struct session *session, struct session_work *work, mono_time now) {
+void session_attach(struct session *session, struct session_work *work) {
     SW_CHECK(session->work == NULL && work != NULL);
     memset(work, 0, sizeof *work);
     session->work = work;
@@ -36,7 +36,6 @@ void session_attach(struct session *session, struct session_work *work, mono_tim
     coap_assembly_init(&inner->gathering.assembly, inner->describe, sizeof inner->describe);
     gathering_close(&inner->gathering);
     inner->deadline = MONO_NEVER;
-    (void)now;
 }
 
 bool session_is_resting(const struct session *session) {
@@ -63,10 +62,6 @@ size_t session_trace_bytes(const struct session *session, mono_time now) {
     mono_time until = session_trace_until(session);
     bool is_over = until.us == MONO_NEVER.us || mono_reached(now, until);
     return is_over ? 0 : COAP_SEEN_SAVED_BYTES(work_of(session)->seen.count);
-}
-
-bool session_is_idle(const struct session *session, mono_time now) {
-    return session_is_resting(session) && session_trace_bytes(session, now) == 0;
 }
 
 static struct session_work *take_work(struct session *session) {

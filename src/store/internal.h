@@ -23,7 +23,6 @@ struct store {
     bool has_view; /* a reader's */
     uint64_t view_mark;
     int wal_pages; /* a writer's: in the log since its last checkpoint */
-    int version;
     struct store_hooks hooks;
     struct cache *cache;   /* a reader's; NULL before its first use */
     struct group_set *set; /* a writer's: what store_group_set_get gave last */

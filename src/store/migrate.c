@@ -162,7 +162,6 @@ int store_migrate(struct store *store, const char *path, const struct migration 
     for (size_t i = (size_t)applied; code == SW_OK && i < count; i++) {
         code = apply(store, &steps[i], now_ms, fault);
     }
-    store->version = code == SW_OK ? (int)count : 0;
     return code;
 }
 
@@ -181,6 +180,5 @@ int store_check_version(struct store *store, size_t count, struct fault *fault) 
                          "the database has migration %" PRId64 ", the program knows %zu", applied,
                          count);
     }
-    store->version = (int)applied;
     return code;
 }

@@ -156,10 +156,6 @@ void store_close(struct store *store) {
     free(store);
 }
 
-int store_version(const struct store *store) {
-    return store->version;
-}
-
 int store_backup(struct store *store, const char *path, struct fault *fault) {
     sqlite3_stmt *q = NULL;
     if (sqlite3_prepare_v2(store->db, "VACUUM INTO :path", -1, &q, NULL) != SQLITE_OK) {

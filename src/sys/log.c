@@ -3,7 +3,7 @@
 #include "slipway/sys/log.h"
 
 #include "slipway/sys/clock.h"
-#include "slipway/util/hex.h"
+#include "slipway/util/text.h"
 
 #include "sys/log_writer.h"
 
@@ -160,44 +160,19 @@ void log_text(struct log_line *line, const char *key, const char *value) {
     }
 }
 
-void log_hex(struct log_line *line, const char *key, struct span value) {
-    if (line->is_on) {
-        char text[2 * 64 + 1];
-        hex_encode(span_of(value.data, value.len < 64 ? value.len : 64), text, sizeof text);
-        log_text(line, key, text);
+void log_int(struct log_line *line, const char *key, int64_t value) {
+    if (!line->is_on) {
+        return;
     }
-}
-
-static void log_bare(struct log_line *line, const char *key, const char *value) {
+    char digits[24];
+    struct text text = text_of(digits, sizeof digits);
+    text_add_number(&text, value);
     size_t before = line->used;
     put_key(line, key);
     size_t value_at = line->used;
-    put_text(line, value);
+    put_text(line, digits);
     if (line->used == value_at) {
         line->used = before;
-    }
-}
-
-void log_int(struct log_line *line, const char *key, int64_t value) {
-    if (line->is_on) {
-        char text[24];
-        char *at = text + sizeof text - 1;
-        uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-        *at = '\0';
-        do {
-            *--at = (char)('0' + rest % 10);
-            rest /= 10;
-        } while (rest > 0);
-        if (value < 0) {
-            *--at = '-';
-        }
-        log_bare(line, key, at);
-    }
-}
-
-void log_bool(struct log_line *line, const char *key, bool value) {
-    if (line->is_on) {
-        log_bare(line, key, value ? "true" : "false");
     }
 }
 

@@ -86,7 +86,7 @@ static void begin(struct peer *p, unsigned number, uint16_t chunk_bytes, mono_ti
     p->device.cid_out_len = 8;
     memcpy(p->device.cid_out, server.cid_in, 8);
     session_init(&p->session, &server, &from, now);
-    session_attach(&p->session, &p->work, now);
+    session_attach(&p->session, &p->work);
     say(p, hello, sizeof hello, now);
     expect(out.event_count == 1, "Hello");
     session_confirm(&p->session, crypto, out.events[0].ticket, now, &out);

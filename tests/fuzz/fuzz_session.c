@@ -48,7 +48,7 @@ static void begin(void) {
     outbox_init(&f.out.box, f.box, sizeof f.box);
     session_out_clear(&f.out);
     session_init(&f.session, &server, &from, f.now);
-    session_attach(&f.session, &f.work, f.now);
+    session_attach(&f.session, &f.work);
     f.session.is_trusted = true;
 }
 
@@ -106,7 +106,7 @@ static void say(uint8_t type, struct span message, bool is_marked) {
     collect(was_known);
     if (status == SW_E_STATE) {
         SW_CHECK(f.session.work == NULL);
-        session_attach(&f.session, &f.work, f.now);
+        session_attach(&f.session, &f.work);
         status = session_input(&f.session, f.crypto, &from, writer_span(&w), f.now,
                                (wall_time){.ms = INT64_C(1700000000000)}, &f.out, &why);
         SW_CHECK(status != SW_E_STATE);
@@ -125,7 +125,7 @@ static void restart(bool is_crash) {
     SW_CHECK(session_encode(&f.session, is_crash ? &limits : NULL, &w) == SW_OK);
     (void)session_close(&f.session);
     SW_CHECK(session_decode(writer_span(&w), f.now, &f.session) == SW_OK);
-    session_attach(&f.session, &f.work, f.now);
+    session_attach(&f.session, &f.work);
     reserve();
 }
 
@@ -230,7 +230,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         case 6:
             if (detail < 40) {
                 restart(detail % 2 == 0);
-            } else if (session_is_idle(&f.session, f.now) && f.session.work != NULL) {
+            } else if (f.session.work != NULL && session_is_resting(&f.session) &&
+                       session_trace_bytes(&f.session, f.now) == 0) {
                 (void)session_detach(&f.session);
             }
             break;

@@ -46,6 +46,6 @@ struct update_step_list {
 int app_update_history(struct app_tx *tx, int64_t update_id,
                        struct update_step_list *out) SW_NODISCARD;
 /* An operator calls an open update off. SW_E_STATE: past recall. A write job. */
-int app_update_cancel(struct app_tx *tx, int64_t update_id, const char *by) SW_NODISCARD;
+int app_update_cancel(struct app_tx *tx, int64_t update_id) SW_NODISCARD;
 
 #endif

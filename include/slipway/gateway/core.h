@@ -148,17 +148,6 @@ struct gateway_command {
 int gateway_command(struct gateway *gw, const struct gateway_command *command, mono_time now,
                     wall_time wall) SW_NODISCARD;
 
-/* A connected device, for live progress. SW_E_NOT_FOUND when it has no session here. */
-struct gateway_device {
-    bool is_online;
-    bool updates_enabled, updates_forced;
-    bool is_transferring;
-    uint32_t transfer_bytes, transfer_total;
-    mono_time heard;
-};
-int gateway_device(const struct gateway *gw, const struct device_id *device,
-                   struct gateway_device *out) SW_NODISCARD;
-
 /* No new handshakes and no new transfers; every session is saved exactly as it is. Drained when all
  * is stored and no job is out. */
 void gateway_drain(struct gateway *gw, mono_time now, wall_time wall);

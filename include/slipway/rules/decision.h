@@ -23,8 +23,6 @@ enum rule_verdict {
 
 /* "quarantined", "development", "locked", "group", "product_default", "none". */
 const char *rule_name(enum rule rule);
-/* "decided", "overruled", "not_applicable". */
-const char *rule_verdict_name(enum rule_verdict verdict);
 
 struct rule_group_release {
     const char *group; /* borrowed */

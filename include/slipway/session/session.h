@@ -5,7 +5,7 @@
  * A session has two parts. `struct session` is small, has no pointers to anything that moves, and
  * lives as long as the association (weeks). `struct session_work` holds what only an active session
  * needs - the duplicate cache, requests under way, block-wise reassembly, a transfer - and is
- * lent by the owner when session_input asks for it and taken back when session_is_idle says so.
+ * lent by the owner when session_input asks for it and taken back when session_is_resting says so.
  *
  * Durable first, acknowledge last: an event with a ticket is acknowledged to the device only when
  * the owner confirms it (session_confirm) after the report is on disk. */
@@ -166,18 +166,15 @@ struct session_work {
 /* Fresh, after a handshake. */
 void session_init(struct session *session, const struct dtls_session *dtls,
                   const struct address *peer, mono_time now);
-/* Lends and takes back the working part. attach wipes it first. It is idle when nothing is under
- * way and no repetition is to be expected any more; session_deadline tells when to ask. detach
- * SW_CHECKs the first half of that only: an owner short of memory may take it back earlier, and
- * would then be told again what a device repeats. */
-void session_attach(struct session *session, struct session_work *work, mono_time now);
+/* Lends and takes back the working part. attach wipes it first; detach SW_CHECKs that the session
+ * rests: nothing is under way. What the device said lately may still come again then, and would be
+ * told again. */
+void session_attach(struct session *session, struct session_work *work);
 struct session_work *session_detach(struct session *session);
-bool session_is_idle(const struct session *session, mono_time now);
-/* Between the two: nothing is under way, but what the device said lately may still come again.
- * session_rest is a detach that writes down what those messages were, in session_trace_bytes; who
+bool session_is_resting(const struct session *session);
+/* session_rest is a detach that writes down what those messages were, in session_trace_bytes; who
  * keeps that until session_trace_until and gives it to session_recall, right after an attach, has
  * lost nothing. session_trace_bytes is 0 when there is nothing to keep. */
-bool session_is_resting(const struct session *session);
 size_t session_trace_bytes(const struct session *session, mono_time now);
 mono_time session_trace_until(const struct session *session);
 struct session_work *session_rest(struct session *session, struct writer *trace);

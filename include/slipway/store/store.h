@@ -37,8 +37,6 @@ int store_open(struct store **out, const struct store_options *options,
                struct fault *fault) SW_NODISCARD;
 void store_close(struct store *store); /* accepts NULL */
 
-/* The highest migration applied. */
-int store_version(const struct store *store);
 /* A consistent copy of the whole state in a new file. */
 int store_backup(struct store *store, const char *path, struct fault *fault) SW_NODISCARD;
 

@@ -50,9 +50,7 @@ struct log_line {
 void log_begin(struct log_line *line, enum log_level level, const char *event);
 void log_text(struct log_line *line, const char *key, const char *value); /* NULL: left out */
 void log_span(struct log_line *line, const char *key, struct span value); /* hostile text */
-void log_hex(struct log_line *line, const char *key, struct span value);
 void log_int(struct log_line *line, const char *key, int64_t value);
-void log_bool(struct log_line *line, const char *key, bool value);
 void log_end(struct log_line *line);
 
 /* The two shortest lines: an event with a sentence, and one with what went wrong. */

@@ -47,7 +47,7 @@ size_t assets_place(const struct asset_set *assets, int64_t image_id) {
     return i;
 }
 
-bool device_runs(const struct device *device, const struct image_record *image) {
+static bool device_runs(const struct device *device, const struct image_record *image) {
     return device->has_app_hash &&
            memcmp(device->app_hash.b, image->module_hash.b, sizeof image->module_hash.b) == 0;
 }

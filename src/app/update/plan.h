@@ -57,7 +57,6 @@ size_t assets_missing(const struct asset_set *assets, const struct app_describe 
                       size_t from);
 /* Which of them an image is; count = none. */
 size_t assets_place(const struct asset_set *assets, int64_t image_id);
-bool device_runs(const struct device *device, const struct image_record *image);
 
 /* A device came back from an asset, or from an application that still lacks some, and said what it
  * has: the update goes on with the next one, or fails. */

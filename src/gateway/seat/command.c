@@ -73,7 +73,7 @@ int gateway_command(struct gateway *gw, const struct gateway_command *command, m
         return SW_OK;
     }
     session_out_clear(&gw->out);
-    int status = seat_activate(gw, seat, now);
+    int status = seat_activate(gw, seat);
     if (status == SW_OK) {
         for (size_t n = 0; n < REQUESTS_MAX; n++) {
             if (!seat->desk->requests[n].is_used) {

@@ -97,9 +97,9 @@ void keep_forget(struct gateway *gw, const struct seat *seat, struct moment now)
 }
 
 void keep_hold(struct gateway *gw, struct seat *seat, gateway_path path, const struct address *from,
-               struct span bytes, struct moment now) {
+               struct span bytes) {
     struct held *held = NULL;
-    if (bytes.len <= HELD_BYTES && seat_activate(gw, seat, now.mono) == SW_OK &&
+    if (bytes.len <= HELD_BYTES && seat_activate(gw, seat) == SW_OK &&
         seat->desk->held_count < HELD_MAX && seat->desk->held_bytes + bytes.len <= HELD_BYTES) {
         held = malloc(sizeof *held + bytes.len);
     }
@@ -169,8 +169,7 @@ void keep_interrupted(struct gateway *gw, struct gateway_job *job, int code, str
     gw->counters.jobs_failed += code != SW_OK;
     for (size_t n = 0; n < job->u.candidates.count; n++) {
         struct seat *seat = table_by_device(&gw->table, &job->u.candidates.items[n], NULL);
-        if (seat != NULL && seat->session.is_resumed &&
-            seat_activate(gw, seat, now.mono) == SW_OK) {
+        if (seat != NULL && seat->session.is_resumed && seat_activate(gw, seat) == SW_OK) {
             seat->desk->knocks = KNOCKS_FIRST;
             seat->desk->knock_due = now.mono;
             session_out_clear(&gw->out);
@@ -225,7 +224,7 @@ void keep_knock(struct gateway *gw, struct seat *seat, struct moment now) {
  * smaller than that: nothing to gain for who forges it. */
 void keep_unheard(struct gateway *gw, struct seat *seat, gateway_path path,
                   const struct address *from, struct moment now) {
-    if (!seat->session.is_resumed || seat_activate(gw, seat, now.mono) != SW_OK ||
+    if (!seat->session.is_resumed || seat_activate(gw, seat) != SW_OK ||
         seat->desk->knocked + seat->desk->knocks >= KNOCKS_MAX) {
         return;
     }

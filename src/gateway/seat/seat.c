@@ -153,7 +153,7 @@ void seat_close(struct gateway *gw, struct seat *seat, bool is_told, struct mome
     seat_release(gw, seat);
 }
 
-int seat_activate(struct gateway *gw, struct seat *seat, mono_time now) {
+int seat_activate(struct gateway *gw, struct seat *seat) {
     if (seat->desk != NULL) {
         return SW_OK;
     }
@@ -165,7 +165,7 @@ int seat_activate(struct gateway *gw, struct seat *seat, mono_time now) {
     desk->number = number;
     desk->seat = seat->number;
     seat->desk = desk;
-    session_attach(&seat->session, &desk->work, now);
+    session_attach(&seat->session, &desk->work);
     if (seat->trace != NULL) {
         session_recall(&seat->session, span_of(seat->trace->bytes, seat->trace->len));
         trace_drop(seat);
@@ -339,7 +339,7 @@ void seat_datagram(struct gateway *gw, struct seat *seat, gateway_path path,
             return;
         }
         if (status == SW_E_STATE) {
-            status = seat_activate(gw, seat, now.mono);
+            status = seat_activate(gw, seat);
             if (status != SW_OK) {
                 gw->counters.dropped_busy++;
                 return;
@@ -352,7 +352,7 @@ void seat_datagram(struct gateway *gw, struct seat *seat, gateway_path path,
         }
     }
     if (status == SW_E_LIMIT) {
-        keep_hold(gw, seat, path, from, bytes, now);
+        keep_hold(gw, seat, path, from, bytes);
     } else if (status != SW_OK || why != NULL) {
         gw->counters.dropped_session++;
         keep_unheard(gw, seat, path, from, now);

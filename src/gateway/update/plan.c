@@ -9,7 +9,7 @@
 #define LOOKS_MAX 1024U
 
 static int plan_desk(struct gateway *gw, struct seat *seat, struct moment now) {
-    int status = seat_activate(gw, seat, now.mono);
+    int status = seat_activate(gw, seat);
     if (status != SW_OK) {
         /* No working memory now: once more, later. */
         seat->retry = mono_earlier(seat->retry, mono_add_ms(now.mono, SETTLE_MS));

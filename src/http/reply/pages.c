@@ -42,7 +42,7 @@ json_t *page_bytes(const char *bytes, size_t len) {
     return json_stringn(ascii, kept);
 }
 
-json_t *page_names(const struct name_list *names) {
+static json_t *page_names(const struct name_list *names) {
     json_t *list = json_array();
     for (size_t i = 0; names != NULL && i < names->count; i++) {
         (void)json_array_append_new(list, json_string(names->items[i]));

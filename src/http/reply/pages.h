@@ -20,7 +20,6 @@ json_t *page_version(uint16_t version);
 json_t *page_text(const char *text);
 /* Any bytes as text: what is not UTF-8 becomes '?'. */
 json_t *page_bytes(const char *bytes, size_t len);
-json_t *page_names(const struct name_list *names);
 
 json_t *page_product(const struct product *product, const struct group_list *groups);
 json_t *page_firmware(const struct firmware *firmware, const struct name_list *groups);

@@ -391,6 +391,13 @@ static void request_run(struct request *rq) {
     }
 }
 
+/* Gives it back to its connection. Any thread. */
+static void request_resume(struct request *rq) {
+    struct http_server *server = rq->server;
+    MHD_resume_connection(rq->connection);
+    atomic_fetch_sub(&server->suspended, 1);
+}
+
 /* On a worker: whoever passes the request on, to the hub or back to its connection, may not look at
  * it any more. */
 void request_work(struct request *rq) {
@@ -401,12 +408,6 @@ void request_work(struct request *rq) {
     } else {
         request_resume(rq);
     }
-}
-
-void request_resume(struct request *rq) {
-    struct http_server *server = rq->server;
-    MHD_resume_connection(rq->connection);
-    atomic_fetch_sub(&server->suspended, 1);
 }
 
 void request_command(struct request *rq, const struct device_command *command,

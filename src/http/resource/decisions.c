@@ -95,7 +95,6 @@ void handle_updates_list(struct request *rq) {
 struct cancel {
     uint16_t product_id;
     int64_t update_id;
-    const char *by;
 };
 
 static int run_cancel(struct app_tx *tx, void *arg) {
@@ -105,11 +104,11 @@ static int run_cancel(struct app_tx *tx, void *arg) {
     if (rc == SW_OK && update.product_id != cancel->product_id) {
         rc = SW_E_NOT_FOUND;
     }
-    return rc != SW_OK ? rc : app_update_cancel(tx, cancel->update_id, cancel->by);
+    return rc != SW_OK ? rc : app_update_cancel(tx, cancel->update_id);
 }
 
 void handle_updates_cancel(struct request *rq) {
-    struct cancel cancel = {.product_id = rq->product.id, .by = request_user(rq)};
+    struct cancel cancel = {.product_id = rq->product.id};
     if (!integer_parse(request_param(rq, "update"), &cancel.update_id)) {
         reply_error(&rq->reply, 404, "not_found", "There is no such update.");
     } else if (request_write(rq, run_cancel, &cancel)) {

@@ -95,7 +95,6 @@ struct edit {
     uint16_t version;
     struct app_firmware_edit edit;
     struct firmware firmware;
-    bool is_stale;
     json_t *page;
 };
 

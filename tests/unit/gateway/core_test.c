@@ -137,20 +137,18 @@ static void another_key_cannot_end_a_session_or_speak_for_its_device(void **stat
     assert_int_equal(rig_sizes(&rig).sessions, 2);
     assert_int_equal(COUNTER(sessions_replaced), 0);
     assert_true(COUNTER(quarantined) > 0);
-    struct gateway_device seen;
-    assert_int_equal(gateway_device(rig.gw, &device.id, &seen), SW_OK);
+    assert_non_null(rig_seat(&rig, &device.id));
     peer_say(&device, &rig, span_of("\x40\x00\x00\x09", 4));
     assert_true(peer_is_acked(&device, &rig, 9));
     /* A device that is served says Hello again and names another: the same. */
     peer_hello(&thief, &rig, 2, &thief.id);
     rig_pump(&rig, STORE_TROUBLE_NONE);
-    assert_int_equal(gateway_device(rig.gw, &thief.id, &seen), SW_OK);
+    assert_non_null(rig_seat(&rig, &thief.id));
     peer_hello(&thief, &rig, 3, &device.id);
     rig_pump(&rig, STORE_TROUBLE_NONE);
     assert_int_equal(rig_sizes(&rig).sessions, 2);
-    assert_int_equal(gateway_device(rig.gw, &thief.id, &seen), SW_E_NOT_FOUND);
-    assert_int_equal(gateway_device(rig.gw, &device.id, &seen), SW_OK);
-    assert_true(seen.is_online);
+    assert_null(rig_seat(&rig, &thief.id));
+    assert_true(rig_seat(&rig, &device.id)->is_present);
     peer_close(&device);
     peer_close(&thief);
 }
@@ -250,11 +248,10 @@ static void a_full_table_forgets_who_was_silent_longest(void **state) {
         rig_pump(&rig, STORE_TROUBLE_NONE);
         rig.now.us += 1000;
     }
-    struct gateway_device seen;
     assert_int_equal(rig_sizes(&rig).sessions, 64);
     assert_int_equal(COUNTER(sessions_evicted), 2);
-    assert_int_equal(gateway_device(rig.gw, &clients[1].id, &seen), SW_E_NOT_FOUND);
-    assert_int_equal(gateway_device(rig.gw, &clients[2].id, &seen), SW_OK);
+    assert_null(rig_seat(&rig, &clients[1].id));
+    assert_non_null(rig_seat(&rig, &clients[2].id));
     for (unsigned n = 0; n < 66; n++) {
         peer_close(&clients[n]);
     }
@@ -263,26 +260,22 @@ static void a_full_table_forgets_who_was_silent_longest(void **state) {
 static void silence_makes_a_device_offline_and_a_month_of_it_forgotten(void **state) {
     (void)state;
     struct peer client;
-    struct gateway_device seen;
     peer_open(&client, &rig, 1);
     peer_connect(&client, &rig);
     peer_hello(&client, &rig, 1, &client.id); /* a Boron, cellular */
     rig_pump(&rig, STORE_TROUBLE_NONE);
     rig_pass(&rig, 3500 * 1000);
-    assert_int_equal(gateway_device(rig.gw, &client.id, &seen), SW_OK);
-    assert_true(seen.is_online);
+    assert_true(rig_seat(&rig, &client.id)->is_present);
     rig_pass(&rig, 200 * 1000);
-    assert_int_equal(gateway_device(rig.gw, &client.id, &seen), SW_OK);
-    assert_false(seen.is_online);
+    assert_false(rig_seat(&rig, &client.id)->is_present);
     assert_int_equal(rig_sizes(&rig).active, 0);
     rig_forget(&rig);
     client.seen = 0;
     peer_say(&client, &rig, span_of("\x40\x00\x00\x21", 4));
     rig_pump(&rig, STORE_TROUBLE_NONE);
-    assert_int_equal(gateway_device(rig.gw, &client.id, &seen), SW_OK);
-    assert_true(seen.is_online);
+    assert_true(rig_seat(&rig, &client.id)->is_present);
     rig_pass(&rig, 31LL * 86400 * 1000);
-    assert_int_equal(gateway_device(rig.gw, &client.id, &seen), SW_E_NOT_FOUND);
+    assert_null(rig_seat(&rig, &client.id));
     assert_int_equal(COUNTER(sessions_expired), 1);
     rig_crash(&rig);
     assert_int_equal(rig_sizes(&rig).sessions, 0);
@@ -291,9 +284,7 @@ static void silence_makes_a_device_offline_and_a_month_of_it_forgotten(void **st
 
 /* The alert that ends a session may miss its device, as when that restarts just then. */
 static bool is_online(const struct peer *client) {
-    struct gateway_device seen;
-    assert_int_equal(gateway_device(rig.gw, &client->id, &seen), SW_OK);
-    return seen.is_online;
+    return rig_seat(&rig, &client->id)->is_present;
 }
 
 /* A cellular device, of which 23 minutes are expected and an hour is granted. */

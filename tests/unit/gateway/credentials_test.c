@@ -123,8 +123,8 @@ static bool says_hello(struct peer *client, uint16_t id, const struct device_id 
 }
 
 static bool is_served(const struct device_id *id) {
-    struct gateway_device device;
-    return gateway_device(rig.gw, id, &device) == SW_OK && device.is_online;
+    const struct seat *seat = rig_seat(&rig, id);
+    return seat != NULL && seat->is_present;
 }
 
 static void a_psk_client_is_served_when_the_store_has_answered(void **state) {

@@ -1,5 +1,7 @@
 #include "rig.h"
 
+#include "gateway/gateway.h"
+
 #include "slipway/app/device.h"
 #include "slipway/app/event.h"
 
@@ -173,6 +175,10 @@ void rig_forget(struct rig *rig) {
 static int list_events(struct app_tx *tx, void *arg) {
     const struct app_event_query query = {.max = 1000};
     return app_event_list(tx, &query, arg);
+}
+
+const struct seat *rig_seat(const struct rig *rig, const struct device_id *device) {
+    return table_by_device(&rig->gw->table, device, NULL);
 }
 
 struct gateway_sizes rig_sizes(const struct rig *rig) {

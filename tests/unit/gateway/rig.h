@@ -3,6 +3,8 @@
 #ifndef SLIPWAY_TEST_GATEWAY_RIG_H
 #define SLIPWAY_TEST_GATEWAY_RIG_H
 
+#include "gateway/table/table.h"
+
 #include "slipway/app/product.h"
 #include "slipway/dtls/handshake.h"
 #include "slipway/gateway/core.h"
@@ -49,6 +51,8 @@ void rig_crash(struct rig *rig);
 void rig_pump(struct rig *rig, enum store_trouble trouble);
 void rig_pass(struct rig *rig, int64_t ms);
 void rig_forget(struct rig *rig); /* what was sent */
+/* The session of a device; NULL if it has none. */
+const struct seat *rig_seat(const struct rig *rig, const struct device_id *device);
 struct gateway_sizes rig_sizes(const struct rig *rig);
 bool rig_has_event(struct rig *rig, const char *name);
 

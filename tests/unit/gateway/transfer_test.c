@@ -142,7 +142,7 @@ static void a_superseded_update_is_cancelled_and_the_new_one_sent(void **state) 
 }
 
 static int cancel_update(struct app_tx *tx, void *arg) {
-    return app_update_cancel(tx, *(const int64_t *)arg, "tester");
+    return app_update_cancel(tx, *(const int64_t *)arg);
 }
 
 static int get_update(struct app_tx *tx, void *arg) {

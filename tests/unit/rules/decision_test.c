@@ -227,7 +227,7 @@ static void test_sentences(void **state) {
     for (size_t i = 0; i < RULE_COUNT; i++) {
         assert_string_equal(decision.explanation[i].text, expected[i]);
     }
-    assert_string_equal(rule_verdict_name(decision.explanation[3].verdict), "overruled");
+    assert_int_equal(decision.explanation[3].verdict, RULE_OVERRULED);
 
     /* The longest group name still leaves a whole sentence. */
     char longest[GROUP_NAME_MAX + 1];

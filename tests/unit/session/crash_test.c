@@ -137,7 +137,7 @@ static bool crash(bool has_landed) {
         return false;
     }
     assert_int_equal(session_decode(span_of(disk.bytes, disk.len), p->now, &p->session), SW_OK);
-    session_attach(&p->session, &p->work, p->now);
+    session_attach(&p->session, &p->work);
     return true;
 }
 

@@ -51,7 +51,7 @@ void peer_open(struct peer *p) {
     p->from = (struct address){.ip = {[15] = 1}, .port = 4000};
     outbox_init(&p->out.box, p->box, sizeof p->box);
     session_init(&p->session, &server, &p->from, p->now);
-    session_attach(&p->session, &p->work, p->now);
+    session_attach(&p->session, &p->work);
 }
 
 void peer_close(struct peer *p) {
@@ -137,6 +137,10 @@ void peer_tick_at(struct peer *p, mono_time now) {
     p->now = now;
     session_tick(&p->session, p->crypto, now, &p->out);
     peer_collect(p);
+}
+
+bool peer_is_idle(const struct peer *p, mono_time now) {
+    return session_is_resting(&p->session) && session_trace_bytes(&p->session, now) == 0;
 }
 
 void peer_confirm(struct peer *p, uint32_t ticket) {

@@ -48,6 +48,8 @@ int peer_give(struct peer *p, struct span datagram);
 /* Seals without giving it. */
 struct span peer_seal(struct peer *p, struct span message, uint8_t *out, size_t cap);
 void peer_tick_at(struct peer *p, mono_time now);
+/* Its work is not needed: nothing is under way, and no repetition is to be expected. */
+bool peer_is_idle(const struct peer *p, mono_time now);
 void peer_confirm(struct peer *p, uint32_t ticket);
 /* Collects datagrams and events after a direct call with &p->out. */
 void peer_collect(struct peer *p);

@@ -124,7 +124,7 @@ static int setup(void **state) {
     session_out_clear(&out);
     struct address from = {.port = 1000};
     session_init(&session, &recording.server, &from, now);
-    session_attach(&session, &work, now);
+    session_attach(&session, &work);
     reply_count = 0;
     return 0;
 }

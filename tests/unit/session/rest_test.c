@@ -60,7 +60,7 @@ static void keep_alive_needs_no_work(void **state) {
     (void)state;
     p->now = mono_add_ms(p->now, 110000);
     peer_tick_at(p, p->now);
-    assert_true(session_is_idle(&p->session, p->now));
+    assert_true(peer_is_idle(p, p->now));
     assert_ptr_equal(session_detach(&p->session), &p->work);
     peer_say(p, "4000012c");
     assert_reply(p, "6000012c");
@@ -76,7 +76,7 @@ static void keep_alive_needs_no_work(void **state) {
     struct span datagram = peer_seal(p, span_of(bytes, len), sealed, sizeof sealed);
     assert_int_equal(peer_give(p, datagram), SW_E_STATE);
     assert_int_equal(p->event_count, 0);
-    session_attach(&p->session, &p->work, p->now);
+    session_attach(&p->session, &p->work);
     assert_int_equal(peer_give(p, datagram), SW_OK);
     assert_true(peer_has_event(p, SESSION_EVENT_UPDATES));
     assert_int_equal(peer_give(p, datagram), SW_OK);
@@ -92,21 +92,21 @@ static void repetitions_are_known_after_a_rest(void **state) {
     assert_false(session_is_resting(&p->session)); /* nothing is acknowledged yet */
     peer_confirm(p, peer_event(p, SESSION_EVENT_UPDATES)->ticket);
     assert_true(session_is_resting(&p->session));
-    assert_false(session_is_idle(&p->session, p->now));
+    assert_false(peer_is_idle(p, p->now));
     size_t len = session_trace_bytes(&p->session, p->now);
     assert_in_range(len, 1, sizeof trace);
     struct writer w = writer_of(trace, len);
     assert_ptr_equal(session_rest(&p->session, &w), &p->work);
     assert_int_equal(session_trace_bytes(&p->session, p->now), 0);
 
-    session_attach(&p->session, &p->work, p->now);
+    session_attach(&p->session, &p->work);
     session_recall(&p->session, writer_span(&w));
     peer_say(p, "40020104" ENABLED_HEX "74727565");
     assert_false(peer_has_event(p, SESSION_EVENT_UPDATES));
     assert_reply(p, "60000104");
     mono_time until = session_trace_until(&p->session);
     assert_int_equal(session_trace_bytes(&p->session, until), 0);
-    assert_true(session_is_idle(&p->session, until));
+    assert_true(peer_is_idle(p, until));
 }
 
 int main(void) {

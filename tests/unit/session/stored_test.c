@@ -285,14 +285,14 @@ static void crash_at_every_step(void **state) {
                 (void)session_close(&p->session);
                 assert_int_equal(session_decode(span_of(disk.bytes, disk.len), p->now, &p->session),
                                  SW_OK);
-                session_attach(&p->session, &p->work, p->now);
+                session_attach(&p->session, &p->work);
                 disk.is_writing = rng_below(&rng, 2) == 0 && disk.is_writing;
                 if (disk.is_writing) { /* it got there after all */
                     memcpy(disk.bytes, disk.coming, sizeof disk.bytes);
                     disk.len = disk.coming_len;
                     assert_int_equal(
                         session_decode(span_of(disk.bytes, disk.len), p->now, &p->session), SW_OK);
-                    session_attach(&p->session, &p->work, p->now);
+                    session_attach(&p->session, &p->work);
                     disk.is_writing = false;
                 }
                 restarts++;

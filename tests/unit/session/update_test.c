@@ -268,7 +268,7 @@ static void silence_after_the_start(void **state) {
     assert_true(peer_has_event(p, SESSION_EVENT_UNREACHABLE));
     assert_int_equal(peer_event(p, SESSION_EVENT_TRANSFER)->u.transfer.failure,
                      OTA_FAILURE_TIMEOUT);
-    assert_true(session_is_idle(&p->session, mono_add_ms(p->now, 100200)));
+    assert_true(peer_is_idle(p, mono_add_ms(p->now, 100200)));
 }
 
 static void a_small_outbox_only_slows_it(void **state) {

@@ -123,7 +123,7 @@ static void a_report_that_nobody_confirms_is_forgotten(void **state) {
     while (session_deadline(&p->session).us <= end.us) {
         peer_tick_at(p, session_deadline(&p->session));
     }
-    assert_true(session_is_idle(&p->session, p->now));
+    assert_true(peer_is_idle(p, p->now));
     peer_confirm(p, ticket);
     assert_silence(p);
 }
