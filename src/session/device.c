@@ -240,10 +240,12 @@ static void on_goodbye(struct turn *t, const struct coap_message *message, const
 
 /* --- what needs no memory of it --- */
 
-/* The device reads four bytes at a fixed place: header, one byte of token, marker, seconds. */
+/* The device reads four bytes at a fixed place: header, one byte of token, marker, seconds. One
+ * that is not served is told nothing, not even that. */
 static void on_time(struct turn *t, const struct coap_message *message, wall_time wall) {
     int64_t seconds = wall.ms / 1000;
-    if (message->token.len != 1 || seconds <= 0 || seconds > UINT32_MAX) {
+    if (message->token.len != 1 || seconds <= 0 || seconds > UINT32_MAX ||
+        !t->session->is_trusted) {
         (void)turn_reply(t, message->id, COAP_EMPTY, span_of(NULL, 0), span_of(NULL, 0));
         return;
     }

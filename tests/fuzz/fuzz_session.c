@@ -115,6 +115,65 @@ static void say(uint8_t type, struct span message, bool is_marked) {
     f.is_time_asked = false;
 }
 
+/* What a device would say to what is under way, more or less: bytes at random seldom find a token,
+ * and hardly ever the way through a transfer. */
+static void play_along(uint8_t how, uint8_t detail, struct span noise) {
+    enum { ACK, CREATED, CHANGED, ERROR, CHUNK_ACK, RST, MISSING, KINDS };
+    static uint16_t id = 0x4000;
+    struct work *work = work_of(&f.session);
+    if (work == NULL) {
+        return;
+    }
+    const struct exchange *lane = &work->lanes[detail % LANES];
+    const struct ota *ota = &work->transfer.u.v3;
+    bool is_v3 = work->transfer.version == TRANSFER_V3;
+    uint8_t bytes[DEVICE_MESSAGE_MAX];
+    struct writer w = writer_of(bytes, sizeof bytes);
+    struct coap_writer c;
+    struct span token = span_of(&lane->token, lane->has_token ? 1 : 0);
+    uint8_t type = (detail & 64) != 0 ? COAP_ACK : COAP_CON;
+    uint16_t answers = type == COAP_ACK ? lane->id : id++;
+    switch (how % KINDS) {
+    case ACK:
+        (void)coap_begin(&w, COAP_ACK, COAP_EMPTY, lane->id, span_of(NULL, 0));
+        break;
+    case CREATED:
+        c = coap_begin(&w, type, COAP_CREATED, answers, token);
+        coap_put_uint(&c, COAP_WINDOW_SIZE, (detail & 128) != 0 ? 256 : detail);
+        coap_put_uint(&c, COAP_FILE_SIZE, noise.len > 0 ? noise.data[0] * 80U : 0);
+        break;
+    case CHANGED:
+        c = coap_begin(&w, type, COAP_CHANGED, answers, token);
+        coap_put_payload(&c, noise.len > 0 ? noise : span_text("\x01"));
+        break;
+    case ERROR:
+        c = coap_begin(&w, type, (detail & 128) != 0 ? COAP_CODE(5, 3) : COAP_BAD_REQUEST, answers,
+                       token);
+        coap_put_payload(&c, span_text("{\"code\":-1380}"));
+        break;
+    case CHUNK_ACK: {
+        uint32_t all = is_v3 && ota->next_new > 0 ? ota->next_new - 1 : detail;
+        c = coap_begin(&w, COAP_NON, COAP_POST, id++, span_of(NULL, 0));
+        coap_put(&c, COAP_URI_PATH, span_text("A"));
+        coap_put_uint(&c, COAP_CHUNK_INDEX, all > detail % 8U ? all - detail % 8U : 0);
+        coap_put_payload(&c, noise);
+        break;
+    }
+    case RST:
+        (void)coap_begin(&w, COAP_RST, COAP_EMPTY, (uint16_t)(f.session.chunk_id - detail % 16),
+                         span_of(NULL, 0));
+        break;
+    default:
+        c = coap_begin(&w, COAP_CON, COAP_GET, id++, span_of(NULL, 0));
+        coap_put(&c, COAP_URI_PATH, span_text("c"));
+        coap_put_payload(&c, noise);
+        break;
+    }
+    if (writer_status(&w) == SW_OK) {
+        say(DTLS_APPLICATION_DATA, writer_span(&w), false);
+    }
+}
+
 static void restart(bool is_crash) {
     uint8_t stored[SESSION_STORED_MAX];
     struct writer w = writer_of(stored, sizeof stored);
@@ -238,6 +297,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         case 7:
             if (detail == 0) {
                 say(DTLS_ALERT, reader_bytes(&r, 2), false);
+            } else if (reader_left(&r) >= 2) {
+                uint8_t how = reader_u8(&r);
+                size_t most = detail % 40U, left = reader_left(&r);
+                play_along(how, detail, reader_bytes(&r, most < left ? most : left));
             }
             break;
         default:

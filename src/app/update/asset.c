@@ -60,10 +60,11 @@ static void check_store(const struct device *device, const struct asset_set *ass
         bytes += assets->items[i].size;
     }
     if (device->system_version < ASSETS_SINCE) {
+        char runs[OS_TEXT_BYTES];
         obstacle_set(out, "device_os",
-                     "Needs Device OS 5.5 for its assets; the device runs %u, and nothing in the "
+                     "Needs Device OS 5.5 for its assets; the device runs %s, and nothing in the "
                      "firmware brings it further",
-                     (unsigned)device->system_version);
+                     os_text(device->system_version, runs));
     } else if (platform != NULL && platform->asset_bytes != 0 && bytes > platform->asset_bytes) {
         obstacle_set(out, "too_large", "Its assets have %llu bytes, a %s stores at most %u",
                      (unsigned long long)bytes, platform->title, (unsigned)platform->asset_bytes);

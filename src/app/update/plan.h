@@ -96,6 +96,11 @@ void describe_summary(const struct device *device, const struct app_describe *de
 /* One module in the same form: {"f":"s","n":"1","v":6200}. */
 void describe_module(const struct image_record *image, char *out, size_t cap);
 
+/* "6.2.0 (6200)" for a module version of the system part; its number alone if that is not known by
+ * a name. Returns out. */
+#define OS_TEXT_BYTES 24
+const char *os_text(uint16_t version, char out[OS_TEXT_BYTES]);
+
 /* One step of an update, with event and history. reason may be NULL. */
 int update_step_to(struct app_tx *tx, struct update *update, enum update_state to,
                    const char *reason) SW_NODISCARD;

@@ -2,11 +2,14 @@
  * a newer Device OS would put its device into safe mode; so the parts that it lacks go first, each
  * only when its own needs are met, and nothing goes at all if the library lacks one. */
 #include "slipway/image/image.h"
+#include "slipway/model/device_os.h"
 #include "slipway/model/platform.h"
 #include "slipway/store/catalog.h"
 
 #include "app/internal.h"
 #include "app/update/plan.h"
+
+#include <stdio.h>
 
 /* bootloader needs prebootloader, system part needs bootloader, ...: more than this is a loop. */
 #define STEPS_MAX 8
@@ -40,14 +43,25 @@ static const struct module_dependency *unmet(const struct device *device,
     return NULL;
 }
 
+const char *os_text(uint16_t version, char out[OS_TEXT_BYTES]) {
+    const char *name = device_os_name(version);
+    if (name != NULL) {
+        (void)snprintf(out, OS_TEXT_BYTES, "%s (%u)", name, (unsigned)version);
+    } else {
+        (void)snprintf(out, OS_TEXT_BYTES, "%u", (unsigned)version);
+    }
+    return out;
+}
+
 static void say_missing(const struct device *device, const struct module_dependency *need,
                         struct obstacle *out) {
     const struct platform *platform = platform_find(device->platform_id);
     const char *name = platform != NULL ? platform->title : "this platform";
+    char needed[OS_TEXT_BYTES], runs[OS_TEXT_BYTES];
     if (need->function == MODULE_SYSTEM_PART) {
         obstacle_set(out, "device_os",
-                     "Needs Device OS %u on %s (the device runs %u), which is not in the library",
-                     (unsigned)need->version, name, (unsigned)device->system_version);
+                     "Needs Device OS %s on %s, which is not in the library; the device runs %s",
+                     os_text(need->version, needed), name, os_text(device->system_version, runs));
     } else {
         obstacle_set(out, "device_os", "Needs %s %u version %u on %s, which is not in the library",
                      module_function_name(need->function), (unsigned)need->index,

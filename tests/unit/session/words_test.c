@@ -19,6 +19,10 @@ static void time_is_ten_bytes_with_the_devices_token(void **state) {
     assert_reply(p, "60000104");
     peer_say(p, "420101055556b174");
     assert_reply(p, "60000105");
+    p->session.is_trusted = false; /* in quarantine */
+    peer_say(p, "4101010755b174");
+    assert_reply(p, "60000107");
+    p->session.is_trusted = true;
     p->wall.ms = 0; /* our own clock is not set */
     peer_say(p, "4101010655b174");
     assert_reply(p, "60000106");
