@@ -60,9 +60,25 @@ bool handler_may_grant(struct request *rq, struct fields *fields, const json_t *
 
 enum { TAG_BYTES = 48 };
 
+static char *put_hex(char *out, int64_t value) {
+    char digits[2 * sizeof value];
+    size_t at = sizeof digits;
+    uint64_t rest = (uint64_t)value;
+    do {
+        digits[--at] = "0123456789abcdef"[rest & 15];
+        rest >>= 4;
+    } while (rest != 0);
+    memcpy(out, digits + at, sizeof digits - at);
+    return out + sizeof digits - at;
+}
+
 static void tag_of(char out[TAG_BYTES], int64_t id, int64_t updated_ms) {
-    (void)snprintf(out, TAG_BYTES, "\"%llx-%llx\"", (unsigned long long)id,
-                   (unsigned long long)updated_ms);
+    *out++ = '"';
+    out = put_hex(out, id);
+    *out++ = '-';
+    out = put_hex(out, updated_ms);
+    *out++ = '"';
+    *out = '\0';
 }
 
 /* Whether a list of tags names this one. */

@@ -28,6 +28,11 @@ enum method method_of(const char *name) {
  * for everybody after us, so it is refused like a broken escape. */
 static int segment_decode(const char *from, size_t len, char *out, size_t *written) {
     size_t at = 0;
+    if (memchr(from, '%', len) == NULL && memchr(from, '\0', len) == NULL) { /* as most are */
+        memcpy(out, from, len);
+        at = len;
+        len = 0;
+    }
     for (size_t i = 0; i < len; i++) {
         char c = from[i];
         if (c == '%') {

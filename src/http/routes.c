@@ -1,5 +1,5 @@
-/* The table. Literals stand before parameters; what needs no scope column is closed to API users.
- */
+/* The table. Literals stand before parameters, what is asked for most before the rest; what needs
+ * no scope column is closed to API users. */
 #include "http/handlers.h"
 
 #define GET(path, name, scope, flags)                                                              \
@@ -13,6 +13,23 @@
 
 /* clang-format off */
 const struct route routes[] = {
+    GET("/v1/products/:product/devices", devices_list, "devices:list", 0),
+    POST("/v1/products/:product/devices", devices_import, "devices:import", ROUTE_FILE | ROUTE_IMPORT),
+    PUT("/v1/products/:product/devices", devices_batch, "devices:update", 0),
+    GET("/v1/products/:product/devices/:device", devices_get, "devices:get", 0),
+    PUT("/v1/products/:product/devices/:device", devices_edit, "devices:update", ROUTE_FILE),
+    DELETE("/v1/products/:product/devices/:id", devices_remove, "devices:remove", 0),
+    DELETE("/v1/products/:product/devices/:device/owner", devices_release_owner, "devices:release", 0),
+    PUT("/v1/products/:product/devices/:device/ping", devices_ping, "devices:ping", ROUTE_NO_KEY),
+    PUT("/v1/products/:product/devices/:device/psk", devices_psk_set, "devices:update", ROUTE_SECRET),
+    DELETE("/v1/products/:product/devices/:device/psk", devices_psk_remove, "devices:update", 0),
+    GET("/v1/products/:product/devices/:device/decision", devices_decision, "devices:get", 0),
+    GET("/v1/products/:product/devices/:device/updates", devices_updates, "devices:get", 0),
+    GET("/v1/products/:product/devices/:device/events", events_device, "events:get", ROUTE_STREAM),
+    GET("/v1/products/:product/devices/:device/events/:prefix", events_device, "events:get", ROUTE_STREAM),
+    GET("/v1/products/:product/devices/:device/:variable", device_variable, "devices.variable:get", ROUTE_WORKER),
+    POST("/v1/products/:product/devices/:device/:function", device_function, "devices.function:call", 0),
+
     GET("/health", health, NULL, ROUTE_OPEN),
     GET("/v1/openapi.json", openapi, NULL, ROUTE_OPEN),
 
@@ -48,22 +65,6 @@ const struct route routes[] = {
     PUT("/v1/products/:product/groups/:group", groups_edit, "groups:update", 0),
     DELETE("/v1/products/:product/groups/:group", groups_delete, "groups:remove", 0),
 
-    GET("/v1/products/:product/devices", devices_list, "devices:list", 0),
-    POST("/v1/products/:product/devices", devices_import, "devices:import", ROUTE_FILE | ROUTE_IMPORT),
-    PUT("/v1/products/:product/devices", devices_batch, "devices:update", 0),
-    GET("/v1/products/:product/devices/:device", devices_get, "devices:get", 0),
-    PUT("/v1/products/:product/devices/:device", devices_edit, "devices:update", ROUTE_FILE),
-    DELETE("/v1/products/:product/devices/:id", devices_remove, "devices:remove", 0),
-    DELETE("/v1/products/:product/devices/:device/owner", devices_release_owner, "devices:release", 0),
-    PUT("/v1/products/:product/devices/:device/ping", devices_ping, "devices:ping", ROUTE_NO_KEY),
-    PUT("/v1/products/:product/devices/:device/psk", devices_psk_set, "devices:update", ROUTE_SECRET),
-    DELETE("/v1/products/:product/devices/:device/psk", devices_psk_remove, "devices:update", 0),
-    GET("/v1/products/:product/devices/:device/decision", devices_decision, "devices:get", 0),
-    GET("/v1/products/:product/devices/:device/updates", devices_updates, "devices:get", 0),
-    GET("/v1/products/:product/devices/:device/events", events_device, "events:get", ROUTE_STREAM),
-    GET("/v1/products/:product/devices/:device/events/:prefix", events_device, "events:get", ROUTE_STREAM),
-    GET("/v1/products/:product/devices/:device/:variable", device_variable, "devices.variable:get", ROUTE_WORKER),
-    POST("/v1/products/:product/devices/:device/:function", device_function, "devices.function:call", 0),
     GET("/v1/products/:product/updates", updates_list, "devices:list", 0),
     DELETE("/v1/products/:product/updates/:update", updates_cancel, "devices:update", 0),
 

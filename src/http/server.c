@@ -29,9 +29,16 @@
            */
 #define LISTEN_BACKLOG 1024
 
+/* More threads than processors only take turns, each for milliseconds, while requests wait. */
+static unsigned threads_usual(void) {
+    enum { USUAL_MAX = 4 };
+    unsigned processors = thread_processors();
+    return processors < USUAL_MAX ? processors : USUAL_MAX;
+}
+
 static void config_fill(struct http_config *config) {
     config->bind = config->bind != NULL ? config->bind : "127.0.0.1";
-    config->threads = config->threads != 0 ? config->threads : 2;
+    config->threads = config->threads != 0 ? config->threads : threads_usual();
     config->workers = config->workers != 0 ? config->workers : 16;
     config->connections_max = config->connections_max != 0 ? config->connections_max : 12000;
     config->idle_timeout_s = config->idle_timeout_s != 0 ? config->idle_timeout_s : 30;
@@ -167,11 +174,15 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **s
         watch_remove(*state);
         return;
     }
-    const union MHD_ConnectionInfo *info =
+    const union MHD_ConnectionInfo *socket =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    if (info != NULL) {
+    if (socket != NULL) {
+        const union MHD_ConnectionInfo *client =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
         int64_t limit_ms = (int64_t)server->config.request_timeout_s * 1000;
-        *state = watch_add(&server->watch, info->connect_fd, mono_add_ms(mono_now(), limit_ms));
+        *state = watch_add(&server->watch, socket->connect_fd,
+                           client != NULL ? client->client_addr : NULL,
+                           mono_add_ms(mono_now(), limit_ms));
     }
 }
 

@@ -55,15 +55,9 @@ static void put_text(struct log_line *line, const char *text) {
 }
 
 static void put_key(struct log_line *line, const char *key) {
-    if (line->json) {
-        put_text(line, ",\"");
-        put_text(line, key);
-        put_text(line, "\":");
-    } else {
-        put_text(line, " ");
-        put_text(line, key);
-        put_text(line, "=");
-    }
+    put(line, line->json ? ",\"" : " ", line->json ? 2 : 1);
+    put_text(line, key);
+    put(line, line->json ? "\":" : "=", line->json ? 2 : 1);
 }
 
 /* A busy door has thousands of lines with the same second. */
@@ -86,16 +80,20 @@ static void put_now(struct log_line *line) {
     put(line, last.text, WALL_TEXT_BYTES - 1);
 }
 
-static bool is_plain(struct span value) {
-    if (value.len == 0) {
+/* As it is, if it needs neither quotes nor escapes. */
+static bool put_plain(struct log_line *line, struct span value) {
+    if (value.len == 0 || value.len > sizeof line->text - LINE_TAIL - line->used) {
         return false;
     }
+    char *to = line->text + line->used;
     for (size_t i = 0; i < value.len; i++) {
         uint8_t c = value.data[i];
         if (c <= ' ' || c >= 0x7F || c == '"' || c == '=' || c == '\\') {
             return false;
         }
+        to[i] = (char)c;
     }
+    line->used += value.len;
     return true;
 }
 
@@ -143,9 +141,7 @@ void log_span(struct log_line *line, const char *key, struct span value) {
     size_t before = line->used;
     put_key(line, key);
     size_t value_at = line->used;
-    if (!line->json && value.len <= VALUE_MAX && is_plain(value)) {
-        put(line, (const char *)value.data, value.len);
-    } else {
+    if (line->json || value.len > VALUE_MAX || !put_plain(line, value)) {
         put_escaped(line, value);
     }
     /* A field that lost its end or its quote is dropped whole: the line stays parseable. */

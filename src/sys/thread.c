@@ -3,6 +3,7 @@
 #include "slipway/util/check.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 
@@ -39,4 +40,10 @@ void thread_join(struct thread *thread) {
         SW_CHECK(pthread_join(thread->handle, NULL) == 0);
         thread->started = false;
     }
+}
+
+unsigned thread_processors(void) {
+    cpu_set_t set;
+    /* The kernel refuses when it has more than fit into a set. */
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : CPU_SETSIZE;
 }

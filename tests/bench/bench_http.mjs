@@ -19,7 +19,7 @@ const rounds = Number(process.argv[2] ?? 5);
 const devices = Number(process.argv[3] ?? 1000000);
 const parts = (process.argv[4] ?? 'requests,impact,import,uploads').split(',');
 const SECONDS = 3;
-const THREADS = 2; // slipwayd's default
+const THREADS = 1; // slipwayd's default on one processor
 const TOKEN = 'ad'.repeat(20);
 const P2 = 32;
 const folder = mkdtempSync(join(tmpdir(), 'slipway-bench-http-'));
@@ -114,8 +114,8 @@ const scripts = {
 };
 
 const milliseconds = (text) => {
-    const [, number, unit] = /([\d.]+)(us|ms|s)/.exec(text);
-    return Number(number) * { us: 0.001, ms: 1, s: 1000 }[unit];
+    const [, number, unit] = /([\d.]+)(us|ms|s|m)$/.exec(text);
+    return Number(number) * { us: 0.001, ms: 1, s: 1000, m: 60000 }[unit];
 };
 
 function wrk(server, connections, script) {

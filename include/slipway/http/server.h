@@ -14,7 +14,7 @@ struct http_server;
 struct http_config {
     const char *bind;                 /* numeric IPv4 or IPv6 address; NULL = "127.0.0.1" */
     uint16_t port;                    /* 0 = any free one, see http_server_port */
-    unsigned threads;                 /* epoll threads; 0 = 2 */
+    unsigned threads;                 /* epoll threads; 0 = one for each processor, at most 4 */
     unsigned workers;                 /* requests that may wait for the disk at once; 0 = 16 */
     unsigned connections_max;         /* 0 = 12000 */
     unsigned address_connections_max; /* per client address; 0 = no limit */

@@ -21,4 +21,7 @@ int thread_start(struct thread *thread, const char *name, void (*run)(void *arg)
 /* Waits for its end; does nothing when it was never started. */
 void thread_join(struct thread *thread);
 
+/* How many processors this process may run on; at least 1. */
+unsigned thread_processors(void);
+
 #endif

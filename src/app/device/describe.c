@@ -291,14 +291,14 @@ bool describe_has_asset(const struct app_describe *described, const struct sha25
 }
 
 int app_device_assets(struct app_tx *tx, const struct device *device, struct app_asset_list *out) {
-    struct app_describe described = {.has = false};
-    uint8_t *bytes = NULL;
-    size_t len = 0;
-    unsigned format = 0;
     *out = (struct app_asset_list){.items = NULL};
     if (device->system_version < ASSETS_SINCE) {
         return SW_OK;
     }
+    struct app_describe described = {.has = false};
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    unsigned format = 0;
     int code = store_describe_get(tx->store, device->num, 1, &format, &bytes, &len, tx->fault);
     bool is_told = code == SW_OK && format == FORMAT_OCTETS &&
                    decode_protobuf(span_of(bytes, len), &described, out);

@@ -52,7 +52,8 @@ static void add_assets(struct sheet *sheet, const struct app_asset_list *assets)
         sheet_entry(sheet);
         sheet_mark(sheet, '{');
         sheet_text(sheet, "name", asset->name);
-        sheet_text(sheet, "hash", hash);
+        sheet_key(sheet, "hash");
+        sheet_word(sheet, hash, sizeof hash - 1);
         sheet_text(sheet, "status", asset->is_available ? "available" : "missing");
         sheet_mark(sheet, '}');
     }
@@ -83,7 +84,8 @@ static void add_detail(struct sheet *sheet, const struct device *device,
     if (device->has_app_hash) {
         char hash[2 * SHA256_BYTES + 1];
         hex_encode(span_of(device->app_hash.b, SHA256_BYTES), hash, sizeof hash);
-        sheet_text(sheet, "app_hash", hash);
+        sheet_key(sheet, "app_hash");
+        sheet_word(sheet, hash, sizeof hash - 1);
     }
 }
 
@@ -92,7 +94,8 @@ void page_device(struct sheet *sheet, const struct device *device,
     char id[DEVICE_ID_DIGITS + 1];
     device_id_text(&device->id, id);
     sheet_mark(sheet, '{');
-    sheet_text(sheet, "id", id);
+    sheet_key(sheet, "id");
+    sheet_word(sheet, id, sizeof id - 1);
     sheet_text(sheet, "name", device->name);
     sheet_text(sheet, "last_ip_address", device->address);
     sheet_time(sheet, "last_handshake_at", device->handshake_ms);

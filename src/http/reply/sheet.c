@@ -68,6 +68,16 @@ void sheet_json(struct sheet *sheet, const json_t *value) {
     free(text);
 }
 
+void sheet_word(struct sheet *sheet, const char *word, size_t len) {
+    char *to = sheet_room(sheet, len + 2);
+    if (to != NULL) {
+        *to++ = '"';
+        to = sheet_put(to, word, len);
+        *to = '"';
+        sheet->len += len + 2;
+    }
+}
+
 void sheet_string(struct sheet *sheet, const char *text) {
     size_t len = strlen(text);
     if (needs_escapes(text, len)) {
@@ -76,13 +86,7 @@ void sheet_string(struct sheet *sheet, const char *text) {
         json_decref(value);
         return;
     }
-    char *to = sheet_room(sheet, len + 2);
-    if (to != NULL) {
-        *to++ = '"';
-        to = sheet_put(to, text, len);
-        *to = '"';
-        sheet->len += len + 2;
-    }
+    sheet_word(sheet, text, len);
 }
 
 void sheet_number(struct sheet *sheet, int64_t value) {

@@ -70,6 +70,8 @@ static inline __attribute__((always_inline)) void sheet_key(struct sheet *sheet,
 
 /* Any bytes; what is not UTF-8 becomes '?'. */
 void sheet_string(struct sheet *sheet, const char *text);
+/* Our own words and digits, which need no escapes. */
+void sheet_word(struct sheet *sheet, const char *word, size_t len);
 void sheet_number(struct sheet *sheet, int64_t value);
 void sheet_json(struct sheet *sheet, const json_t *value);
 /* Values like those of page_text, page_time and page_version: null for "", 0, no version. */

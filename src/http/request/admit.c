@@ -118,12 +118,10 @@ static void admit_check(struct app_tx *tx, const struct admit *admit) {
     }
     /* Looked up before the check against the user's own product, which may be named by slug; what
      * was found is told only to those who pass it. */
-    struct reply kept = rq->reply;
     bool found = admit_product(tx, rq) && admit_device(tx, rq);
     if (!found && rq->identity.user.is_api && rq->identity.user.product_id != 0 &&
         rq->product.id != rq->identity.user.product_id) {
-        reply_close(&rq->reply);
-        rq->reply = kept;
+        reply_close(&rq->reply); /* nobody has said anything before */
         (void)admit_refuse_scope(rq);
         return;
     }

@@ -2,8 +2,6 @@
  * with the same request; the phase says where it stands. */
 #include "http/request/request.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -242,20 +240,6 @@ static void request_begin_body(struct request *rq) {
     }
 }
 
-static void request_address(struct request *rq) {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(rq->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    if (info == NULL || info->client_addr == NULL) {
-        return;
-    }
-    const struct sockaddr *from = info->client_addr;
-    const void *bytes =
-        from->sa_family == AF_INET6
-            ? (const void *)&((const struct sockaddr_in6 *)(const void *)from)->sin6_addr
-            : (const void *)&((const struct sockaddr_in *)(const void *)from)->sin_addr;
-    (void)inet_ntop(from->sa_family, bytes, rq->address, sizeof rq->address);
-}
-
 static void request_measure(struct request *rq) {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(rq->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
@@ -312,7 +296,7 @@ static void request_head(struct request *rq, const char *method) {
     rq->watch = info != NULL ? info->socket_context : NULL;
     watch_set(rq->watch, request_deadline(rq, 0));
     rq->method = method_of(method);
-    request_address(rq);
+    rq->address = watch_address(&rq->server->watch, rq->watch);
     request_measure(rq);
     request_check_framing(rq);
     (void)MHD_get_connection_values_n(rq->connection, MHD_GET_ARGUMENT_KIND, check_argument, rq);

@@ -72,7 +72,7 @@ struct request {
     struct watch_slot *watch; /* of the connection; may be NULL */
     mono_time started;
     char id[REQUEST_ID_DIGITS + 1];
-    char address[ADDRESS_BYTES];
+    const char *address; /* the client's; the connection's */
 };
 
 /* A parameter of the path, which the route's pattern has. Borrowed from the request. */

@@ -1,5 +1,6 @@
 #include "http/request/watch.h"
 
+#include <arpa/inet.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -8,12 +9,15 @@ enum { WATCH_FREE = 0, WATCH_BUSY = -1 };
 
 int watch_init(struct watch *watch, size_t connections_max) {
     watch->slots = calloc(connections_max, sizeof *watch->slots);
-    watch->count = watch->slots != NULL ? connections_max : 0;
-    return watch->slots != NULL ? SW_OK : SW_E_MEMORY;
+    watch->addresses = calloc(connections_max, sizeof *watch->addresses);
+    bool has_room = watch->slots != NULL && watch->addresses != NULL;
+    watch->count = has_room ? connections_max : 0;
+    return has_room ? SW_OK : SW_E_MEMORY;
 }
 
 void watch_close(struct watch *watch) {
     free(watch->slots);
+    free(watch->addresses);
     *watch = (struct watch){0};
 }
 
@@ -22,7 +26,19 @@ static int64_t deadline_of(mono_time deadline) {
     return deadline.us > 0 ? deadline.us : 1;
 }
 
-struct watch_slot *watch_add(struct watch *watch, int fd, mono_time deadline) {
+static void address_text(const struct sockaddr *client, char out[INET6_ADDRSTRLEN]) {
+    out[0] = '\0';
+    if (client != NULL) {
+        const void *bytes =
+            client->sa_family == AF_INET6
+                ? (const void *)&((const struct sockaddr_in6 *)(const void *)client)->sin6_addr
+                : (const void *)&((const struct sockaddr_in *)(const void *)client)->sin_addr;
+        (void)inet_ntop(client->sa_family, bytes, out, INET6_ADDRSTRLEN);
+    }
+}
+
+struct watch_slot *watch_add(struct watch *watch, int fd, const struct sockaddr *client,
+                             mono_time deadline) {
     size_t start = atomic_fetch_add_explicit(&watch->hint, 1, memory_order_relaxed);
     for (size_t i = 0; i < watch->count; i++) {
         struct watch_slot *slot = &watch->slots[(start + i) % watch->count];
@@ -30,11 +46,16 @@ struct watch_slot *watch_add(struct watch *watch, int fd, mono_time deadline) {
         if (atomic_load_explicit(&slot->deadline_us, memory_order_relaxed) == WATCH_FREE &&
             atomic_compare_exchange_strong(&slot->deadline_us, &expected, WATCH_BUSY)) {
             slot->fd = fd;
+            address_text(client, watch->addresses[slot - watch->slots]);
             atomic_store(&slot->deadline_us, deadline_of(deadline));
             return slot;
         }
     }
     return NULL;
+}
+
+const char *watch_address(const struct watch *watch, const struct watch_slot *slot) {
+    return slot != NULL ? watch->addresses[slot - watch->slots] : "";
 }
 
 /* Waits while the sweep has it: the time of one shutdown(2). */

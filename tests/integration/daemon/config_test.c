@@ -53,8 +53,8 @@ static void what_cannot_be_is_named(void **state) {
         const char *text, *word;
         int status;
     } cases[] = {
-        {"[http]\nthreads = 0\n", "http.threads", SW_E_RANGE},
-        {"[http]\nthreads = 65\n", "1..64", SW_E_RANGE},
+        {"[http]\nthreads = -1\n", "http.threads", SW_E_RANGE},
+        {"[http]\nthreads = 65\n", "0..64", SW_E_RANGE},
         {"[http]\nthreads = 2x\n", "2x", SW_E_INPUT},
         {"[http]\nthreads = 99999999999999999999\n", "threads", SW_E_INPUT},
         {"[http]\n\nthread = 2\n", "line 3", SW_E_NOT_FOUND},
@@ -113,7 +113,7 @@ static void a_reload_takes_what_it_may(void **state) {
     assert_string_equal(left, "http.threads, dtls.listen");
     assert_int_equal(running.updates_transfers, 9);
     assert_string_equal(running.log_level, "debug");
-    assert_int_equal(running.http_threads, 2);
+    assert_int_equal(running.http_threads, 0);
     assert_string_equal(running.dtls_listen, "[::]:5684");
 }
 

@@ -95,19 +95,24 @@ static bool is_shut(int fd) {
     return recv(fd, &byte, 1, MSG_DONTWAIT) == 0;
 }
 
-static void late_connections_are_shut_down_once(void **state) {
+static void connections_are_known_and_shut_down_when_late(void **state) {
     (void)state;
     struct watch watch = {0};
     assert_int_equal(watch_init(&watch, 2), SW_OK);
     int a[2], b[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, a), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, b), 0);
+    const struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc0000205)};
+    const struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
     mono_time now = {.us = 5000000};
-    struct watch_slot *first = watch_add(&watch, a[0], mono_add_ms(now, 100));
-    struct watch_slot *second = watch_add(&watch, b[0], MONO_NEVER);
+    struct watch_slot *first =
+        watch_add(&watch, a[0], (const struct sockaddr *)&v4, mono_add_ms(now, 100));
+    struct watch_slot *second = watch_add(&watch, b[0], (const struct sockaddr *)&v6, MONO_NEVER);
     assert_non_null(first);
     assert_non_null(second);
-    assert_null(watch_add(&watch, 99, now));
+    assert_string_equal(watch_address(&watch, first), "192.0.2.5");
+    assert_string_equal(watch_address(&watch, second), "::1");
+    assert_null(watch_add(&watch, 99, NULL, now));
     assert_int_equal(watch_sweep(&watch, now), 0);
     now = mono_add_ms(now, 100);
     assert_int_equal(watch_sweep(&watch, now), 1);
@@ -117,7 +122,8 @@ static void late_connections_are_shut_down_once(void **state) {
     watch_set(second, now);
     assert_int_equal(watch_sweep(&watch, now), 1);
     watch_remove(first);
-    assert_non_null(watch_add(&watch, 99, MONO_NEVER));
+    assert_string_equal(watch_address(&watch, watch_add(&watch, 99, NULL, MONO_NEVER)), "");
+    assert_string_equal(watch_address(&watch, NULL), "");
     watch_remove(NULL);
     watch_set(NULL, now);
     for (int i = 0; i < 2; i++) {
@@ -133,7 +139,7 @@ int main(void) {
         cmocka_unit_test(spool_stays_in_memory_while_small),
         cmocka_unit_test(spool_refuses_the_first_byte_too_many),
         cmocka_unit_test(addresses_have_an_allowance_for_each_window),
-        cmocka_unit_test(late_connections_are_shut_down_once),
+        cmocka_unit_test(connections_are_known_and_shut_down_when_late),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
