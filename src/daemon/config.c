@@ -4,6 +4,7 @@
 
 #include "slipway/sys/log.h"
 #include "slipway/util/check.h"
+#include "slipway/util/text.h"
 
 #include <errno.h>
 #include <ini.h>
@@ -121,16 +122,14 @@ static const struct config_key *config_find(const char *name) {
 
 static int config_set_number(struct config *config, const struct config_key *key, const char *value,
                              struct fault *fault) {
-    char *end = NULL;
-    errno = 0;
-    long long number = strtoll(value, &end, 10);
-    if (errno != 0 || end == value || *end != '\0') {
+    int64_t number = 0;
+    if (!text_integer(value, &number)) {
         return fault_set(fault, SW_E_INPUT, "%s.%s: \"%.40s\" is not a number", key->section,
                          key->key, value);
     }
     if (number < key->min || number > key->max) {
         return fault_set(fault, SW_E_RANGE, "%s.%s: %lld is not in %lld..%lld", key->section,
-                         key->key, number, (long long)key->min, (long long)key->max);
+                         key->key, (long long)number, (long long)key->min, (long long)key->max);
     }
     config_put_number(config, key, number);
     return SW_OK;

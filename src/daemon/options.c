@@ -2,6 +2,7 @@
 
 #include "slipway/app/token.h"
 #include "slipway/util/check.h"
+#include "slipway/util/text.h"
 
 #include <netdb.h>
 #include <stdlib.h>
@@ -47,13 +48,12 @@ static int read_task(char *const words[3], struct options *out, struct fault *fa
 }
 
 static int read_lifetime(const char *text, struct options *out, struct fault *fault) {
-    char *end = NULL;
+    int64_t value = 0;
     out->lifetime_s = TOKEN_LIFETIME_S;
     if (text == NULL) {
         return SW_OK;
     }
-    long long value = strtoll(text, &end, 10);
-    if (end == text || *end != '\0' || value < 0 || value > TOKEN_LIFETIME_MAX_S) {
+    if (!text_integer(text, &value) || value < 0 || value > TOKEN_LIFETIME_MAX_S) {
         return fault_set(fault, SW_E_RANGE, "--expires-in: \"%.40s\" is not from 0 to %lld seconds",
                          text, (long long)TOKEN_LIFETIME_MAX_S);
     }

@@ -121,7 +121,7 @@ static int take_verify_request(struct turn *t, struct span body) {
 }
 
 /* The server took the id that we sent: its Finished is next, ours answers it. */
-static int resume(struct turn *t, const struct dtls_resumable *from) {
+static int take_resumption(struct turn *t, const struct dtls_resumable *from) {
     struct machine *m = t->m;
     /* RFC 5246 section 7.4.1.3, RFC 7627 section 5.3: the same suite and kind of secret. */
     if (m->suite->id != from->suite || m->has_extended_master != from->has_extended_master) {
@@ -171,7 +171,7 @@ static int take_server_hello(struct turn *t, struct span body) {
     const struct dtls_resumable *from = t->endpoint->config.resume;
     if (from != NULL && from->id_len > 0 &&
         span_equal(hello.session_id, span_of(from->id, from->id_len))) {
-        return resume(t, from);
+        return take_resumption(t, from);
     }
     switch (m->suite->exchange) {
     case KX_ECDHE_ECDSA:

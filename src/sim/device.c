@@ -148,6 +148,18 @@ void sim_device_close(struct sim_device *device) {
     device_move(device, SIM_CLOSED);
 }
 
+/* What follows each beginning, of a session or of its resumption. */
+static void tell_state(struct sim_device *device, mono_time now, struct outbox *out) {
+    if (sim_device_is_safe_mode(device)) {
+        device_say(device, WORD_SAFE_MODE, 0, 0, now, out);
+    }
+    if (!device->has_told_reset) {
+        device_say(device, WORD_LAST_RESET, 0, 0, now, out);
+    }
+    device_say(device, WORD_ENABLED, device->updates_enabled ? 1 : 0, 0, now, out);
+    device_say(device, WORD_FORCED, device->updates_forced ? 1 : 0, 0, now, out);
+}
+
 static void resume(struct sim_device *device, mono_time now, struct outbox *out) {
     device->resumes++;
     device->session_uses++;
@@ -165,14 +177,7 @@ static void resume(struct sim_device *device, mono_time now, struct outbox *out)
     if (!device->has_time) {
         device_say(device, WORD_TIME, 0, 0, now, out);
     }
-    if (sim_device_is_safe_mode(device)) {
-        device_say(device, WORD_SAFE_MODE, 0, 0, now, out);
-    }
-    if (!device->has_told_reset) {
-        device_say(device, WORD_LAST_RESET, 0, 0, now, out);
-    }
-    device_say(device, WORD_ENABLED, device->updates_enabled ? 1 : 0, 0, now, out);
-    device_say(device, WORD_FORCED, device->updates_forced ? 1 : 0, 0, now, out);
+    tell_state(device, now, out);
 }
 
 static void shake_hands(struct sim_device *device, mono_time now, struct outbox *out) {
@@ -285,14 +290,7 @@ static void introduce(struct sim_device *device, mono_time now, struct outbox *o
     end_handshake(device);
     device_say(device, WORD_DESCRIBE_SYSTEM, 0, 0, now, out);
     device_say(device, WORD_TIME, 0, 0, now, out);
-    if (sim_device_is_safe_mode(device)) {
-        device_say(device, WORD_SAFE_MODE, 0, 0, now, out);
-    }
-    if (!device->has_told_reset) {
-        device_say(device, WORD_LAST_RESET, 0, 0, now, out);
-    }
-    device_say(device, WORD_ENABLED, device->updates_enabled ? 1 : 0, 0, now, out);
-    device_say(device, WORD_FORCED, device->updates_forced ? 1 : 0, 0, now, out);
+    tell_state(device, now, out);
 }
 
 static void introduce_application(struct sim_device *device, mono_time now, struct outbox *out) {

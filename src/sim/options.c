@@ -1,6 +1,7 @@
 #include "sim/options.h"
 
-#include <errno.h>
+#include "slipway/util/text.h"
+
 #include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
@@ -48,14 +49,12 @@ static bool complain(const char *what, const char *about) {
 }
 
 static bool read_number(const char *text, long low, long high, long *out) {
-    char *end;
-    errno = 0;
-    long value = strtol(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || value < low || value > high) {
+    int64_t value = 0;
+    if (!text_integer(text, &value) || value < low || value > high) {
         fprintf(stderr, "slipway-sim: \"%s\" is not a number from %ld to %ld\n", text, low, high);
         return false;
     }
-    *out = value;
+    *out = (long)value;
     return true;
 }
 

@@ -5,6 +5,7 @@
 #include "slipway/model/platform.h"
 #include "slipway/util/hex.h"
 #include "slipway/util/rng.h"
+#include "slipway/util/text.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -38,15 +39,13 @@ static int complain(const char *what, const char *about) {
 }
 
 static bool read_number(const char *text, long low, long high, long *out) {
-    char *end;
-    errno = 0;
-    long value = strtol(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || value < low || value > high) {
+    int64_t value = 0;
+    if (!text_integer(text, &value) || value < low || value > high) {
         fprintf(stderr, "slipway-module: \"%s\" is not a number from %ld to %ld\n", text, low,
                 high);
         return false;
     }
-    *out = value;
+    *out = (long)value;
     return true;
 }
 

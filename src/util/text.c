@@ -34,3 +34,26 @@ void text_add_number(struct text *text, int64_t number) {
     }
     text_add(text, digits + at);
 }
+
+bool text_integer(const char *text, int64_t *out) {
+    bool is_negative = text[0] == '-';
+    const char *at = text + (is_negative || text[0] == '+');
+    const uint64_t most = (uint64_t)INT64_MAX + is_negative;
+    uint64_t value = 0;
+    if (*at == '\0') {
+        return false;
+    }
+    for (; *at != '\0'; at++) {
+        if (*at < '0' || *at > '9') {
+            return false;
+        }
+        uint64_t digit = (uint64_t)(*at - '0');
+        if (value > (most - digit) / 10) {
+            return false;
+        }
+        value = value * 10 + digit;
+    }
+    /* In two steps: -INT64_MIN is no int64_t. */
+    *out = is_negative && value > 0 ? -(int64_t)(value - 1) - 1 : (int64_t)value;
+    return true;
+}

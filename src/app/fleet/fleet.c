@@ -44,7 +44,7 @@ int app_device_labelled(struct app_tx *tx, const char *label, struct device *out
 
 static void lower(const char *text, char out[NAME_BYTES]) {
     size_t at = 0;
-    for (; text[at] != '\0' && at < NAME_BYTES - 1; at++) {
+    for (; at < NAME_BYTES - 1 && text[at] != '\0'; at++) {
         out[at] = (char)tolower((unsigned char)text[at]);
     }
     out[at] = '\0';

@@ -285,6 +285,7 @@ void body_close(struct body *body) {
         body->reply = &ignored;
         (void)MHD_destroy_post_processor(body->post);
         body->post = NULL;
+        body->reply = NULL;
     }
     json_decref(body->fields);
     json_decref(body->form);

@@ -1,9 +1,9 @@
 /* One typed reader for JSON and forms, so that a wrong value is refused in the same words wherever
  * it stands, and every error names its field. */
 #include "http/request/fields.h"
+#include "slipway/util/text.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,20 +71,6 @@ bool fields_has(struct fields *f, const char *name) {
     return field_value(f, name, FIELD_OPTIONAL) != NULL;
 }
 
-bool integer_parse(const char *text, int64_t *out) {
-    const char *digits = text[0] == '-' || text[0] == '+' ? text + 1 : text;
-    if (digits[0] == '\0' || strspn(digits, "0123456789") != strlen(digits)) {
-        return false;
-    }
-    errno = 0;
-    long long value = strtoll(text, NULL, 10);
-    if (errno != 0) {
-        return false;
-    }
-    *out = value;
-    return true;
-}
-
 int64_t fields_integer(struct fields *f, const char *name, enum field_need need, int64_t min,
                        int64_t max) {
     const json_t *value = field_value(f, name, need);
@@ -96,7 +82,7 @@ int64_t fields_integer(struct fields *f, const char *name, enum field_need need,
     if (is_integer) {
         number = json_integer_value(value);
     } else if (f->is_form && json_is_string(value)) {
-        is_integer = integer_parse(json_string_value(value), &number);
+        is_integer = text_integer(json_string_value(value), &number);
     }
     if (!is_integer || number < min || number > max) {
         fields_fail(f, name, "must be an integer from %lld to %lld", (long long)min,

@@ -69,7 +69,5 @@ bool text_is_clean(const char *text);
 /* "a,b" as a JSON array of texts, empty ones left out; NULL without memory or if it is not UTF-8.
  */
 json_t *texts_split(const char *text);
-/* Decimal digits with an optional sign, nothing else, within int64. */
-bool integer_parse(const char *text, int64_t *out);
 
 #endif

@@ -1,4 +1,5 @@
 #include "http/request/query.h"
+#include "slipway/util/text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +18,7 @@ bool request_query_integer(struct request *rq, const char *name, int64_t min, in
         return true;
     }
     int64_t value = 0;
-    if (!integer_parse(text, &value) || value < min || value > max) {
+    if (!text_integer(text, &value) || value < min || value > max) {
         reply_error(&rq->reply, 400, "invalid_request", "%s: must be an integer from %lld to %lld",
                     name, (long long)min, (long long)max);
         return false;

@@ -14,6 +14,7 @@
 #include "slipway/sys/clock.h"
 #include "slipway/util/check.h"
 #include "slipway/util/hex.h"
+#include "slipway/util/text.h"
 
 /* Below what libmicrohttpd itself refuses (server.c), so that our own reply is what is met first.
  */
@@ -37,7 +38,7 @@ const char *request_header(const struct request *rq, const char *name) {
 bool request_version(struct request *rq, uint16_t *out) {
     const char *text = request_param(rq, "version");
     int64_t version = 0;
-    if (!integer_parse(text, &version) || !version_is_valid(version)) {
+    if (!text_integer(text, &version) || !version_is_valid(version)) {
         reply_error(&rq->reply, 404, "not_found", "version: there is no such firmware version");
         return false;
     }

@@ -7,6 +7,7 @@
 #include "http/handlers.h"
 #include "http/reply/pages.h"
 #include "http/request/query.h"
+#include "slipway/util/text.h"
 
 void handle_devices_decision(struct request *rq) {
     struct app_decision decision;
@@ -109,7 +110,7 @@ static int run_cancel(struct app_tx *tx, void *arg) {
 
 void handle_updates_cancel(struct request *rq) {
     struct cancel cancel = {.product_id = rq->product.id};
-    if (!integer_parse(request_param(rq, "update"), &cancel.update_id)) {
+    if (!text_integer(request_param(rq, "update"), &cancel.update_id)) {
         reply_error(&rq->reply, 404, "not_found", "There is no such update.");
     } else if (request_write(rq, run_cancel, &cancel)) {
         reply_empty(&rq->reply, 204);

@@ -4,6 +4,7 @@
 #include "http/handlers.h"
 #include "http/request/query.h"
 #include "http/stream/stream.h"
+#include "slipway/util/text.h"
 
 /* Name prefix from the path, where to go on from the header (or, for curl, the query). */
 static void start(struct request *rq, struct stream_filter *filter) {
@@ -18,7 +19,7 @@ static void start(struct request *rq, struct stream_filter *filter) {
     }
     int64_t after = -1;
     const char *header = request_header(rq, "Last-Event-ID");
-    if (header != NULL && (!integer_parse(header, &after) || after < 0)) {
+    if (header != NULL && (!text_integer(header, &after) || after < 0)) {
         reply_error(&rq->reply, 400, "invalid_request",
                     "Last-Event-ID: must be the id of an event");
         return;

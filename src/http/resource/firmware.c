@@ -6,6 +6,7 @@
 #include "http/reply/pages.h"
 #include "http/request/query.h"
 #include "slipway/app/device.h"
+#include "slipway/util/text.h"
 
 struct upload {
     struct app_upload request;
@@ -210,7 +211,7 @@ static int run_system_delete(struct app_tx *tx, void *arg) {
 
 void handle_system_firmware_delete(struct request *rq) {
     int64_t id = 0;
-    if (!integer_parse(request_param(rq, "image"), &id)) {
+    if (!text_integer(request_param(rq, "image"), &id)) {
         reply_error(&rq->reply, 404, "not_found", "There is no such file.");
     } else if (request_write(rq, run_system_delete, &id)) {
         reply_empty(&rq->reply, 204);

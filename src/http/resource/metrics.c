@@ -11,6 +11,7 @@
 #include "slipway/model/device_os.h"
 #include "slipway/sys/clock.h"
 #include "slipway/util/check.h"
+#include "slipway/util/text.h"
 
 #define DAY_MS        (24 * METRIC_HOUR_MS)
 #define MINUTE_MS     INT64_C(60000)
@@ -81,7 +82,7 @@ static bool read_system(struct request *rq, uint16_t *out) {
         return true;
     }
     *out = device_os_module(text);
-    if (*out == 0 && integer_parse(text, &number) && number >= 1 && number <= UINT16_MAX) {
+    if (*out == 0 && text_integer(text, &number) && number >= 1 && number <= UINT16_MAX) {
         *out = (uint16_t)number;
     }
     if (*out == 0) {
