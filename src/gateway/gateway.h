@@ -119,6 +119,8 @@ void seat_close(struct gateway *gw, struct seat *seat, bool is_told, struct mome
 /* The last job of a seat that is gone came back. */
 void seat_release(struct gateway *gw, struct seat *seat);
 void seat_list(struct gateway *gw, struct seat *seat, enum seat_list list, mono_time now);
+/* One record by itself; what is in the outbox is gone. */
+void seat_send(struct gateway *gw, gateway_path path, const struct address *to, struct span record);
 /* Forgets who has been offline for very long. */
 void seat_expire(struct gateway *gw, struct moment now);
 mono_time seat_expiry(const struct gateway *gw);
@@ -192,15 +194,24 @@ void keep_restore(struct gateway *gw, struct moment now);
 void keep_restored(struct gateway *gw, struct gateway_job *job, int code, struct moment now);
 /* Devices that were in the middle of a transfer are woken, which leads to its next offer. */
 void keep_interrupted(struct gateway *gw, struct gateway_job *job, int code, struct moment now);
-void keep_knock(struct gateway *gw, struct seat *seat, struct moment now);
-void keep_unheard(struct gateway *gw, struct seat *seat, gateway_path path,
-                  const struct address *from, struct moment now);
-bool keep_is_knocking(const struct seat *seat);
 void keep_drain(struct gateway *gw, struct moment now);
 /* Keeps a datagram until the reservation is there, and gives it again then. */
 void keep_hold(struct gateway *gw, struct seat *seat, gateway_path path, const struct address *from,
                struct span bytes);
 void keep_let_go(struct gateway *gw, struct seat *seat, struct moment now);
+
+/* seat/knock.c: at devices that may not be heard after a crash; the seat has a desk */
+/* At the address where it was last. */
+void knock_begin(struct seat *seat, mono_time now);
+/* One spoke, and could not be heard. */
+void knock_unheard(struct seat *seat, gateway_path path, const struct address *from, mono_time now);
+/* Numbers are reserved. */
+void knock_may(struct seat *seat, mono_time now);
+/* Sends what is due, which is one. */
+void knock_pump(struct gateway *gw, struct seat *seat, mono_time now);
+mono_time knock_deadline(const struct seat *seat); /* MONO_NEVER: none is due */
+/* None is due, and the pause behind the last one is over. */
+bool knock_is_over(const struct seat *seat, mono_time now);
 
 /* seat/command.c */
 void command_answer(struct gateway *gw, struct seat *seat, const struct session_event *event);

@@ -174,6 +174,10 @@ static int take_record(struct turn *t, const struct address *from, struct span *
     struct dtls_session before = session->dtls;
     struct dtls_opened opened;
     int status = dtls_open(t->crypto, &session->dtls, *rest, plain, DTLS_RECORD_MAX, &opened);
+    bool is_below = status == SW_E_REPLAY && session->is_doubtful;
+    if (is_below) {
+        status = knock_listen(t, *rest, plain, &opened);
+    }
     if (status == SW_E_LIMIT) {
         uint64_t behind = opened.sequence + 1;
         session->seq_in_missed = behind > session->seq_in_missed ? behind : session->seq_in_missed;
@@ -184,8 +188,10 @@ static int take_record(struct turn *t, const struct address *from, struct span *
     *rest = span_of(rest->data + consumed, rest->len - consumed);
     if (status != SW_OK) {
         *why = refusal(status);
-        return SW_OK;
+        return is_below && status == SW_E_REPLAY ? SW_E_REPLAY : SW_OK;
     }
+    session->is_doubtful = false;
+    session->doubt = 0;
     struct coap_message message = {0};
     int decoded = opened.type == DTLS_APPLICATION_DATA ? coap_decode(opened.content, &message, why)
                                                        : SW_E_INPUT;
@@ -205,6 +211,7 @@ static int take_record(struct turn *t, const struct address *from, struct span *
     take_address(t, from, is_marked, opened.is_newest, is_hello);
     if (is_coap) {
         take_message(t, &message, wall, why);
+        *why = is_below ? NULL : *why; /* a knock is no request that would know its answer */
     } else if (decoded == SW_E_FULL && message.type == COAP_CON && session->is_known) {
         /* More options than are understood: it is sound, and must not be repeated for ever. */
         (void)turn_reply(t, message.id, COAP_EMPTY, span_of(NULL, 0), span_of(NULL, 0));

@@ -9,7 +9,7 @@
 #define EVENT_FORCED  "particle/device/updates/forced"
 
 static int may_request(const struct session *session) {
-    if (session->work == NULL || !session->is_known) {
+    if (!session_is_open(session)) {
         return SW_E_STATE;
     }
     return session->is_trusted ? SW_OK : SW_E_DENIED;
@@ -98,7 +98,7 @@ int session_tell_forced(struct session *session, struct dtls_crypto *crypto, boo
 
 int session_ping(struct session *session, struct dtls_crypto *crypto, mono_time now,
                  struct session_out *out) {
-    if (session->work == NULL || !session->is_known) {
+    if (!session_is_open(session)) {
         return SW_E_STATE;
     }
     struct turn t = {session, work_of(session), crypto, now, out};

@@ -96,14 +96,13 @@ struct session_work *session_close(struct session *session) {
 
 /* --- sequence numbers: none may be used before it is known durably that it may have been --- */
 
-#define OUT_BLOCK          256
-#define OUT_BLOCK_TRANSFER 4096 /* at most; see ID_JUMP */
-#define STRIDE_QUIET       2
-#define STRIDE_TRANSFER    64
-#define STRIDE_MAX         512 /* how far a crash may leave a device behind, in its own words */
-#define STRIDE_LONG        16
-#define BUSY_MS            20000 /* what is reserved lasts twenty seconds to two minutes: */
-#define CALM_MS            80000 /* so much of a device is lost to a crash */
+#define OUT_BLOCK       256
+#define STRIDE_QUIET    2
+#define STRIDE_TRANSFER 64
+#define STRIDE_MAX      512 /* how far a crash may leave a device behind, in its own words */
+#define STRIDE_LONG     16
+#define BUSY_MS         20000 /* what is reserved lasts twenty seconds to two minutes: */
+#define CALM_MS         80000 /* so much of a device is lost to a crash */
 
 static uint64_t at_most(uint64_t value, uint64_t most) {
     return value < most ? value : most;
@@ -150,14 +149,16 @@ bool session_reserve_due(struct session *session, mono_time now, struct session_
     uint64_t left_in = dtls->seq_in_limit - dtls->seq_in_top;
     uint64_t left_out = dtls->seq_out_limit - dtls->seq_out;
     uint64_t block = session->seq_in_stride > OUT_BLOCK ? session->seq_in_stride : OUT_BLOCK;
-    block = is_sending(session) ? OUT_BLOCK_TRANSFER : block;
+    block = is_sending(session) ? OUT_BLOCK_MAX : block;
     bool is_quiet = mono_reached(now, quiet_at(session));
     /* When chunks begin to go out, before the first of their acknowledgements is there. */
     uint64_t least_in = is_sending(session) ? STRIDE_TRANSFER : session->seq_in_stride;
     least_in = least_in > session->seq_in_stride ? least_in : session->seq_in_stride;
-    /* A long stride lasts while its last quarter is made durable; acknowledgements come faster. */
+    /* A long stride lasts while its last quarter is made durable; acknowledgements come faster. In
+     * doubt about the numbers below, none above are needed before one is seen. */
     uint64_t too_few =
         !is_sending(session) && least_in >= STRIDE_LONG ? least_in / 4 : least_in / 2;
+    too_few = session->is_doubtful ? 0 : too_few;
     bool is_used_up =
         left_in < too_few || left_out < block / 4 || session->seq_in_missed > dtls->seq_in_limit;
     bool is_too_far = is_quiet && left_in > STRIDE_QUIET && !was_never_saved(session);
@@ -168,7 +169,9 @@ bool session_reserve_due(struct session *session, mono_time now, struct session_
     uint64_t from =
         session->seq_in_missed > dtls->seq_in_top ? session->seq_in_missed : dtls->seq_in_top;
     session->seq_in_missed = 0; /* provided for; it is given again, or never */
-    want->seq_in_limit = at_most(from + session->seq_in_stride, DTLS_SEQUENCE_MAX);
+    want->is_waiting = session->is_doubtful && from == dtls->seq_in_top;
+    want->seq_in_limit =
+        at_most(from + (want->is_waiting ? 0 : session->seq_in_stride), DTLS_SEQUENCE_MAX);
     want->seq_out_limit = at_most(dtls->seq_out + block, DTLS_SEQUENCE_MAX - 1);
     if (was_never_saved(session)) {
         dtls->seq_out_limit = want->seq_out_limit;
@@ -192,7 +195,8 @@ void session_reserved(struct session *session, const struct session_reserve *gra
     }
     SW_CHECK(granted->seq_out_limit >= dtls->seq_out && granted->seq_in_limit >= dtls->seq_in_top);
     dtls->seq_out_limit = granted->seq_out_limit;
-    dtls->seq_in_limit = granted->seq_in_limit;
+    /* A knock may have been answered meanwhile: what was saved knows nothing of that. */
+    dtls->seq_in_limit = granted->is_waiting ? dtls->seq_in_limit : granted->seq_in_limit;
     session->granted = now;
 }
 

@@ -5,9 +5,9 @@
 #include "slipway/util/check.h"
 #include "slipway/util/reader.h"
 
-#define STORED_VERSION 2
-#define STORED_FIRST   1    /* without the ping interval and the round trip */
-#define ID_JUMP        4096 /* more messages than one reservation of numbers allows */
+#define STORED_VERSION 3
+#define STORED_CERTAIN 2 /* without the doubt: there was none to be had */
+#define STORED_FIRST   1 /* without the ping interval and the round trip */
 #define TOKEN_JUMP     64
 #define FLAG_KNOWN     0x01
 #define FLAG_ENABLED   0x02
@@ -19,6 +19,7 @@ int session_encode(const struct session *session, const struct session_reserve *
     struct dtls_session dtls = session->dtls;
     uint16_t id = session->coap_id;
     uint8_t token = session->coap_token;
+    uint64_t certain = dtls.seq_in_top - session->doubt;
     if (limits != NULL) {
         /* Everything below the limits counts as used, in both directions. */
         SW_CHECK(limits->seq_out_limit >= dtls.seq_out && limits->seq_in_limit >= dtls.seq_in_top);
@@ -27,9 +28,15 @@ int session_encode(const struct session *session, const struct session_reserve *
             dtls.seq_in_top = limits->seq_in_limit;
             dtls.seq_in_window = UINT64_MAX;
         }
-        id = (uint16_t)((id + ID_JUMP) % SESSION_CHUNK_ID_FIRST);
+    }
+    /* Who waits in doubt accepts nothing and asks nothing: a life of that kind leaves the ids to
+     * the next one, however many follow each other. Any other has ids of its own, as an answer to
+     * its knocks proves nothing to the next. */
+    if (limits != NULL && !limits->is_waiting) {
+        id = (uint16_t)((id + OUT_BLOCK_MAX + KNOCK_IDS) % SESSION_CHUNK_ID_FIRST);
         token = (uint8_t)(token + TOKEN_JUMP);
     }
+    uint64_t doubt = dtls.seq_in_top - certain;
     dtls.seq_out_limit = dtls.seq_out;
     dtls.seq_in_limit = dtls.seq_in_top;
     writer_u8(out, STORED_VERSION);
@@ -55,6 +62,7 @@ int session_encode(const struct session *session, const struct session_reserve *
     writer_u8(out, token);
     writer_u16(out, session->ping_s);
     writer_u16(out, session->rtt_ms);
+    writer_u16(out, (uint16_t)(doubt < UINT16_MAX ? doubt : UINT16_MAX));
     return writer_status(out);
 }
 
@@ -64,7 +72,7 @@ int session_decode(struct span stored, mono_time now, struct session *out) {
     struct address peer;
     *out = (struct session){0};
     uint8_t version = reader_u8(&r);
-    if (version != STORED_VERSION && version != STORED_FIRST) {
+    if (version < STORED_FIRST || version > STORED_VERSION) {
         return stored.len == 0 ? SW_E_INPUT : SW_E_VERSION;
     }
     int status = dtls_session_decode(reader_vector8(&r), &dtls);
@@ -89,6 +97,8 @@ int session_decode(struct span stored, mono_time now, struct session *out) {
     session.coap_token = reader_u8(&r);
     session.ping_s = version == STORED_FIRST ? 0 : reader_u16(&r);
     session.rtt_ms = version == STORED_FIRST ? 0 : reader_u16(&r);
+    session.doubt = version < STORED_VERSION ? 0 : reader_u16(&r);
+    session.is_doubtful = session.doubt > 0;
     session.is_resumed = true;
     session.seq_in_stride = STRIDE_RESTORED;
     status = reader_end(&r);

@@ -163,7 +163,7 @@ static uint16_t chunk_of(const struct session *session, uint16_t wanted) {
 int session_offer(struct session *session, struct dtls_crypto *crypto,
                   const struct session_offer *offer, mono_time now, struct session_out *out) {
     struct turn t = {session, work_of(session), crypto, now, out};
-    if (t.work == NULL || !session->is_known) {
+    if (!session_is_open(session)) {
         return SW_E_STATE;
     }
     if (!session->is_trusted) {

@@ -129,6 +129,10 @@ _Static_assert(sizeof(struct session) <= 256, "a session at rest grew too large"
 /* Sequence numbers of the device that are reserved at a time, at first. */
 #define STRIDE_FIRST    16
 #define STRIDE_RESTORED 8
+/* Our own that are reserved at a time, at most: while chunks go out. So many message ids may be
+ * used before a crash that its session does not know of; behind them are those of knocks. */
+#define OUT_BLOCK_MAX 4096
+#define KNOCK_IDS     1024
 
 #define STALLED_MS 20 /* when to look again after there was no room */
 
@@ -143,6 +147,11 @@ struct turn {
 
 static inline struct work *work_of(const struct session *session) {
     return (struct work *)(void *)session->work;
+}
+
+/* For requests of ours. */
+static inline bool session_is_open(const struct session *session) {
+    return session->work != NULL && session->is_known && !session->is_doubtful;
 }
 
 /* --- turn.c: what goes out --- */
@@ -188,6 +197,13 @@ void request_described(struct turn *t, struct exchange *exchange,
 void describe_posted(struct turn *t, const struct coap_message *message, const char **why);
 bool gathering_is_busy(const struct turn *t, uint8_t kind, bool is_requested);
 void gathering_close(struct gathering *gathering);
+
+/* --- knock.c --- */
+/* A record that dtls_open refused as a repetition, in a session that is doubtful. SW_OK: it answers
+ * a knock, which ends the doubt, and *opened is filled as dtls_open would. SW_E_REPLAY: authentic,
+ * and later than any before it since the crash. SW_E_AUTH: neither. */
+int knock_listen(struct turn *t, struct span datagram, uint8_t *plain,
+                 struct dtls_opened *opened) SW_NODISCARD;
 
 /* --- device.c: what the device says of its own accord --- */
 bool device_needs_work(const struct coap_message *message);

@@ -177,7 +177,8 @@ static void play_along(uint8_t how, uint8_t detail, struct span noise) {
 static void restart(bool is_crash) {
     uint8_t stored[SESSION_STORED_MAX];
     struct writer w = writer_of(stored, sizeof stored);
-    struct session_reserve limits = {f.session.dtls.seq_out + 500, f.session.dtls.seq_in_top + 3};
+    struct session_reserve limits = {.seq_out_limit = f.session.dtls.seq_out + 500,
+                                     .seq_in_limit = f.session.dtls.seq_in_top + 3};
     if (f.session.dtls.seq_out_limit == DTLS_SEQUENCE_MAX) {
         return; /* never saved */
     }

@@ -164,6 +164,7 @@ bool gateway_is_drained(const struct gateway *gw);
     X(dropped_session) /* routed, and refused by its session: replay, forgery, junk */             \
     X(dropped_hello)   /* ClientHello that is malformed or unacceptable */                         \
     X(dropped_busy)    /* no working memory, or too many datagrams held for a session */           \
+    X(knocks)          /* at devices that could not be heard after a crash */                      \
     X(probes_echoed)                                                                               \
     X(probes_dropped) /* over the rate */                                                          \
     X(hellos_cookie)  /* answered statelessly */                                                   \

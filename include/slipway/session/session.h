@@ -143,6 +143,8 @@ struct session {
     uint16_t ping_s;          /* silence after which the device pings, as it did; 0 = not known */
     uint16_t ping_id;         /* message id of its last ping */
     uint16_t flag_ids[2];     /* message ids of its last words on updates: enabled, forced */
+    uint16_t doubt;           /* so many numbers below seq_in_top may be new: see session_knock */
+    uint16_t knocked;         /* knocks so far */
     uint8_t coap_token;       /* our next 1-byte token */
     bool is_known : 1;        /* a Hello of this session was confirmed */
     bool updates_enabled : 1; /* what the device said last; assumed true after a Hello */
@@ -154,6 +156,7 @@ struct session {
     bool is_unsaved : 1;      /* something that outlives the process changed */
     bool is_reserving : 1;    /* between session_reserve_due and session_reserved */
     bool has_flag_ids : 1;    /* of this connection; one that is 0 came not yet */
+    bool is_doubtful : 1;     /* restored after a crash, and nothing was accepted since */
 };
 #define SESSION_CHUNK_ID_FIRST 0x8000
 
@@ -187,6 +190,7 @@ struct session_work *session_close(struct session *session);
  *   SW_E_STATE  needs a session_work: attach one and give the same datagram again
  *   SW_E_LIMIT  authentic, but past what is reserved: reserve, then give it again
  *   SW_E_FULL   *out has no room: clear it and give the same datagram again
+ *   SW_E_REPLAY authentic, but it may have been accepted before a crash: see session_knock
  * Afterwards ask session_reserve_due and session_deadline. */
 int session_input(struct session *session, struct dtls_crypto *crypto, const struct address *from,
                   struct span datagram, mono_time now, wall_time wall, struct session_out *out,
@@ -204,8 +208,8 @@ void session_tick(struct session *session, struct dtls_crypto *crypto, mono_time
 mono_time session_deadline(const struct session *session); /* MONO_NEVER when nothing waits */
 
 /* --- the server's wishes. SW_E_STATE without an attached work or a confirmed Hello (a restored
- * session has one), SW_E_DENIED unless is_trusted, SW_E_BUSY when one of the kind is under way,
- * SW_E_RANGE for what no device could take --- */
+ * session has one) and while a session is doubtful, SW_E_DENIED unless is_trusted, SW_E_BUSY when
+ * one of the kind is under way, SW_E_RANGE for what no device could take --- */
 struct session_offer {
     struct span image; /* borrowed until the transfer ends or the session closes */
     struct sha256 file_hash;
@@ -266,11 +270,23 @@ void session_abandon(struct session *session, uint32_t request, mono_time now);
  * should be little. They then hold from this call on. */
 struct session_reserve {
     uint64_t seq_out_limit, seq_in_limit;
+    bool is_waiting; /* in doubt about what is below, and for nothing above */
 };
 bool session_reserve_due(struct session *session, mono_time now, struct session_reserve *want);
 /* NULL: it could not be saved; session_reserve_due asks again. Then call session_tick. */
 void session_reserved(struct session *session, const struct session_reserve *granted,
                       mono_time now);
+
+/* After a crash it is not known which of the numbers below the stored limit were accepted; records
+ * with them are refused, and the session is doubtful until one above it comes, or a *knock* is
+ * answered: a ping whose message id was never used before the crash. Its acknowledgement was sent
+ * after the crash, so all that its device says from there on is new. Appends one to *record, to be
+ * sent to where a record came from that was refused with SW_E_REPLAY: it is smaller than any. Each
+ * such refusal is for a number of its own, so a record that is repeated buys no second knock.
+ *   SW_E_STATE  not a restored session that was not heard yet
+ *   SW_E_LIMIT  no numbers are reserved */
+int session_knock(struct session *session, struct dtls_crypto *crypto,
+                  struct writer *record) SW_NODISCARD;
 
 /* Secrets inside: seal before storing. With `limits` given, the form says that numbers below them
  * may have been used; else (a clean stop) the exact state. */

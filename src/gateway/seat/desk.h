@@ -52,6 +52,16 @@ struct request {
     mono_time deadline;
 };
 
+/* At a device that may not be heard after a crash. */
+struct knock {
+    bool is_on, is_waiting; /* for numbers to be reserved */
+    gateway_path path;
+    struct address to;
+    uint8_t tries; /* at that address */
+    uint8_t owed;  /* datagrams from there that no knock has answered yet */
+    mono_time due;
+};
+
 /* Which messages of its device were acknowledged, so that their repetitions are not taken for new
  * ones: 60 bytes instead of a desk for the minutes in which they may come. On the heap. */
 struct trace {
@@ -68,8 +78,7 @@ struct desk {
     struct held *held[HELD_MAX]; /* heap */
     struct transfer transfer;
     uint8_t wish_pending, wish_forced; /* enum app_tell: not yet told */
-    uint16_t knocks, knocked;          /* left to send, and sent: see keep_knock */
-    mono_time knock_due;
+    struct knock knock;
     struct request requests[REQUESTS_MAX];
 };
 

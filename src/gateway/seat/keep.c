@@ -8,13 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KNOCKS_FIRST   48U   /* for a device that may be anywhere */
-#define KNOCKS_UNHEARD 4U    /* for one that speaks */
-#define KNOCKS_BURST   32U   /* at a time */
-#define KNOCKS_MAX     8192U /* for one that answers */
-#define KNOCK_IDS      4000U /* message ids that a session restored after a crash leaves out */
-#define KNOCK_MS       100
-#define DRAIN_JOBS     16U /* saves in flight while draining */
+#define DRAIN_JOBS 16U /* saves in flight while draining */
 
 static int keep_seal(struct gateway *gw, const struct seat *seat,
                      const struct session_reserve *limits, struct sealed *out) {
@@ -83,6 +77,7 @@ void keep_saved(struct gateway *gw, struct seat *seat, const struct gateway_job 
     }
     gw->counters.reservations++;
     session_reserved(&seat->session, &job->u.save.granted, now.mono);
+    knock_may(seat, now.mono);
     session_tick(&seat->session, gw->crypto, now.mono, &gw->out);
 }
 
@@ -170,77 +165,10 @@ void keep_interrupted(struct gateway *gw, struct gateway_job *job, int code, str
     for (size_t n = 0; n < job->u.candidates.count; n++) {
         struct seat *seat = table_by_device(&gw->table, &job->u.candidates.items[n], NULL);
         if (seat != NULL && seat->session.is_resumed && seat_activate(gw, seat) == SW_OK) {
-            seat->desk->knocks = KNOCKS_FIRST;
-            seat->desk->knock_due = now.mono;
+            knock_begin(seat, now.mono);
             session_out_clear(&gw->out);
             (void)seat_settle(gw, seat, now);
         }
-    }
-}
-
-bool keep_is_knocking(const struct seat *seat) {
-    return seat->desk != NULL && seat->desk->knocks > 0 && seat->session.is_resumed;
-}
-
-/* A device in the middle of a transfer is silent, and its next records lie below the number up to
- * which they may have been accepted before the crash: nothing that it says would be heard for
- * hundreds of words. Each ping makes it use up one of these, until one is new; then it is served.
- * Every answer, as it cannot be accepted yet, buys another ping: who does not answer gets few. The
- * message ids lie behind the ones that requests will use, so that the device's memory of them is in
- * nobody's way. False: no room, or no numbers are reserved yet. */
-static bool knock_put(struct gateway *gw, struct seat *seat) {
-    struct desk *desk = seat->desk;
-    uint16_t id = (uint16_t)((seat->session.coap_id - 1U - desk->knocked % KNOCK_IDS) %
-                             SESSION_CHUNK_ID_FIRST);
-    const uint8_t ping[4] = {0x40, 0, (uint8_t)(id >> 8), (uint8_t)id};
-    uint8_t record[64];
-    struct writer w = writer_of(record, sizeof record);
-    uint8_t *room = outbox_begin(&gw->out.box, sizeof record);
-    if (room == NULL || dtls_seal(gw->crypto, &seat->session.dtls, DTLS_APPLICATION_DATA,
-                                  span_of(ping, sizeof ping), &w) != SW_OK) {
-        return false;
-    }
-    memcpy(room, record, w.at);
-    outbox_commit(&gw->out.box, w.at);
-    desk->knocked++;
-    return true;
-}
-
-void keep_knock(struct gateway *gw, struct seat *seat, struct moment now) {
-    if (!keep_is_knocking(seat) || !mono_reached(now.mono, seat->desk->knock_due)) {
-        return;
-    }
-    seat->desk->knock_due = mono_add_ms(now.mono, KNOCK_MS);
-    for (unsigned n = 0; n < KNOCKS_BURST && seat->desk->knocks > 0; n++) {
-        if (!knock_put(gw, seat)) {
-            return;
-        }
-        seat->desk->knocks--;
-    }
-}
-
-/* Something came under its connection id that is not new: the answer to a knock, or the device's
- * own word that cannot be heard yet. An address that is not proved gets one ping for each datagram,
- * smaller than that: nothing to gain for who forges it. */
-void keep_unheard(struct gateway *gw, struct seat *seat, gateway_path path,
-                  const struct address *from, struct moment now) {
-    if (!seat->session.is_resumed || seat_activate(gw, seat) != SW_OK ||
-        seat->desk->knocked + seat->desk->knocks >= KNOCKS_MAX) {
-        return;
-    }
-    struct desk *desk = seat->desk;
-    if (!address_equal(from, &seat->session.peer)) {
-        session_out_clear(&gw->out);
-        if (knock_put(gw, seat)) {
-            gw->counters.datagrams_out++;
-            gw->ports.send(gw->ports.ctx, path, from, &gw->out.box);
-            session_out_clear(&gw->out);
-        }
-    } else if (desk->knocked == 0 && desk->knocks == 0) {
-        desk->knocks = KNOCKS_UNHEARD;
-        desk->knock_due = now.mono;
-    } else {
-        desk->knocks++;
     }
 }
 

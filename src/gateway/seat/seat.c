@@ -56,13 +56,14 @@ void address_text(const struct address *address, char out[ADDRESS_BYTES]) {
     out[at - 1] = '\0';
 }
 
-static void seat_send(struct gateway *gw, const struct seat *seat, struct span record) {
+void seat_send(struct gateway *gw, gateway_path path, const struct address *to,
+               struct span record) {
     outbox_clear(&gw->out.box);
     uint8_t *room = outbox_begin(&gw->out.box, record.len);
     memcpy(room, record.data, record.len);
     outbox_commit(&gw->out.box, record.len);
     gw->counters.datagrams_out++;
-    gw->ports.send(gw->ports.ctx, seat->path, &seat->session.peer, &gw->out.box);
+    gw->ports.send(gw->ports.ctx, path, to, &gw->out.box);
     session_out_clear(&gw->out);
 }
 
@@ -78,7 +79,7 @@ static void seat_farewell(struct gateway *gw, struct seat *seat, bool is_told, s
         farewell_keep(&gw->farewells, dtls->cid_in, writer_span(&w), now.mono);
     }
     if (is_told) {
-        seat_send(gw, seat, writer_span(&w));
+        seat_send(gw, seat->path, &seat->session.peer, writer_span(&w));
     }
 }
 
@@ -224,7 +225,7 @@ static void seat_timer(struct gateway *gw, struct seat *seat, struct moment now)
     mono_time deadline = mono_earlier(session_deadline(&seat->session), seat->retry);
     deadline = mono_earlier(deadline, silent_at(gw, seat));
     if (seat->desk != NULL && seat->jobs == 0 && desk_is_idle(seat->desk) &&
-        !keep_is_knocking(seat) && session_is_resting(&seat->session)) {
+        knock_is_over(seat, now.mono) && session_is_resting(&seat->session)) {
         seat_rest(gw, seat, now.mono);
     }
     if (seat->trace != NULL && mono_reached(now.mono, seat->trace->until)) {
@@ -238,7 +239,7 @@ static void seat_timer(struct gateway *gw, struct seat *seat, struct moment now)
         deadline = mono_earlier(deadline, transfer_deadline(desk));
         deadline = mono_earlier(deadline, command_deadline(desk));
         deadline = mono_earlier(deadline, pace_wait(gw, seat, now.mono));
-        deadline = mono_earlier(deadline, keep_is_knocking(seat) ? desk->knock_due : MONO_NEVER);
+        deadline = mono_earlier(deadline, knock_deadline(seat));
     }
     if (!seat->session.is_known) {
         deadline = mono_earlier(deadline, mono_add_ms(seat->session.heard, UNNAMED_MS));
@@ -279,11 +280,11 @@ bool seat_settle(struct gateway *gw, struct seat *seat, struct moment now) {
         }
         plan_wishes(gw, seat, now);
         transfer_pump(gw, seat, now);
-        keep_knock(gw, seat, now);
         if (gw->out.box.count == 0 && gw->out.event_count == 0) {
             break;
         }
     }
+    knock_pump(gw, seat, now.mono);
     keep_reserve(gw, seat, now);
     seat_timer(gw, seat, now);
     return true;
@@ -355,7 +356,9 @@ void seat_datagram(struct gateway *gw, struct seat *seat, gateway_path path,
         keep_hold(gw, seat, path, from, bytes);
     } else if (status != SW_OK || why != NULL) {
         gw->counters.dropped_session++;
-        keep_unheard(gw, seat, path, from, now);
+    }
+    if (status == SW_E_REPLAY && seat_activate(gw, seat) == SW_OK) {
+        knock_unheard(seat, path, from, now.mono);
     }
     if (!address_equal(&peer, &seat->session.peer) || address_equal(from, &seat->session.peer)) {
         seat->path = path;

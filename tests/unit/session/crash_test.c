@@ -57,12 +57,18 @@ static void disk_land(void) {
     disk.is_writing = false;
 }
 
-static void give(struct span message, bool is_moved, uint16_t port) {
-    uint8_t sealed[256];
-    p->is_moved = is_moved;
-    p->from.port = port;
-    struct span datagram = peer_seal(p, message, sealed, sizeof sealed);
-    if (peer_give(p, datagram) == SW_OK && p->why == NULL) {
+/* One at the limit is kept, as an owner does. */
+static struct {
+    size_t len;
+    uint8_t bytes[256];
+} held;
+
+static void give_record(struct span datagram) {
+    int status = peer_give(p, datagram);
+    if (status == SW_E_LIMIT && held.len == 0) {
+        memmove(held.bytes, datagram.data, datagram.len);
+        held.len = datagram.len;
+    } else if (status == SW_OK && p->why == NULL) {
         memcpy(accepted[accepted_count].bytes, datagram.data, datagram.len);
         accepted[accepted_count++].len = datagram.len;
     }
@@ -72,6 +78,13 @@ static void give(struct span message, bool is_moved, uint16_t port) {
             break;
         }
     }
+}
+
+static void give(struct span message, bool is_moved, uint16_t port) {
+    uint8_t sealed[256];
+    p->is_moved = is_moved;
+    p->from.port = port;
+    give_record(peer_seal(p, message, sealed, sizeof sealed));
 }
 
 /* Everything that uses up numbers of either side, and everything that the disk does. */
@@ -100,6 +113,11 @@ static void step(unsigned n) {
             disk_land();
             session_reserved(&p->session, &disk.want, p->now);
             peer_tick_at(p, p->now);
+            if (held.len > 0) {
+                struct span again = span_of(held.bytes, held.len);
+                held.len = 0;
+                give_record(again);
+            }
         }
         break;
     case 6:
@@ -117,6 +135,7 @@ static void begin(void) {
     peer_open(p);
     memset(is_used, 0, sizeof is_used);
     memset(&disk, 0, sizeof disk);
+    held.len = 0;
     accepted_count = 0;
     newest_used = 0;
     p->watch = watch;
@@ -132,6 +151,7 @@ static bool crash(bool has_landed) {
         disk_land();
     }
     disk.is_writing = false;
+    held.len = 0;
     (void)session_close(&p->session);
     if (disk.len == 0) {
         return false;
