@@ -255,7 +255,8 @@ static void take_fragment(struct turn *t, const struct fragment *fragment) {
     if (fragment->type == MESSAGE_HELLO_REQUEST && !m->is_server) {
         return; /* RFC 5246 section 7.4.1.1: of no interest to who is negotiating already */
     }
-    if (takes_plain(m) && fragment->message_seq == m->in.next && !m->in.slots[0].is_used &&
+    /* A whole message needs nothing of what may have come of it, true or not. */
+    if (takes_plain(m) && fragment->message_seq == m->in.next &&
         fragment->bytes.len == fragment->message_len) {
         handle_message(t, fragment->type, fragment->bytes, false);
         return;
@@ -345,14 +346,26 @@ static void machine_resume(struct turn *t) {
     }
 }
 
+/* Finished is the first of its epoch: whatever else came early makes way for a smaller number. */
+static void hold_early(struct machine *m, const struct record *record, struct span whole) {
+    struct record held;
+    bool is_free =
+        m->early_len == 0 ||
+        record_parse(span_of(m->early, m->early_len), m->session.cid_in_len, &held) != SW_OK ||
+        record->sequence < held.sequence;
+    if (!is_over(m) && is_free && whole.len <= sizeof m->early) {
+        memcpy(m->early, whole.data, whole.len);
+        m->early_len = (uint8_t)whole.len;
+    }
+}
+
 static void take_record(struct turn *t, const struct record *record, struct span whole) {
     struct machine *m = t->m;
     if (record->epoch == 1) {
         if (takes_protected(m)) {
             take_protected(t, whole);
-        } else if (!is_over(m) && m->early_len == 0 && whole.len <= sizeof m->early) {
-            memcpy(m->early, whole.data, whole.len);
-            m->early_len = (uint8_t)whole.len;
+        } else {
+            hold_early(m, record, whole);
         }
         return;
     }
