@@ -8,6 +8,7 @@
  *   --trust FILE      authorities (PEM)             --resume           server: by session id
  *   --pin FILE        server's public key (PEM)     --coap             speak CoAP
  *   --cid FORM        client: 54 or 254             --mtu BYTES
+ *   --again           client: a second time, by resumption if the server kept the session
  */
 #include "slipway/dtls/handshake.h"
 #include "slipway/util/check.h"
@@ -36,8 +37,10 @@ struct peer {
 
 struct echo {
     int fd;
-    bool is_server, speaks_coap, is_done;
+    bool is_server, speaks_coap, is_done, comes_again;
+    struct dtls_endpoint_config config;
     struct dtls_endpoint *endpoint;
+    struct dtls_resumable kept; /* client */
     struct span psk_identity, psk_key;
     const char *text; /* client */
     struct peer peers[PEERS_MAX];
@@ -135,17 +138,63 @@ static void coap_answer(struct peer *peer, struct span request) {
     send_content(peer, span_of(out, 5 + token_len + sizeof payload - 1));
 }
 
+static void open_endpoint(void) {
+    echo.endpoint = dtls_endpoint_new(&echo.config);
+    SW_CHECK(echo.endpoint != NULL);
+    uint8_t secret[DTLS_COOKIE_SECRET];
+    entropy(secret, sizeof secret);
+    dtls_endpoint_rotate_cookie(echo.endpoint, secret);
+    dtls_endpoint_tell_time(echo.endpoint, now_wall());
+}
+
+static void connect_peer(struct peer *peer) {
+    uint8_t bytes[DTLS_HANDSHAKE_ENTROPY];
+    entropy(bytes, sizeof bytes);
+    *peer = (struct peer){.is_used = true, .from = peer->from};
+    SW_CHECK(dtls_handshake_connect(&peer->hs, echo.endpoint, bytes, now_mono(), &echo.box) ==
+             SW_OK);
+    flush(peer);
+}
+
+static void open_socket(uint16_t port) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    echo.fd = socket(AF_INET, SOCK_DGRAM, 0);
+    address.sin_port = echo.is_server ? htons(port) : 0;
+    if (echo.fd < 0 || bind(echo.fd, (struct sockaddr *)&address, sizeof address) != 0) {
+        perror("socket");
+        exit(2);
+    }
+    echo.peers[0].from = address;
+    echo.peers[0].from.sin_port = htons(port);
+}
+
+/* The answer is there. */
+static void leave(struct peer *peer) {
+    uint8_t *place = outbox_begin(&echo.box, DATAGRAM_MAX);
+    struct writer w = writer_of(place, DATAGRAM_MAX);
+    if (dtls_seal_close(dtls_endpoint_crypto(echo.endpoint), &peer->session, &w) == SW_OK) {
+        outbox_commit(&echo.box, w.at);
+    }
+    flush(peer);
+    echo.is_done = !echo.comes_again;
+    if (echo.comes_again) {
+        echo.comes_again = false;
+        dtls_handshake_resumable(&peer->hs, &echo.kept);
+        close_peer(peer);
+        dtls_endpoint_free(echo.endpoint);
+        echo.config.resume = &echo.kept;
+        open_endpoint();
+        (void)close(echo.fd);
+        open_socket(ntohs(peer->from.sin_port));
+        connect_peer(peer);
+    }
+}
+
 static void on_content(struct peer *peer, struct span content) {
     (void)printf("content %.*s\n", (int)content.len, (const char *)content.data);
     (void)fflush(stdout);
     if (!echo.is_server) {
-        uint8_t *place = outbox_begin(&echo.box, DATAGRAM_MAX);
-        struct writer w = writer_of(place, DATAGRAM_MAX);
-        if (dtls_seal_close(dtls_endpoint_crypto(echo.endpoint), &peer->session, &w) == SW_OK) {
-            outbox_commit(&echo.box, w.at);
-        }
-        flush(peer);
-        echo.is_done = true;
+        leave(peer);
     } else if (echo.speaks_coap) {
         coap_answer(peer, content);
     } else {
@@ -168,7 +217,7 @@ static void send_answer(struct peer *peer, const struct dtls_opened *opened) {
 
 static void on_records(struct peer *peer, const struct sockaddr_in *from, struct span datagram) {
     size_t at = 0;
-    while (at < datagram.len && peer->is_used) {
+    while (at < datagram.len && peer->is_used && peer->is_established) {
         uint8_t plain[DTLS_RECORD_MAX];
         struct dtls_opened opened;
         int status =
@@ -324,17 +373,13 @@ static void parse_psk(char *text, struct dtls_endpoint_config *config) {
 }
 
 static void parse_options(int argc, char **argv, struct dtls_endpoint_config *config) {
-    static const struct option options[] = {{"key", required_argument, NULL, 'k'},
-                                            {"cert", required_argument, NULL, 'c'},
-                                            {"trust", required_argument, NULL, 't'},
-                                            {"pin", required_argument, NULL, 'p'},
-                                            {"psk", required_argument, NULL, 's'},
-                                            {"suite", required_argument, NULL, 'u'},
-                                            {"cid", required_argument, NULL, 'i'},
-                                            {"resume", no_argument, NULL, 'r'},
-                                            {"coap", no_argument, NULL, 'o'},
-                                            {"mtu", required_argument, NULL, 'm'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"key", required_argument, NULL, 'k'},   {"cert", required_argument, NULL, 'c'},
+        {"trust", required_argument, NULL, 't'}, {"pin", required_argument, NULL, 'p'},
+        {"psk", required_argument, NULL, 's'},   {"suite", required_argument, NULL, 'u'},
+        {"cid", required_argument, NULL, 'i'},   {"resume", no_argument, NULL, 'r'},
+        {"coap", no_argument, NULL, 'o'},        {"mtu", required_argument, NULL, 'm'},
+        {"again", no_argument, NULL, 'a'},       {NULL, 0, NULL, 0}};
     static struct p256_point pinned;
     for (int option = getopt_long(argc, argv, "", options, NULL); option != -1;
          option = getopt_long(argc, argv, "", options, NULL)) {
@@ -369,6 +414,9 @@ static void parse_options(int argc, char **argv, struct dtls_endpoint_config *co
         case 'o':
             echo.speaks_coap = true;
             break;
+        case 'a':
+            echo.comes_again = true;
+            break;
         case 'm':
             config->mtu = strtoul(optarg, NULL, 10);
             break;
@@ -378,47 +426,24 @@ static void parse_options(int argc, char **argv, struct dtls_endpoint_config *co
     }
 }
 
-static void open_socket(uint16_t port) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    echo.fd = socket(AF_INET, SOCK_DGRAM, 0);
-    address.sin_port = echo.is_server ? htons(port) : 0;
-    if (echo.fd < 0 || bind(echo.fd, (struct sockaddr *)&address, sizeof address) != 0) {
-        perror("socket");
-        exit(2);
-    }
-    echo.peers[0].from = address;
-    echo.peers[0].from.sin_port = htons(port);
-}
-
 int main(int argc, char **argv) {
-    struct dtls_endpoint_config config = {0};
-    parse_options(argc, argv, &config);
+    parse_options(argc, argv, &echo.config);
     char **words = argv + optind;
     echo.is_server = argc - optind >= 2 && strcmp(words[0], "server") == 0;
     if (argc - optind < (echo.is_server ? 2 : 3)) {
         (void)fprintf(stderr, "usage: dtls_echo server PORT | client PORT TEXT\n");
         return 2;
     }
-    config.is_server = echo.is_server;
-    echo.endpoint = dtls_endpoint_new(&config);
-    SW_CHECK(echo.endpoint != NULL);
+    echo.config.is_server = echo.is_server;
     outbox_init(&echo.box, echo.data, sizeof echo.data);
-    uint8_t secret[DTLS_COOKIE_SECRET];
-    entropy(secret, sizeof secret);
-    dtls_endpoint_rotate_cookie(echo.endpoint, secret);
-    dtls_endpoint_tell_time(echo.endpoint, now_wall());
+    open_endpoint();
     open_socket((uint16_t)strtoul(words[1], NULL, 10));
     if (echo.is_server) {
         (void)printf("ready\n");
         (void)fflush(stdout);
     } else {
-        uint8_t bytes[DTLS_HANDSHAKE_ENTROPY];
-        entropy(bytes, sizeof bytes);
         echo.text = words[2];
-        echo.peers[0].is_used = true;
-        SW_CHECK(dtls_handshake_connect(&echo.peers[0].hs, echo.endpoint, bytes, now_mono(),
-                                        &echo.box) == SW_OK);
-        flush(&echo.peers[0]);
+        connect_peer(&echo.peers[0]);
     }
     run();
     return 0;

@@ -26,11 +26,12 @@ const open = () => new Promise((done) => {
 
 class Forwarder {
     // { seed }        a bad path for handshakes: content passes, as nobody repeats it
+    // { doubles }     everything arrives twice
     // { moves: [n] }  the client has another port from its nth record on that carries content; somebody
     //                 else sends an old record of its and a forged one just before and after
     // { straggler }   of those records the one that arrives only after the next move, from the old port
-    constructor(server, { seed = 0, moves = [], straggler = 0 } = {}) {
-        Object.assign(this, { server, seed, moves, straggler, moved: 0, contents: 0, strayed: 0, harmed: 0 });
+    constructor(server, { seed = 0, doubles = false, moves = [], straggler = 0 } = {}) {
+        Object.assign(this, { server, seed, doubles, moves, straggler, moved: 0, contents: 0, strayed: 0, harmed: 0 });
         this.chance = { up: generator(2 * seed), down: generator(2 * seed + 1) };
         this.losses = { up: 0, down: 0 };
         this.sockets = [];
@@ -41,15 +42,15 @@ class Forwarder {
         this.stray = await open();
         this.sockets.push(this.below, this.stray);
         this.stray.on('message', () => { this.strayed += 1; });
-        await this.#rise();
+        await this.rise();
         this.below.on('message', (datagram, from) => {
             this.client = from.port;
             this.work = (this.work || Promise.resolve()).then(() => this.#up(datagram));
         });
         return this;
     }
-    // From a new socket the server hears the client; what still comes to an old one is lost.
-    async #rise() {
+    // From now on the server hears the client from a new port; what still comes to an old one is lost.
+    async rise() {
         const socket = await open();
         this.sockets.push(socket);
         this.above = socket;
@@ -70,7 +71,7 @@ class Forwarder {
                 return;
             }
             if (this.moves.includes(this.contents)) {
-                await this.#rise();
+                await this.rise();
                 this.moved += 1;
                 this.#forge(datagram);
                 setTimeout(() => {
@@ -89,6 +90,7 @@ class Forwarder {
         this.#send(this.stray, forged, this.server);
     }
     #pass(way, datagram, send) {
+        if (this.doubles) send(datagram);
         const isHandshake = datagram[0] === 20 || datagram[0] === 22;
         const chance = this.seed !== 0 && isHandshake ? this.chance[way]() : 1;
         if (chance < 0.25 && this.losses[way] < lossesMax) {

@@ -38,8 +38,8 @@ function writeTable(results) {
         'Written by `tests/integration/dtls/interop.js` from what passed: each line is a handshake between two',
         'processes and data in both directions, or a refusal that was asked for. "Our server" and "our client" are a',
         'small program around the engine; the lines with `slipwayd` are whole: the client proves to be a device that',
-        'was imported, says Hello, and is listed as online with the version that it told. On a bad path datagrams of the',
-        'handshake are lost, doubled and overtaken, chosen by a seed.', '',
+        'was imported, says Hello, and is listed as online with the version that it told. On a bad path datagrams of',
+        'the handshake are lost, doubled and overtaken, chosen by a seed.', '',
         '| direction | peer | credentials | suite | result |', '| --- | --- | --- | --- | --- |'];
     for (const { test, result } of results) {
         const text = result === null ? 'passed' : result === 'skipped' ? 'not installed' : '**failed**';
@@ -60,7 +60,8 @@ function writeTable(results) {
     let daemon;
     const runOne = async (test) => {
         const began = Date.now();
-        const result = exists(test.command) ? await test.run(test, daemon) : 'skipped';
+        const result = exists(test.command)
+            ? await test.run(test, daemon).catch((error) => error.stack) : 'skipped';
         results.push({ test, result });
         const mark = result === null ? 'ok  ' : result === 'skipped' ? 'skip' : 'FAIL';
         const note = mark === 'skip' ? test.skipped : `${Date.now() - began} ms`;

@@ -66,6 +66,7 @@ async function againstForeignServer(test) {
         const good = await client.until(test.answer, patience);
         await client.stop();
         if (!good) return `no answer; client: ${client.output}; server: ${server.output.slice(-600)}`;
+        if (test.told && !await server.until(test.told, patience)) return `not told: ${server.output.slice(-600)}`;
         return test.expect.test(client.output) ? null : `unexpected: ${client.output}`;
     };
     try {
@@ -111,8 +112,8 @@ const common = { skipped: 'not installed' };
 const established = (suite, proof, name = '') =>
     new RegExp(`established suite=${suite.toLowerCase()} proof=${proof} name=${name}`);
 const inbound = (peer, what, suite, server, clients, more) => cases.push({
-    ...common, direction: 'their client, our server', peer, what, suite, server, clients, answer: new RegExp(`^${word}`, 'm'),
-    command: clients[0][0], run: againstOurServer, ...more,
+    ...common, direction: 'their client, our server', peer, what, suite, server, clients,
+    answer: new RegExp(`^${word}`, 'm'), command: clients[0][0], run: againstOurServer, ...more,
 });
 const outbound = (peer, what, suite, start, client, more) => cases.push({
     ...common, direction: 'our client, their server', peer, what, suite, start, client,

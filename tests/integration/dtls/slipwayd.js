@@ -20,12 +20,14 @@ class Daemon {
         if (made.status !== 0) throw new Error(`openssl ${args[0]}: ${made.stderr}`);
     }
 
+    // Anew, after the first time, on the port that it had.
     async start() {
         const config = this.#at('slipway.conf');
         fs.writeFileSync(config, `[dtls]\ncertificate = ${this.pki}/server.pem\n` +
             `certificate_key = ${this.pki}/server.key.pem\nclient_ca = ${this.authority}\n`);
-        this.child = spawn(this.program, ['--data', this.#at('data'), '--http', '127.0.0.1:0', '--dtls', '127.0.0.1:0',
-            '--config', config], { env: { ...process.env, SLIPWAY_ADMIN_TOKEN: token } });
+        this.child = spawn(this.program, ['--data', this.#at('data'), '--http', '127.0.0.1:0', '--dtls',
+            `127.0.0.1:${this.port || 0}`, '--config', config],
+        { env: { ...process.env, SLIPWAY_ADMIN_TOKEN: token } });
         this.output = '';
         this.log = '';
         this.child.stderr.on('data', (data) => { this.log += data; });
@@ -39,12 +41,13 @@ class Daemon {
             });
             this.child.on('exit', (code) => reject(new Error(`slipwayd ended with ${code}: ${this.log}`)));
         });
+        if (this.product) return;
         const reply = await this.api('POST', '/v1/products', { product: { name: 'Interop', platform_id: platform } });
         this.product = reply.product.id;
     }
-    async stop() {
+    async stop(signal = 'SIGTERM') {
         const ended = new Promise((done) => this.child.once('close', done));
-        this.child.kill('SIGTERM');
+        this.child.kill(signal);
         return ended;
     }
     async api(method, url, body) {

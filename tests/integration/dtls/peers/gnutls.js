@@ -5,6 +5,7 @@ const path = require('path');
 const {
     pem, scratch, identity, psk, hex, suites, pskSuites, certificateSuites, ourServer, ourClient, publicKey,
 } = require('../stage.js');
+const chain = require('../chain.js');
 const { established, inbound, outbound, device } = require('../runs.js');
 
 const [client, server] = ['gnutls-cli', 'gnutls-serv'];
@@ -37,7 +38,8 @@ for (const suite of pskSuites) {
 for (const suite of certificateSuites) {
     inbound(client, 'raw public keys', suite, ourServer.raw,
         [withRaw(suite, pem('client.key'), publicKey('client'))], { expect: established(suite, 'raw') });
-    inbound(client, 'X.509 both ways', suite, ourServer.x509, [withCertificate(suite, pem('client'), pem('client.key'))],
+    inbound(client, 'X.509 both ways', suite, ourServer.x509,
+        [withCertificate(suite, pem('client'), pem('client.key'))],
         { expect: established(suite, 'x509', 'device-0001') });
     outbound(server, 'raw public keys', suite, rawServer(suite), ourClient.raw, { expect: established(suite, 'raw') });
     outbound(server, 'X.509 both ways', suite, certifiedServer(suite), ourClient.x509,
@@ -49,6 +51,21 @@ inbound(client, 'X.509, client on P-384', 'C02B', ourServer.x509,
 inbound(client, 'X.509, datagrams of 508 bytes', 'C02B', [...ourServer.x509, '--mtu', '508'],
     [withCertificate('C02B', pem('client'), pem('client.key'), '--mtu', '508')],
     { expect: established('C02B', 'x509', 'device-0001') });
+inbound(client, 'resumption by session id', 'C0AE', [...ourServer.x509, '--resume'],
+    [withCertificate('C0AE', pem('client'), pem('client.key'), '--resume')], { expect: /resumed=1/ });
+outbound(server, 'resumption by session id', 'C0AE', certifiedServer('C0AE'), [...ourClient.x509, '--again'],
+    { answer: /(content[^]*){2}/, expect: /resumed=1/ });
+inbound(client, chain.what, 'C02B', [...ourServer.x509, '--trust', chain.root],
+    [withCertificate('C02B', chain.client.all, chain.client.key)], { expect: established('C02B', 'x509', chain.name) });
+outbound(server, chain.what, 'C02B', serv('C02B', false, '--x509cafile', pem('authority'), '--x509certfile',
+    chain.server.all, '--x509keyfile', chain.server.key, '--require-client-cert', '--verify-client-cert'),
+    [...ourClient.x509, '--trust', chain.root], { expect: established('C02B', 'x509', 'localhost') });
+inbound(client, 'X.509, every suite offered', 'C02B', ourServer.x509,
+    [withCertificate('C02B', pem('client'), pem('client.key')).map((arg) => arg.startsWith('NORMAL') ? 'NORMAL' : arg)],
+    { expect: established('C02B', 'x509', 'device-0001') });
+inbound(client, 'refused: renegotiation', 'C0AE', ourServer.x509,
+    [withCertificate('C0AE', pem('client'), pem('client.key'), '--rehandshake')],
+    { answer: /warning alert/, expect: established('C0AE', 'x509', 'device-0001') });
 for (const seed of [3, 4]) {
     inbound(client, `raw public keys over a bad path (${seed})`, 'C0AE', ourServer.raw,
         [withRaw('C0AE', pem('client.key'), publicKey('client'))],

@@ -4,6 +4,7 @@ const path = require('path');
 const {
     pem, scratch, identity, psk, word, hex, suites, pskSuites, certificateSuites, ourServer, ourClient,
 } = require('../stage.js');
+const chain = require('../chain.js');
 const { established, inbound, outbound, device, silent } = require('../runs.js');
 
 const [client, server] = ['OpenSSL s_client', 'OpenSSL s_server'];
@@ -43,6 +44,28 @@ inbound(client, 'resumption by session id', 'C0AE', [...ourServer.x509, '--resum
     [certified('C0AE', 'client', '-no_ticket', '-sess_out', saved),
         certified('C0AE', 'client', '-no_ticket', '-sess_in', saved)],
     { expect: /name=device-0001 cid=0 resumed=1/ });
+inbound(client, 'resumption by session id, tickets offered', 'C0AE', [...ourServer.x509, '--resume'],
+    [certified('C0AE', 'client', '-sess_out', `${saved}2`), certified('C0AE', 'client', '-sess_in', `${saved}2`)],
+    { expect: /name=device-0001 cid=0 resumed=1/ });
+outbound(server, 'resumption by session id', 'C0AE', certifiedServer('C0AE'), [...ourClient.x509, '--again'],
+    { types: Array(8).fill(`${word}\n`), answer: /(content[^]*){2}/, expect: /resumed=1/ });
+outbound(server, 'X.509 after its HelloVerifyRequest', 'C0AE', certifiedServer('C0AE', '-listen'), ourClient.x509,
+    { types, expect: established('C0AE', 'x509', 'localhost') });
+outbound(server, 'refused: renegotiation', 'C0AE', certifiedServer('C0AE'), ourClient.x509,
+    { types: ['r\n', 'r\n'], answer: /closed/, told: /no renegotiation/, expect: /established/ });
+inbound(client, chain.what, 'C02B', [...ourServer.x509, '--trust', chain.root],
+    [withCertificate('C02B', chain.client.own, chain.client.key, '-cert_chain', chain.client.all)],
+    { expect: established('C02B', 'x509', chain.name) });
+outbound(server, chain.what, 'C02B', sServer('C02B', '-cert', chain.server.own, '-cert_chain', chain.server.all, '-key',
+    chain.server.key, '-CAfile', pem('authority'), '-Verify', '2'), [...ourClient.x509, '--trust', chain.root],
+    { types, expect: established('C02B', 'x509', 'localhost') });
+inbound(client, 'X.509, everything arrives twice', 'C0AE', ourServer.x509, [certified('C0AE', 'client', '-nbio')],
+    { path: { doubles: true }, expect: /established[^]*content hello\s*$/ });
+const anySuite = (args) => args.filter((arg, i) => arg !== '-cipher' && args[i - 1] !== '-cipher');
+inbound(client, 'X.509, every suite offered', 'C02B', ourServer.x509, [anySuite(certified('C02B', 'client'))],
+    { expect: established('C02B', 'x509', 'device-0001') });
+inbound(client, 'PSK, every suite offered', '00A8', ourServer.psk, [anySuite(withPsk('00A8', identity, hex(psk)))],
+    { expect: established('00A8', 'psk', identity) });
 inbound(client, 'close_notify', 'C0AE', ourServer.x509, [certified('C0AE', 'client').filter((arg) => arg !== '-quiet')],
     { types: [`${word}\n`, 'Q\n'], refused: /content hello[^]*closed/ });
 inbound(client, 'refused: renegotiation', 'C0AE', ourServer.x509,

@@ -4,7 +4,8 @@ const { program, identity, psk, word, hex, ourServer } = require('../stage.js');
 const { established, inbound, device, silent } = require('../runs.js');
 const { hello } = require('../slipwayd.js');
 
-const client = (name, key, message) => [program('dtls_wolf'), 'PORT', name, key, 'ECDHE-PSK-AES128-GCM-SHA256', message];
+const client = (name, key, message) =>
+    [program('dtls_wolf'), 'PORT', name, key, 'ECDHE-PSK-AES128-GCM-SHA256', message];
 const answer = new RegExp(`received ${hex(word)}`);
 const talk = client(identity, hex(psk), hex(word));
 
