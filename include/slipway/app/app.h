@@ -4,7 +4,8 @@
  * A use case is a function on a `struct app_tx`: a writer's inside a job (app_execute, or a
  * store_job of the caller's own, see app_submit_job), a reader's inside a view. It returns SW_OK or
  * an error code; on an error nothing it did remains, and tx->error names what was wrong in the
- * caller's words. */
+ * caller's words. The headers list the codes that say something of the request, without their
+ * SW_E_; any use case may also return what the world did: IO, SPACE, BUSY, MEMORY. */
 #ifndef SLIPWAY_APP_APP_H
 #define SLIPWAY_APP_APP_H
 

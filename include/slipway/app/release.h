@@ -9,10 +9,9 @@ enum app_tri { APP_UNSET, APP_FALSE, APP_TRUE };
 struct app_release {
     uint16_t product_id;
     int64_t version;
-    enum app_tri
-        product_default;       /* TRUE: becomes the default; FALSE: no longer is; UNSET: as it is */
-    bool has_groups;           /* else see below */
-    const char *const *groups; /* the absolute list of groups that this version is released to */
+    enum app_tri product_default; /* becomes the default; no longer is; stays as it is */
+    bool has_groups;              /* else see below */
+    const char *const *groups;    /* the absolute list of groups that this version is released to */
     size_t group_count;
     bool immediate;
     const char *by;

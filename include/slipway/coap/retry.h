@@ -1,5 +1,5 @@
-/* Retransmission of confirmable messages, with Device OS's own figures (device-protocol section
- * 4.4; RFC 7252 section 4.2): 4 transmissions, 4 s times 1 to 1.5, doubling. To a device whose
+/* Retransmission of confirmable messages, with Device OS's own figures in the scheme of RFC 7252
+ * section 4.2: 4 transmissions, 4 s times 1 to 1.5, doubling. To a device whose
  * round trip is known a lost one is repeated sooner and more often; never so late that the device,
  * which remembers requests for 45 s, would take it for a new one, and it is given up no sooner. */
 #ifndef SLIPWAY_COAP_RETRY_H

@@ -8,8 +8,7 @@
 #include "slipway/util/writer.h"
 
 #define COAP_SEEN_MAX 512
-#define COAP_SEEN_MS                                                                               \
-    100000 /* a Device OS device gives up 60 to 90 s after its first transmission */
+#define COAP_SEEN_MS  100000 /* a device gives up 60 to 90 s after its first transmission */
 
 /* Zeroes are an empty one. */
 struct coap_seen {

@@ -35,7 +35,8 @@ void p256_spki_encode(const struct p256_point *point, uint8_t out[P256_SPKI_BYTE
 int p256_spki_decode(struct span spki, struct p256_point *out) SW_NODISCARD;
 /* Whether the point is on the curve and not infinity. */
 bool p256_point_is_valid(const struct p256_point *point);
-/* From a PEM public key ("BEGIN PUBLIC KEY") as particle-cli sends it. */
+/* From a PEM public key ("BEGIN PUBLIC KEY") as particle-cli sends it. SW_E_INPUT if it is none or
+ * its point is not on the curve. */
 int p256_point_from_pem(struct span pem, struct p256_point *out) SW_NODISCARD;
 /* The same form, with a NUL; returns the text's length or SW_E_FULL. */
 int p256_point_to_pem(const struct p256_point *point, char *out, size_t cap) SW_NODISCARD;

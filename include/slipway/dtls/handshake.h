@@ -114,7 +114,8 @@ struct dtls_handshake {
 };
 
 /* Server: starts on an accepted ClientHello. cid_in is the id for the peer's records; the caller
- * must route datagrams with it here (the client's Finished already carries it). */
+ * must route datagrams with it here (the client's Finished already carries it). An error comes with
+ * FAILED in *step. */
 int dtls_handshake_accept(struct dtls_handshake *hs, struct dtls_endpoint *endpoint,
                           struct span datagram, const uint8_t cid_in[DTLS_CID_BYTES],
                           const uint8_t entropy[DTLS_HANDSHAKE_ENTROPY], mono_time now,

@@ -100,7 +100,8 @@ int dtls_open(struct dtls_crypto *crypto, struct dtls_session *session, struct s
 int dtls_seal(struct dtls_crypto *crypto, struct dtls_session *session, uint8_t type,
               struct span content, struct writer *out) SW_NODISCARD;
 
-/* As a client after a restore: mark outgoing cid records with type 253 (Device OS) or not. */
+/* The same, and a record with a connection id is marked as one of a resumed session (type 253):
+ * what Device OS does after a sleep or restart until it is answered. */
 int dtls_seal_moved(struct dtls_crypto *crypto, struct dtls_session *session, uint8_t type,
                     struct span content, struct writer *out) SW_NODISCARD;
 
@@ -122,7 +123,10 @@ size_t dtls_overhead(const struct dtls_session *session);
 
 /* A fixed, versioned form for storage; the secrets in it are NOT sealed here. */
 #define DTLS_SESSION_STORED_MAX 160
+/* SW_E_FULL. */
 int dtls_session_encode(const struct dtls_session *session, struct writer *out) SW_NODISCARD;
+/* Zeroes *out on an error: SW_E_VERSION for an unknown form, SW_E_INPUT if it is malformed,
+ * SW_E_RANGE if no session can be so. */
 int dtls_session_decode(struct span stored, struct dtls_session *out) SW_NODISCARD;
 
 #endif

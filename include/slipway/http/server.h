@@ -27,8 +27,7 @@ struct http_config {
     size_t body_bytes_max;            /* any other body; 0 = 1 MiB */
     size_t import_bytes_max;          /* a list of devices; 0 = 8 MiB */
     const char *cors_origins; /* comma-separated, "*" = any; NULL = no other origin is allowed */
-    const char
-        *tls_cert_pem; /* contents, not a path; NULL = plain HTTP; one HTTPS door a process */
+    const char *tls_cert_pem; /* contents, not a path; NULL = HTTP; one HTTPS door a process */
     const char *tls_key_pem;
     const char *base_url; /* how clients reach this server, for links in replies; NULL = relative */
 };

@@ -38,10 +38,9 @@ struct module_state {
     uint16_t version;
     uint8_t store; /* 0 main, 1 factory, 2 backup, 3 scratchpad */
     uint32_t size_max;
-    uint32_t checked_flags,
-        passed_flags; /* bit 2 integrity, 4 dependencies, 8 range, 16 platform */
-    bool has_hash;    /* user part only */
-    uint8_t hash[32]; /* SHA-256 of the module's suffix */
+    uint32_t checked_flags, passed_flags; /* 2 integrity, 4 dependencies, 8 range, 16 platform */
+    bool has_hash;                        /* user part only */
+    uint8_t hash[32];                     /* SHA-256 of the module's suffix */
     uint8_t dependency_count;
     struct module_dependency dependencies[MODULE_DEPENDENCIES_MAX];
 };

@@ -12,10 +12,9 @@ struct platform {
     const char *title; /* "Boron" */
     bool is_rtl;       /* RTL872x instead of nRF52840 */
     bool is_cellular;
-    bool is_served; /* a current Device OS (DTLS, extension 254) exists for it */
-    uint32_t
-        asset_overlap; /* application size above which it overwrites the asset store; 0 = never */
-    uint32_t asset_bytes; /* that the asset store takes; 0 = not known here */
+    bool is_served;         /* a current Device OS (DTLS, extension 254) exists for it */
+    uint32_t asset_overlap; /* an application of more bytes overwrites the asset store; 0 = never */
+    uint32_t asset_bytes;   /* that the asset store takes; 0 = not known here */
 };
 
 const struct platform *platform_find(uint16_t id); /* NULL if unknown */

@@ -60,7 +60,7 @@ struct ota {
     struct {
         struct ota_slot {
             uint32_t sent_us; /* when last sent, since `start`, modulo 2^32 */
-            uint32_t order;   /* the how-manieth transmission of all */
+            uint32_t order;   /* its transmission's number, counted over all chunks */
             uint8_t state;    /* enum ota_slot_state */
             uint8_t tries;    /* transmissions, saturating */
             uint8_t passed;   /* later transmissions that arrived before it */

@@ -23,7 +23,7 @@
 #define DEVICE_MESSAGE_MAX 1152 /* the largest CoAP message, either way */
 #define DESCRIBE_MAX       8192 /* a longer Describe is answered 4.13 and not reported */
 
-/* The device's Hello (device-protocol: POST /h). */
+/* The device's Hello: POST /h, see api/device.md. */
 struct device_hello {
     struct device_id device;
     uint16_t product_id;      /* the platform id on Device OS 4 and later */
@@ -255,6 +255,8 @@ enum session_request_kind {
     SESSION_REQUEST_SIGNAL,   /* argument[0]: 1 or 0 */
     SESSION_REQUEST_EVENT     /* name, argument as data */
 };
+/* *request: what the ANSWER will name, never 0. One at a time. SW_E_DENIED also for an event that
+ * is reserved for the server's own words. */
 int session_request(struct session *session, struct dtls_crypto *crypto,
                     enum session_request_kind kind, struct span name, struct span argument,
                     mono_time now, struct session_out *out, uint32_t *request) SW_NODISCARD;
@@ -289,12 +291,14 @@ int session_knock(struct session *session, struct dtls_crypto *crypto,
                   struct writer *record) SW_NODISCARD;
 
 /* Secrets inside: seal before storing. With `limits` given, the form says that numbers below them
- * may have been used; else (a clean stop) the exact state. */
+ * may have been used; else (a clean stop) the exact state. SW_E_FULL when out has no room for
+ * SESSION_STORED_MAX bytes. */
 #define SESSION_STORED_MAX 256
 int session_encode(const struct session *session, const struct session_reserve *limits,
                    struct writer *out) SW_NODISCARD;
 /* Restored: nothing below the stored limits is sent or accepted again; the next word raises
- * RESUMED. */
+ * RESUMED. SW_E_VERSION for the form of another program, SW_E_INPUT or SW_E_RANGE for one that is
+ * damaged. */
 int session_decode(struct span stored, mono_time now, struct session *out) SW_NODISCARD;
 
 #endif
