@@ -171,7 +171,7 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **s
                           enum MHD_ConnectionNotificationCode what) {
     struct http_server *server = arg;
     if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
-        watch_remove(*state);
+        watch_remove(&server->watch, *state);
         return;
     }
     const union MHD_ConnectionInfo *socket =

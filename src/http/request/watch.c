@@ -37,8 +37,39 @@ static void address_text(const struct sockaddr *client, char out[INET6_ADDRSTRLE
     }
 }
 
+/* Shuts the socket of a slot with this deadline; false if it has another one by now. */
+static bool slot_shut(struct watch_slot *slot, int64_t deadline_us) {
+    if (!atomic_compare_exchange_strong(&slot->deadline_us, &deadline_us, WATCH_BUSY)) {
+        return false;
+    }
+    (void)shutdown(slot->fd, SHUT_RDWR);
+    atomic_store(&slot->deadline_us, MONO_NEVER.us);
+    return true;
+}
+
+/* Whoever has a request served, or follows a stream, has no deadline and stays. */
+static void watch_make_room(struct watch *watch) {
+    struct watch_slot *next = NULL;
+    int64_t next_us = MONO_NEVER.us;
+    for (size_t i = 0; i < watch->count; i++) {
+        struct watch_slot *slot = &watch->slots[i];
+        int64_t deadline_us = atomic_load_explicit(&slot->deadline_us, memory_order_relaxed);
+        if (deadline_us > 0 && deadline_us < next_us) {
+            next = slot;
+            next_us = deadline_us;
+        }
+    }
+    if (next != NULL) {
+        (void)slot_shut(next, next_us);
+    }
+}
+
 struct watch_slot *watch_add(struct watch *watch, int fd, const struct sockaddr *client,
                              mono_time deadline) {
+    if (atomic_load_explicit(&watch->used, memory_order_relaxed) >=
+        watch->count - watch->count / 8) {
+        watch_make_room(watch);
+    }
     size_t start = atomic_fetch_add_explicit(&watch->hint, 1, memory_order_relaxed);
     for (size_t i = 0; i < watch->count; i++) {
         struct watch_slot *slot = &watch->slots[(start + i) % watch->count];
@@ -47,6 +78,7 @@ struct watch_slot *watch_add(struct watch *watch, int fd, const struct sockaddr 
             atomic_compare_exchange_strong(&slot->deadline_us, &expected, WATCH_BUSY)) {
             slot->fd = fd;
             address_text(client, watch->addresses[slot - watch->slots]);
+            atomic_fetch_add_explicit(&watch->used, 1, memory_order_relaxed);
             atomic_store(&slot->deadline_us, deadline_of(deadline));
             return slot;
         }
@@ -71,9 +103,10 @@ static void slot_store(struct watch_slot *slot, int64_t value) {
     }
 }
 
-void watch_remove(struct watch_slot *slot) {
+void watch_remove(struct watch *watch, struct watch_slot *slot) {
     if (slot != NULL) {
         slot_store(slot, WATCH_FREE);
+        atomic_fetch_sub_explicit(&watch->used, 1, memory_order_relaxed);
     }
 }
 
@@ -88,10 +121,7 @@ unsigned watch_sweep(struct watch *watch, mono_time now) {
     for (size_t i = 0; i < watch->count; i++) {
         struct watch_slot *slot = &watch->slots[i];
         int64_t deadline_us = atomic_load_explicit(&slot->deadline_us, memory_order_relaxed);
-        if (deadline_us > 0 && deadline_us <= now.us &&
-            atomic_compare_exchange_strong(&slot->deadline_us, &deadline_us, WATCH_BUSY)) {
-            (void)shutdown(slot->fd, SHUT_RDWR);
-            atomic_store(&slot->deadline_us, MONO_NEVER.us);
+        if (deadline_us > 0 && deadline_us <= now.us && slot_shut(slot, deadline_us)) {
             late++;
         }
     }

@@ -251,6 +251,22 @@ test('slow clients are cut off and do not starve others', async () => {
         .finally(() => slow.forEach((socket) => { clearInterval(socket.timer_); socket.destroy(); }));
 });
 
+test('a house full of clients that dawdle still has room', async (t) => {
+    const small = await startDoor(['connections=64', 'request_timeout=600', 'idle_timeout=600']);
+    const slow = [];
+    t.after(() => { for (const socket of slow) socket.destroy(); return small.stop(); });
+    let driven = 0;
+    for (let i = 0; i < 200; i++) {
+        slow.push(net.connect(small.port, '127.0.0.1').on('error', () => {}).on('close', () => driven++));
+        slow.at(-1).write(i % 2 ? 'GET /health HTTP/1.1\r\nX: ' : 'GET /health HTTP/1.1\r\nHost: x\r\n\r\n'); // half, or idle
+        if (i % 10 === 9) {
+            const reply = await fetch(`${small.base}/health`, { signal: AbortSignal.timeout(20000), headers: { connection: 'close' } });
+            assert.equal(reply.status, 200, `with ${i} of them`);
+        }
+    }
+    while (driven < 200 - 64) await new Promise((resolve) => setTimeout(resolve, 20));
+});
+
 test('an address that asks too often is told when to come back', async () => {
     const limited = await startDoor(['address_requests=20', 'address_logins=3']);
     try {
