@@ -56,6 +56,8 @@ static const struct config_key config_keys[] = {
      .reloadable = (again),                                                                        \
      .help = (explained)},
 #include "config.def"
+
+#define REMARK_MAX 96
 #undef SECTION
 #undef TEXT
 #undef NUMBER
@@ -278,6 +280,22 @@ void config_dump(const struct config *config, FILE *out) {
     }
 }
 
+/* A remark, in lines of at most REMARK_MAX characters. */
+static void print_remark(FILE *out, const char *text) {
+    while (*text != '\0') {
+        size_t len = strlen(text);
+        if (len > REMARK_MAX) {
+            len = REMARK_MAX;
+            while (text[len] != ' ') {
+                SW_CHECK(len > 0);
+                len--;
+            }
+        }
+        fprintf(out, "# %.*s\n", (int)len, text);
+        text += len + (text[len] == ' ');
+    }
+}
+
 void config_example(FILE *out) {
     struct config defaults;
     config_init(&defaults);
@@ -289,15 +307,21 @@ void config_example(FILE *out) {
     for (size_t n = 0; n < SW_COUNT(config_keys); n++) {
         const struct config_key *key = &config_keys[n];
         if (key->kind == CONFIG_SECTION) {
-            fprintf(out, "\n# %s\n[%s]\n", key->help, key->section);
+            fputc('\n', out);
+            print_remark(out, key->help);
+            fprintf(out, "[%s]\n", key->section);
             continue;
         }
-        fprintf(out, "\n# %s", key->help);
+        char text[512], range[96] = "";
         if (key->kind == CONFIG_NUMBER) {
-            fprintf(out, " %lld to %lld%s%s.", (long long)key->min, (long long)key->max,
-                    key->unit[0] == '\0' ? "" : " ", key->unit);
+            (void)snprintf(range, sizeof range, " %lld to %lld%s%s.", (long long)key->min,
+                           (long long)key->max, key->unit[0] == '\0' ? "" : " ", key->unit);
         }
-        fprintf(out, "%s\n", key->reloadable ? " (reload)" : "");
+        int len = snprintf(text, sizeof text, "%s%s%s", key->help, range,
+                           key->reloadable ? " (reload)" : "");
+        SW_CHECK(len > 0 && (size_t)len < sizeof text);
+        fputc('\n', out);
+        print_remark(out, text);
         config_print(out, "#", key, &defaults);
     }
 }
