@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define REMARK_MAX 96 /* characters of a line of the example */
+
 enum config_kind { CONFIG_SECTION, CONFIG_TEXT, CONFIG_NUMBER, CONFIG_FLAG };
 
 struct config_key {
@@ -56,8 +58,6 @@ static const struct config_key config_keys[] = {
      .reloadable = (again),                                                                        \
      .help = (explained)},
 #include "config.def"
-
-#define REMARK_MAX 96
 #undef SECTION
 #undef TEXT
 #undef NUMBER

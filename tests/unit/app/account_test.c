@@ -176,7 +176,7 @@ static void too_many_failures_lock_a_user(void **state) {
 static void failures_from_everywhere_lock_a_user_everywhere(void **state) {
     (void)state;
     struct account a;
-    char places[20][16];
+    char places[20][24];
     make_user(&a);
     for (int i = 0; i < 20; i++) {
         (void)snprintf(places[i], sizeof places[i], "198.51.100.%d", i);
