@@ -98,6 +98,11 @@ static int run_password(struct app_tx *tx, void *arg) {
     return code == SW_OK ? app_user_set_password(tx, user.id, &account->password) : code;
 }
 
+static int run_remove(struct app_tx *tx, void *arg) {
+    const struct account *account = arg;
+    return app_user_remove(tx, 0, account->options->name);
+}
+
 static int run_token(struct app_tx *tx, void *arg) {
     struct account *account = arg;
     struct user user;
@@ -109,11 +114,14 @@ static int run_token(struct app_tx *tx, void *arg) {
 
 static int perform(struct account *account, struct fault *fault) {
     struct app_error error = {0};
-    bool is_token = account->options->task == TASK_TOKEN_CREATE;
-    app_run_fn *run = is_token                                       ? run_token
-                      : account->options->task == TASK_USER_PASSWORD ? run_password
-                                                                     : run_add;
-    int status = is_token ? SW_OK : take_password(account, fault);
+    enum task task = account->options->task;
+    bool is_token = task == TASK_TOKEN_CREATE;
+    app_run_fn *run = is_token                     ? run_token
+                      : task == TASK_USER_REMOVE   ? run_remove
+                      : task == TASK_USER_PASSWORD ? run_password
+                                                   : run_add;
+    bool needs_password = task == TASK_USER_ADD || task == TASK_USER_PASSWORD;
+    int status = needs_password ? take_password(account, fault) : SW_OK;
     if (status != SW_OK) {
         return status;
     }

@@ -137,8 +137,35 @@ static int config_set_number(struct config *config, const struct config_key *key
     return SW_OK;
 }
 
+/* Settings that take one of a few words. */
+static const struct config_choice {
+    const char *name;
+    const char *words[4];
+} config_choices[] = {{"log.level", {"broken", "unusual", "info", "debug"}},
+                      {"devices.keys", {"first-use", "strict"}},
+                      {"store.synchronous", {"full", "normal"}}};
+
+static int config_choose(const struct config_choice *choice, const char *value,
+                         struct fault *fault) {
+    char words[128] = "";
+    size_t used = 0;
+    for (size_t n = 0; n < SW_COUNT(choice->words) && choice->words[n] != NULL; n++) {
+        if (strcmp(choice->words[n], value) == 0) {
+            return SW_OK;
+        }
+        int wrote = snprintf(words + used, sizeof words - used, "%s%s", n == 0 ? "" : ", ",
+                             choice->words[n]);
+        used += (size_t)wrote < sizeof words - used ? (size_t)wrote : 0;
+    }
+    return fault_set(fault, SW_E_INPUT, "%s: \"%.40s\" is none of %s", choice->name, value, words);
+}
+
 int config_set(struct config *config, const char *name, const char *value, struct fault *fault) {
     const struct config_key *key = config_find(name);
+    if (key == NULL && name[0] == '.') {
+        return fault_set(fault, SW_E_NOT_FOUND, "%.80s stands before the first [section]",
+                         name + 1);
+    }
     if (key == NULL) {
         return fault_set(fault, SW_E_NOT_FOUND, "there is no setting %.80s", name);
     }
@@ -155,6 +182,14 @@ int config_set(struct config *config, const char *name, const char *value, struc
     }
     if (strlen(value) >= CONFIG_TEXT_MAX) {
         return fault_set(fault, SW_E_RANGE, "%s: longer than %d bytes", name, CONFIG_TEXT_MAX - 1);
+    }
+    for (size_t n = 0; n < SW_COUNT(config_choices); n++) {
+        int status = strcmp(config_choices[n].name, name) == 0
+                         ? config_choose(&config_choices[n], value, fault)
+                         : SW_OK;
+        if (status != SW_OK) {
+            return status;
+        }
     }
     memcpy(config_text(config, key), value, strlen(value) + 1);
     return SW_OK;
@@ -200,22 +235,6 @@ int config_check(const struct config *config, struct fault *fault) {
     if ((config->http_tls_certificate[0] == '\0') != (config->http_tls_key[0] == '\0')) {
         return fault_set(fault, SW_E_INPUT,
                          "http.tls_certificate and http.tls_key go together: one is missing");
-    }
-    enum log_level level;
-    if (!log_level_parse(config->log_level, &level)) {
-        return fault_set(fault, SW_E_INPUT, "log.level: \"%.40s\" is no level", config->log_level);
-    }
-    if (strcmp(config->devices_keys, "first-use") != 0 &&
-        strcmp(config->devices_keys, "strict") != 0) {
-        return fault_set(fault, SW_E_INPUT,
-                         "devices.keys: \"%.40s\" is neither first-use nor strict",
-                         config->devices_keys);
-    }
-    if (strcmp(config->store_synchronous, "full") != 0 &&
-        strcmp(config->store_synchronous, "normal") != 0) {
-        return fault_set(fault, SW_E_INPUT,
-                         "store.synchronous: \"%.40s\" is neither full nor normal",
-                         config->store_synchronous);
     }
     return SW_OK;
 }

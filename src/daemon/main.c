@@ -144,6 +144,7 @@ int main(int argc, char **argv) {
     case TASK_TOKEN_CREATE:
     case TASK_USER_ADD:
     case TASK_USER_PASSWORD:
+    case TASK_USER_REMOVE:
         return task_account(&daemon.options);
     case TASK_SERVE:
     case TASK_DUMP:

@@ -18,6 +18,7 @@ static const struct {
              {"token", "create", true, TASK_TOKEN_CREATE},
              {"user", "add", true, TASK_USER_ADD},
              {"user", "password", true, TASK_USER_PASSWORD},
+             {"user", "remove", true, TASK_USER_REMOVE},
              {"--dump-config", NULL, false, TASK_DUMP},
              {"--example-config", NULL, false, TASK_EXAMPLE},
              {"--version", NULL, false, TASK_VERSION},
@@ -42,6 +43,9 @@ static int read_task(char *const words[3], struct options *out, struct fault *fa
                    ? SW_OK
                    : fault_set(fault, SW_E_INPUT, "%s %s needs a name; see --help", words[0],
                                words[1]);
+    }
+    if (same(words[0], "user")) {
+        return fault_set(fault, SW_E_INPUT, "user needs add, password or remove; see --help");
     }
     return fault_set(fault, SW_E_INPUT, "unknown word %.40s%s%.40s; see --help", words[0],
                      words[1] != NULL ? " " : "", words[1] != NULL ? words[1] : "");

@@ -11,6 +11,7 @@ enum task {
     TASK_TOKEN_CREATE,
     TASK_USER_ADD,
     TASK_USER_PASSWORD,
+    TASK_USER_REMOVE,
     TASK_DUMP,
     TASK_EXAMPLE,
     TASK_VERSION,
@@ -43,6 +44,7 @@ struct options {
     "  user add NAME           makes a person; asks for the password\n"                            \
     "  user password NAME      sets the password, which ends the person's tokens\n"                \
     "      --password-file FILE    has the password instead\n"                                     \
+    "  user remove NAME        ends the person and their tokens\n"                                 \
     "  key                     prints the public key by which devices know the server, as PEM\n"   \
     "      --spki                  as DER in hexadecimal\n"                                        \
     "      --dct HOST              as the 320 bytes of a device's server record\n"                 \

@@ -7,9 +7,9 @@
 
 int task_key(const struct options *options);
 int task_token(const struct options *options);
-/* TASK_USER_ADD, TASK_USER_PASSWORD, TASK_TOKEN_CREATE. Beside a running daemon they write through
- * the database's own locks and are in force at once; without one they hold the folder's lock, and
- * make what is missing. */
+/* TASK_USER_ADD, TASK_USER_PASSWORD, TASK_USER_REMOVE, TASK_TOKEN_CREATE. Beside a running daemon
+ * they write through the database's own locks and are in force at once; without one they hold the
+ * folder's lock, and make what is missing. */
 int task_account(const struct options *options);
 
 /* What devices keep of the server in one piece of their configuration: its public key padded with

@@ -35,7 +35,9 @@ refused "control character" "$bin/slipwayd" user add bob --data "$data" \
 refused "No such file" "$bin/slipwayd" user add bob --data "$data" --password-file "$work/none"
 refused "shorter than 8" "$bin/slipwayd" user add bob --data "$data"
 refused "needs a name" "$bin/slipwayd" user add --data "$data"
-refused "unknown word" "$bin/slipwayd" user remove ann --data "$data"
+refused "add, password or remove" "$bin/slipwayd" user drop ann --data "$data"
+refused "add, password or remove" "$bin/slipwayd" user --data "$data"
+refused "not found" "$bin/slipwayd" user remove nobody --data "$data"
 refused "unknown word" "$bin/slipwayd" user add bob secret --data "$data"
 refused "expires-in" "$bin/slipwayd" token create ann --expires-in -1 --data "$data"
 refused "data DIR" "$bin/slipwayd" user add bob
@@ -79,6 +81,14 @@ wait $requests
 while read -r each; do
     [ "$(status_of "$each")" = 200 ] || fail "a token was lost"
 done <"$work/tokens"
+
+# Who is removed has no way in any more, nor their tokens.
+refused "administrator" "$bin/slipwayd" user remove admin --data "$data"
+gone=$("$bin/slipwayd" token create ann --data "$data")
+[ "$(status_of "$gone")" = 200 ] || fail "ann has no token"
+"$bin/slipwayd" user remove ann --data "$data" || fail "ann was not removed"
+[ "$(status_of "$gone")" = 401 ] || fail "a removed person's token is still valid"
+[ "$(login ann 'another horse')" = 400 ] || fail "a removed person can log in"
 
 # At a terminal it is asked for twice and not shown. What was typed ahead does not count.
 typed() { # NAME FIRST SECOND: adds a user so; the exit code is slipwayd's

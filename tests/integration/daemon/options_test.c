@@ -89,6 +89,7 @@ static void tasks_have_their_words(void **state) {
                  {"slipwayd token create ann --data /d", SW_OK, TASK_TOKEN_CREATE},
                  {"slipwayd --data /d user add ann", SW_OK, TASK_USER_ADD},
                  {"slipwayd user password ann --data /d", SW_OK, TASK_USER_PASSWORD},
+                 {"slipwayd user remove ann --data /d", SW_OK, TASK_USER_REMOVE},
                  {"slipwayd user password --data /d", SW_E_INPUT, TASK_USER_PASSWORD},
                  {"slipwayd user --data /d", SW_E_INPUT, TASK_SERVE},
                  {"slipwayd user add ann secret --data /d", SW_E_INPUT, TASK_SERVE},
