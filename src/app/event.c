@@ -87,7 +87,9 @@ int app_event_publish(struct app_tx *tx, const struct app_publish *publish) {
         memcpy(event.data, publish->data.data, publish->data.len);
     }
     (void)snprintf(event.user, sizeof event.user, "%s", publish->user != NULL ? publish->user : "");
-    return append(tx, &event);
+    code = append(tx, &event);
+    const struct app_notice notice = {.kind = APP_NOTICE_PUBLISHED, .event_id = event.id};
+    return code == SW_OK ? app_tell(tx, &notice) : code;
 }
 
 int app_event_last(struct app_tx *tx, int64_t *id) {

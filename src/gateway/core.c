@@ -94,6 +94,7 @@ void gateway_free(struct gateway *gw) {
     images_close(&gw->images);
     lobby_close(&gw->lobby);
     plan_close(gw);
+    deliver_close(gw);
     line_close(&gw->pace.line);
     dtls_endpoint_free(gw->endpoint);
     crypto_free(gw, sizeof *gw);
@@ -153,6 +154,7 @@ void gateway_tick(struct gateway *gw, mono_time now, wall_time wall) {
         (void)!job_submit(gw, job_new(JOB_EXPIRE, 0), NULL, moment);
     }
     plan_pump(gw, moment);
+    deliver_pump(gw, moment);
 }
 
 mono_time gateway_deadline(const struct gateway *gw) {
@@ -166,6 +168,7 @@ mono_time gateway_deadline(const struct gateway *gw) {
     deadline = mono_earlier(deadline, heap_deadline(&gw->table.heap));
     deadline = mono_earlier(deadline, heap_deadline(&gw->halves.heap));
     deadline = mono_earlier(deadline, pace_deadline(gw));
+    deadline = mono_earlier(deadline, deliver_deadline(gw));
     return mono_earlier(deadline, seat_expiry(gw));
 }
 
@@ -210,6 +213,9 @@ void gateway_notice(struct gateway *gw, const struct app_notice *notice, mono_ti
         while ((seat = table_by_device(&gw->table, &notice->device, NULL)) != NULL) {
             seat_close(gw, seat, true, moment);
         }
+        break;
+    case APP_NOTICE_PUBLISHED:
+        deliver_event(gw, notice->event_id, moment);
         break;
     case APP_NOTICE_EVENTS:
         break;

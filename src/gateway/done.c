@@ -105,6 +105,11 @@ static void done_goodbye(struct gateway *gw, struct seat *seat, const struct gat
     }
 }
 
+static void done_subscribe(struct gateway *gw, struct seat *seat, const struct gateway_job *job,
+                           int code, struct moment now) {
+    (void)done_confirm(gw, seat, job, code, now);
+}
+
 static void done_plan(struct gateway *gw, struct seat *seat, const struct gateway_job *job,
                       int code, struct moment now) {
     done_report(gw, seat, job, code, now);
@@ -137,6 +142,7 @@ static const struct {
     [JOB_SAVE] = {.seat = keep_saved},           [JOB_RESTORE] = {.own = keep_restored},
     [JOB_CANDIDATES] = {.own = plan_candidates}, [JOB_INTERRUPTED] = {.own = keep_interrupted},
     [JOB_IMAGE] = {.own = transfer_image},       [JOB_PSK] = {.own = hello_psk},
+    [JOB_SUBSCRIBE] = {.seat = done_subscribe},  [JOB_SUBSCRIBERS] = {.own = deliver_found},
 };
 
 static void done_of_seat(struct gateway *gw, struct seat *seat, const struct gateway_job *job,

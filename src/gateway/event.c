@@ -111,6 +111,7 @@ static bool event_is_report(enum session_event_kind kind) {
     case SESSION_EVENT_DESCRIBE:
     case SESSION_EVENT_UPDATES:
     case SESSION_EVENT_PUBLISH:
+    case SESSION_EVENT_SUBSCRIBE:
     case SESSION_EVENT_GOODBYE:
         return true;
     case SESSION_EVENT_TRANSFER:
@@ -173,6 +174,13 @@ uint32_t event_handle(struct gateway *gw, struct seat *seat, const struct sessio
         break;
     case SESSION_EVENT_PUBLISH:
         event_publish(gw, seat, event, now);
+        break;
+    case SESSION_EVENT_SUBSCRIBE:
+        job = job_new(JOB_SUBSCRIBE, event->u.prefix.len);
+        if (job != NULL) {
+            memcpy(job->tail, event->u.prefix.data, event->u.prefix.len);
+        }
+        report(gw, seat, event, job, &seat->session.device, now);
         break;
     case SESSION_EVENT_GOODBYE:
         job = job_new(JOB_GOODBYE, 0);

@@ -51,6 +51,14 @@ struct pace {
     mono_time filled;
 };
 
+/* A published event on its way to the devices that asked for it. */
+#define DELIVERIES_MAX 16
+struct delivery {
+    struct app_delivery *what; /* NULL = unused; of its ids, those that are left */
+    size_t at, kept;           /* the next one of this round; how many are busy until the next */
+    mono_time due, deadline;
+};
+
 /* From one tick to the next, as far as ClientHellos are concerned: see arrive.c. */
 struct turn {
     int left;                /* of what it may spend on them */
@@ -73,6 +81,7 @@ struct gateway {
     struct line due; /* seats to look at, one by one */
     struct round rounds[ROUNDS_MAX];
     struct lane lanes[LANES_MAX];
+    struct delivery deliveries[DELIVERIES_MAX];
     unsigned round_next, lane_next;
     uint32_t jobs;      /* in flight */
     uint32_t looks;     /* JOB_PLAN among them */
@@ -128,6 +137,15 @@ mono_time seat_expiry(const struct gateway *gw);
 void seat_abandon(struct gateway *gw, struct seat *seat);
 /* The peer's address as text, without the port. */
 void address_text(const struct address *address, char out[ADDRESS_BYTES]);
+
+/* deliver.c: published events on their way to devices. What is too much at once is not delivered:
+ * nobody promised that events arrive. */
+void deliver_event(struct gateway *gw, int64_t event_id, struct moment now);
+void deliver_found(struct gateway *gw, struct gateway_job *job, int code, struct moment now);
+void deliver_pump(struct gateway *gw, struct moment now);
+mono_time deliver_deadline(const struct gateway *gw);
+void deliver_free(struct app_delivery *what); /* or NULL */
+void deliver_close(struct gateway *gw);
 
 /* event.c: what a session told. Returns a ticket that can be confirmed at once, or 0: the session
  * is not to be called before all its events are handled, as they point into its memory. */

@@ -35,6 +35,9 @@ void job_free(struct gateway_job *job) {
     case JOB_IMAGE:
         free(job->u.image.image.bytes);
         break;
+    case JOB_SUBSCRIBERS:
+        deliver_free(job->u.subscribers.found);
+        break;
     case JOB_PSK:
         crypto_wipe(&job->u.psk.found, sizeof job->u.psk.found);
         break;
@@ -44,6 +47,7 @@ void job_free(struct gateway_job *job) {
     case JOB_UPDATES:
     case JOB_PUBLISH:
     case JOB_GOODBYE:
+    case JOB_SUBSCRIBE:
     case JOB_ONLINE:
     case JOB_PLAN:
     case JOB_MOVE:
@@ -163,6 +167,13 @@ static int run_interrupted(struct gateway_job *job, struct app_tx *tx) {
     return status;
 }
 
+static int run_subscribers(struct gateway_job *job, struct app_tx *tx) {
+    job->u.subscribers.found = calloc(1, sizeof *job->u.subscribers.found);
+    return job->u.subscribers.found == NULL
+               ? SW_E_MEMORY
+               : app_subscribers(tx, job->u.subscribers.event_id, job->u.subscribers.found);
+}
+
 static int run_saves(struct gateway_job *job, struct app_tx *tx) {
     for (uint32_t n = 0; n < job->u.save.count; n++) {
         const struct sealed *item = &job->u.save.items[n];
@@ -200,6 +211,8 @@ static int job_run(struct store_job *base, struct store *store, struct fault *fa
             &job->plan);
     case JOB_GOODBYE:
         return app_device_goodbye(&tx, &job->device, &job->u.goodbye);
+    case JOB_SUBSCRIBE:
+        return app_device_subscribed(&tx, &job->device, span_of(job->tail, job->tail_len));
     case JOB_ONLINE:
         return app_device_online(&tx, &job->device, job->u.is_online);
     case JOB_PLAN:
@@ -229,6 +242,8 @@ static int job_run(struct store_job *base, struct store *store, struct fault *fa
         return run_interrupted(job, &tx);
     case JOB_IMAGE:
         return app_image_load(&tx, job->u.image.id, &job->u.image.image);
+    case JOB_SUBSCRIBERS:
+        return run_subscribers(job, &tx);
     case JOB_PSK:
         return app_psk_find(&tx, span_of(job->u.psk.identity, job->u.psk.identity_len),
                             &job->u.psk.found);

@@ -17,6 +17,7 @@ enum gateway_job_kind {
     JOB_UPDATES,
     JOB_PUBLISH,
     JOB_GOODBYE,
+    JOB_SUBSCRIBE, /* prefix in tail */
     JOB_ONLINE,
     JOB_PLAN,
     /* its transfer */
@@ -34,6 +35,7 @@ enum gateway_job_kind {
     JOB_CANDIDATES,  /* on a reader */
     JOB_INTERRUPTED, /* on a reader */
     JOB_IMAGE,       /* on a reader */
+    JOB_SUBSCRIBERS, /* on a reader: whom to send an event that was published */
     JOB_PSK          /* on a reader: the key of a client whose handshake waits for it */
 };
 #define JOB_KINDS (JOB_PSK + 1)
@@ -109,6 +111,10 @@ struct gateway_job {
             struct device_id *items; /* out; malloc'ed */
             size_t count, cap;
         } candidates;
+        struct {
+            int64_t event_id;
+            struct app_delivery *found; /* out; malloc'ed, as are its ids */
+        } subscribers;
         struct {
             int64_t id;
             struct image_slot *slot;

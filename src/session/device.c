@@ -199,6 +199,31 @@ static void on_event(struct turn *t, const struct coap_message *message, const c
     event->u.publish.content_format = (uint16_t)format;
 }
 
+/* --- subscriptions --- */
+
+/* Every device wants the events of the system, and gets them unasked. */
+static bool is_for_system(const struct coap_message *message) {
+    struct span prefix;
+    return !coap_option_at(message, COAP_URI_PATH, 1, &prefix) || span_begins(prefix, "spark") ||
+           span_begins(prefix, "particle");
+}
+
+static void on_subscribe(struct turn *t, const struct coap_message *message, const char **why) {
+    struct span prefix;
+    if (!event_name(t, message, &prefix)) {
+        *why = "a subscription to nothing";
+        exchange_settle(t, message);
+        return;
+    }
+    struct session_event *event =
+        turn_report(t, SESSION_EVENT_SUBSCRIBE, message->id, message->type == COAP_CON);
+    if (event == NULL) {
+        *why = "too many reports are not confirmed";
+        return;
+    }
+    event->u.prefix = prefix;
+}
+
 /* --- goodbye --- */
 
 static uint32_t read_varint(struct reader *r) {
@@ -300,10 +325,11 @@ bool device_needs_work(const struct coap_message *message) {
     case TOPIC_EVENT:
     case TOPIC_GOODBYE:
         return true;
+    case TOPIC_SUBSCRIBE:
+        return !is_for_system(message);
     case TOPIC_MISSING:
     case TOPIC_CHUNK_ACK:
     case TOPIC_TIME:
-    case TOPIC_SUBSCRIBE:
     case TOPIC_LEDGER:
     case TOPIC_UNKNOWN:
         break;
@@ -350,7 +376,11 @@ void device_request(struct turn *t, const struct coap_message *message, wall_tim
     case TOPIC_LEDGER:
         device_refuse(t, message, COAP_NOT_FOUND);
         return;
-    case TOPIC_SUBSCRIBE: /* events to the device reach it whether it subscribed or not */
+    case TOPIC_SUBSCRIBE:
+        if (!is_for_system(message)) {
+            on_subscribe(t, message, why);
+            return;
+        }
         break;
     case TOPIC_UNKNOWN:
         *why = "a request that is not known";

@@ -112,15 +112,10 @@ int session_ping(struct session *session, struct dtls_crypto *crypto, mono_time 
 
 /* --- calls --- */
 
-static bool begins_with(struct span text, const char *prefix) {
-    size_t len = strlen(prefix);
-    return text.len >= len && memcmp(text.data, prefix, len) == 0;
-}
-
 /* Device OS matches the names of its own events by prefix: one resets the server address to the
  * factory's, others belong to session_tell_*. */
 static bool event_is_reserved(struct span name) {
-    return begins_with(name, "spark/device/key") || begins_with(name, "particle/device/updates");
+    return span_begins(name, "spark/device/key") || span_begins(name, "particle/device/updates");
 }
 
 static bool name_is_sound(struct span name) {
@@ -185,7 +180,7 @@ static int check_call(enum session_request_kind kind, struct span name, struct s
         }
         is_sound = name_is_sound(name) && argument.len <= ARGUMENT_MAX;
         /* The handlers of Device OS's own events do not expect an absent payload. */
-        if (begins_with(name, "spark") || begins_with(name, "particle")) {
+        if (span_begins(name, "spark") || span_begins(name, "particle")) {
             is_sound = is_sound && argument.len > 0;
         }
         break;

@@ -152,6 +152,34 @@ static void read_id(sqlite3_stmt *q, void *row) {
     (void)col_blob(q, 0, row, DEVICE_ID_BYTES);
 }
 
+int store_subscription_put(struct store *store, int64_t num, const char *prefix, uint32_t max,
+                           struct fault *fault) {
+    sqlite3_stmt *q = stmt(store, STMT_SUBSCRIPTION_PUT, fault);
+    bind_int(q, ":num", num);
+    bind_text(q, ":prefix", prefix);
+    bind_int(q, ":max", max);
+    int code = stmt_run(store, q, fault);
+    return code < SW_OK ? code : SW_OK;
+}
+
+int store_subscription_clear(struct store *store, int64_t num, struct fault *fault) {
+    sqlite3_stmt *q = stmt(store, STMT_SUBSCRIPTION_CLEAR, fault);
+    bind_int(q, ":num", num);
+    int code = stmt_run(store, q, fault);
+    return code < SW_OK ? code : SW_OK;
+}
+
+int store_subscribers(struct store *store, uint16_t product_id, const char *name, uint32_t max,
+                      struct device_id **ids, size_t *count, struct fault *fault) {
+    sqlite3_stmt *q = stmt(store, STMT_SUBSCRIBERS, fault);
+    bind_int(q, ":product", product_id);
+    bind_text(q, ":name", name);
+    bind_int(q, ":max", max);
+    int code = SW_OK;
+    *ids = stmt_all(store, q, read_id, sizeof **ids, count, &code, fault);
+    return code;
+}
+
 int store_device_online(struct store *store, uint16_t product_id, struct device_id **items,
                         size_t *count, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_DEVICE_ONLINE, fault);

@@ -81,6 +81,11 @@ int app_device_updates(struct app_tx *tx, const struct device_id *id, bool is_fo
 /* Any other event. Names that only the server may speak (spark/status ...) are dropped, SW_OK. */
 int app_device_published(struct app_tx *tx, const struct device_id *id, struct span name,
                          struct span data, struct app_plan *plan) SW_NODISCARD;
+/* It wants the events whose names begin so, until its next Hello. At most APP_SUBSCRIPTIONS_MAX of
+ * a device are kept; SW_OK also for those that are not. */
+#define APP_SUBSCRIPTIONS_MAX 32
+int app_device_subscribed(struct app_tx *tx, const struct device_id *id,
+                          struct span prefix) SW_NODISCARD;
 /* It leaves on purpose: offline at once, and an event says why. Numbers are Device OS's own. */
 struct app_goodbye {
     uint32_t cloud_reason;   /* 0 = not told, as are the others */
@@ -132,6 +137,18 @@ int app_updates_expire(struct app_tx *tx, uint32_t *count) SW_NODISCARD;
 /* Forgets ended updates that are past the limits of the options, some at a time. Call it every
  * minute or so. *count: how many. */
 int app_updates_prune(struct app_tx *tx, uint32_t *count) SW_NODISCARD;
+
+/* For a reader: an event that was published, and the online devices that asked for its like. ids is
+ * malloc'ed and the caller's. SW_E_NOT_FOUND: it is gone. */
+#define APP_SUBSCRIBERS_MAX 100000
+struct app_delivery {
+    char name[EVENT_NAME_BYTES];
+    char data[EVENT_DATA_BYTES];
+    size_t data_len;
+    struct device_id *ids;
+    size_t count;
+};
+int app_subscribers(struct app_tx *tx, int64_t event_id, struct app_delivery *out) SW_NODISCARD;
 
 /* The bytes of an image, for the gateway's cache. *out is malloc'ed and the caller's. The hash is
  * checked on the way. SW_E_NOT_FOUND. For a reader. */

@@ -191,7 +191,10 @@ bool gateway_is_drained(const struct gateway *gw);
     X(transfers_started)                                                                           \
     X(transfers_committed)                                                                         \
     X(transfers_failed)                                                                            \
-    X(quarantined) /* reports of devices that are not served */
+    X(events_delivered) /* published ones, to one device each; its acknowledgement is not awaited  \
+                         */                                                                        \
+    X(events_undelivered) /* it was busy for too long, or there were too many at once */           \
+    X(quarantined)        /* reports of devices that are not served */
 
 struct gateway_counters {
 #define GATEWAY_COUNTER_FIELD(name) uint64_t name;

@@ -54,6 +54,7 @@ enum session_event_kind {
     SESSION_EVENT_RESUMED,     /* first authentic word of a session that moved or slept, no Hello */
     SESSION_EVENT_UPDATES,     /* .updates: the device told enabled or forced; ticket */
     SESSION_EVENT_PUBLISH,     /* .publish: any other event of the device; ticket */
+    SESSION_EVENT_SUBSCRIBE,   /* .prefix of the events that it wants; ticket */
     SESSION_EVENT_GOODBYE,     /* it leaves on purpose; ticket */
     SESSION_EVENT_TRANSFER,    /* .transfer: the update under way moved on; ticket only on COMMIT */
     SESSION_EVENT_ANSWER,      /* .answer: to session_request */
@@ -90,6 +91,7 @@ struct session_event {
             struct span name, data; /* valid until the next call on this session */
             uint16_t content_format;
         } publish;
+        struct span prefix; /* valid until the next call on this session */
         struct {
             uint32_t cloud_reason, reset_reason, sleep_s, network_reason;
         } goodbye;
@@ -186,7 +188,7 @@ void session_recall(struct session *session, struct span trace);
 struct session_work *session_close(struct session *session);
 
 /* One datagram that was routed here. SW_OK also for junk (counted by the caller through *why, which
- * is NULL when it was taken). Keep-alives, time requests and subscriptions need no work.
+ * is NULL when it was taken). Keep-alives and time requests need no work.
  *   SW_E_STATE  needs a session_work: attach one and give the same datagram again
  *   SW_E_LIMIT  authentic, but past what is reserved: reserve, then give it again
  *   SW_E_FULL   *out has no room: clear it and give the same datagram again

@@ -29,6 +29,16 @@ int store_device_all_offline(struct store *store, struct fault *fault) SW_NODISC
 int store_device_online(struct store *store, uint16_t product_id, struct device_id **items,
                         size_t *count, struct fault *fault) SW_NODISCARD;
 
+/* The prefixes of event names that a device asked for: at most so many of each, what is more is
+ * ignored. */
+int store_subscription_put(struct store *store, int64_t num, const char *prefix, uint32_t max,
+                           struct fault *fault) SW_NODISCARD;
+int store_subscription_clear(struct store *store, int64_t num, struct fault *fault) SW_NODISCARD;
+/* Devices that are online and asked for an event of that name, of one product or (0) of all; at
+ * most max of them. *ids is malloc'ed. */
+int store_subscribers(struct store *store, uint16_t product_id, const char *name, uint32_t max,
+                      struct device_id **ids, size_t *count, struct fault *fault) SW_NODISCARD;
+
 enum store_device_order {
     STORE_DEVICES_BY_ID,
     STORE_DEVICES_BY_NAME,

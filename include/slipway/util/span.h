@@ -30,4 +30,9 @@ static inline bool span_is_text(struct span a, const char *text) {
     return span_equal(a, span_text(text));
 }
 
+static inline bool span_begins(struct span a, const char *text) {
+    size_t len = strlen(text);
+    return a.len >= len && span_equal(span_of(a.data, len), span_text(text));
+}
+
 #endif

@@ -138,6 +138,9 @@ static int greet(struct app_tx *tx, const struct app_hello *hello, struct device
                                           tx->now.ms, tx->fault);
     }
     if (code == SW_OK) {
+        code = store_subscription_clear(tx->store, device->num, tx->fault); /* it asks anew */
+    }
+    if (code == SW_OK) {
         code = update_interrupt(tx, device);
     }
     struct evidence evidence = {.is_hello = true};
@@ -326,11 +329,6 @@ int app_device_updates(struct app_tx *tx, const struct device_id *id, bool is_fo
     return code == SW_OK ? plan_device(tx, &device, UPDATE_CAUSE_RULES, plan) : code;
 }
 
-static bool starts_with(struct span name, const char *prefix) {
-    size_t len = strlen(prefix);
-    return name.len >= len && memcmp(name.data, prefix, len) == 0;
-}
-
 /* Only the server speaks these; a device that does would forge the history of others' updates. */
 static bool is_reserved(struct span name) {
     static const char *const own[] = {"spark/status",
@@ -342,7 +340,7 @@ static bool is_reserved(struct span name) {
                                       "particle/device/updates/",
                                       "slipway/"};
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
-        if (starts_with(name, own[i])) {
+        if (span_begins(name, own[i])) {
             return true;
         }
     }

@@ -145,12 +145,107 @@ static void a_goodbye_leaves_its_reasons(void **state) {
     assert_false(world_has_event(&world, &cursor, "slipway/device/goodbye", NULL));
 }
 
+struct wish {
+    struct device_id device;
+    const char *prefix;
+};
+
+static int run_subscribe(struct app_tx *tx, void *arg) {
+    const struct wish *wish = (const struct wish *)arg;
+    return app_device_subscribed(tx, &wish->device, span_text(wish->prefix));
+}
+
+static void subscribe(unsigned n, const char *prefix) {
+    struct wish wish = {.device = world_id(n), .prefix = prefix};
+    assert_int_equal(app_execute(world.app, run_subscribe, &wish, &world.error), SW_OK);
+}
+
+static int run_publish(struct app_tx *tx, void *arg) {
+    return app_event_publish(tx, (const struct app_publish *)arg);
+}
+
+struct asking {
+    int64_t event_id;
+    struct app_delivery found;
+};
+
+static int run_ask(struct app_tx *tx, void *arg) {
+    struct asking *asking = (struct asking *)arg;
+    return app_subscribers(tx, asking->event_id, &asking->found);
+}
+
+/* How many would get it, as the notice leads there. */
+static size_t subscribers(uint16_t product_id, const char *name) {
+    struct app_publish publish = {
+        .product_id = product_id, .name = name, .data = span_of("\0\xff", 2), .ttl_s = 60};
+    struct asking asking = {.event_id = 0};
+    world.notice_count = 0;
+    assert_int_equal(app_execute(world.app, run_publish, &publish, &world.error), SW_OK);
+    for (size_t i = 0; i < world.notice_count; i++) {
+        if (world.notices[i].kind == APP_NOTICE_PUBLISHED) {
+            asking.event_id = world.notices[i].event_id;
+        }
+    }
+    assert_true(asking.event_id > 0);
+    assert_int_equal(app_read(world.app, world.store, run_ask, &asking, &world.error), SW_OK);
+    assert_string_equal(asking.found.name, name);
+    assert_int_equal(asking.found.data_len, 2);
+    assert_memory_equal(asking.found.data, "\0\xff", 2);
+    free(asking.found.ids);
+    return asking.found.count;
+}
+
+static void events_go_to_those_who_asked(void **state) {
+    (void)state;
+    struct app_plan plan;
+    struct app_hello second = world_hello_of(2, 1);
+    assert_int_equal(world_import(&world, world_id_text(2), NULL), SW_OK);
+    assert_int_equal(world_hello(&world, &second, &plan), SW_OK);
+    subscribe(1, "lamp/");
+    subscribe(1, "lamp/on"); /* of two that fit it gets one */
+    subscribe(2, "lamp/on");
+    subscribe(2, "lamp/on");
+    subscribe(2, "");
+    subscribe(2, "not printable");
+    uint16_t product = world.product.id;
+    assert_int_equal(subscribers(product, "lamp/on"), 2);
+    assert_int_equal(subscribers(product, "lamp/one"), 2);
+    assert_int_equal(subscribers(0, "lamp/off"), 1);
+    assert_int_equal(subscribers(product, "lamp"), 0);
+    assert_int_equal(subscribers(product, "lam%/on"), 0);
+    assert_int_equal(subscribers(product, "zebra"), 0);
+    assert_int_equal(subscribers((uint16_t)(product + 1), "lamp/on"), 0);
+    /* With its next Hello it asks anew. */
+    assert_int_equal(world_hello(&world, &second, &plan), SW_OK);
+    assert_int_equal(subscribers(product, "lamp/on"), 1);
+    struct app_goodbye goodbye = {.cloud_reason = 6};
+    assert_int_equal(app_execute(world.app, run_goodbye, &goodbye, &world.error), SW_OK);
+    assert_int_equal(subscribers(product, "lamp/on"), 0);
+}
+
+static void the_subscriptions_of_a_device_are_bounded(void **state) {
+    (void)state;
+    char prefix[16];
+    for (unsigned n = 0; n < 100; n++) {
+        (void)snprintf(prefix, sizeof prefix, "p%u", n + 100);
+        subscribe(1, prefix);
+    }
+    unsigned kept = 0;
+    for (unsigned n = 0; n < 100; n++) {
+        (void)snprintf(prefix, sizeof prefix, "p%u", n + 100);
+        kept += (unsigned)subscribers(0, prefix);
+    }
+    assert_int_equal(kept, APP_SUBSCRIPTIONS_MAX);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_describe_of_both_kinds),
         TEST(a_long_text_is_cut_and_the_rest_is_understood),
         TEST(a_goodbye_leaves_its_reasons),
+        TEST(events_go_to_those_who_asked),
+        TEST(the_subscriptions_of_a_device_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -95,6 +95,26 @@ static void an_event_of_several_blocks_is_refused(void **state) {
     assert_int_equal(p->event_count, 0);
 }
 
+static void a_subscription_is_kept_before_it_is_acknowledged(void **state) {
+    (void)state;
+    peer_say(p, "40010101b165087061727469636c65"); /* "particle": every device has it */
+    assert_reply(p, "60000101");
+    assert_int_equal(p->event_count, 0);
+    peer_say(p, "40010103b16508766465762f636d644162"); /* for CBOR or binary data: all the same */
+    assert_silence(p);
+    const struct session_event *event = peer_event(p, SESSION_EVENT_SUBSCRIBE);
+    assert_true(span_is_text(event->u.prefix, "vdev/cmd"));
+    uint32_t ticket = event->ticket;
+    peer_confirm(p, ticket);
+    assert_reply(p, "60000103");
+    peer_say(p, "40010103b16508766465762f636d644162");
+    assert_reply(p, "60000103");
+    assert_int_equal(p->event_count, 0);
+    peer_say(p, "40010104b165"); /* to nothing */
+    assert_reply(p, "60000104");
+    assert_int_equal(p->event_count, 0);
+}
+
 /* Message ids tell which of two words came first while they are near each other. Whoever numbers at
  * random is believed. */
 static void only_a_repetition_can_be_overtaken(void **state) {
@@ -116,6 +136,7 @@ int main(void) {
         KNOWN(a_name_in_several_segments_is_joined),
         KNOWN(a_name_of_64_bytes_and_no_more),
         KNOWN(an_event_of_several_blocks_is_refused),
+        KNOWN(a_subscription_is_kept_before_it_is_acknowledged),
         KNOWN(only_a_repetition_can_be_overtaken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
