@@ -373,6 +373,10 @@ int app_read_on(struct app *app, struct store *reader, app_run_fn *run, void *ar
     return code;
 }
 
+void app_views_renew(struct app *app) {
+    (void)atomic_fetch_add(&app->commits, 1);
+}
+
 void app_reader_rest(struct store *reader) {
     store_view_end(reader);
 }

@@ -13,7 +13,7 @@ struct app {
     struct store *store; /* the writer connection */
     struct store_writer *writer;
     char *path;
-    atomic_uint_fast64_t commits; /* grows with each */
+    atomic_uint_fast64_t commits; /* grows with each, and when views are renewed */
     struct mailbox queue;         /* without a thread: jobs until app_pump */
     /* Collected by the jobs of a group, told after its commit. The writer's thread only. */
     struct app_notice *notices;

@@ -54,7 +54,8 @@ void request_requeue(struct request *rq);
 /* NULL, and the log says why: one could not be opened. */
 struct store *reader_acquire(struct http_server *server);
 void reader_release(struct http_server *server, struct store *reader);
-/* Now and then: readers that nobody used for a while close their views. */
+/* Several times a second: open views serve nobody any more, and those of readers that nobody used
+ * meanwhile are closed. */
 void readers_rest(struct http_server *server);
 
 /* request.c: the callbacks of libmicrohttpd. */

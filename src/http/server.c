@@ -95,6 +95,7 @@ void reader_release(struct http_server *server, struct store *reader) {
 }
 
 void readers_rest(struct http_server *server) {
+    app_views_renew(server->app);
     for (size_t i = 0; i < server->reader_count; i++) {
         struct reader_slot *slot = &server->readers[i];
         if (atomic_exchange(&slot->is_used, false) || atomic_flag_test_and_set(&slot->is_taken)) {

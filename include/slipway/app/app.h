@@ -124,6 +124,9 @@ int app_read(struct app *app, struct store *reader, app_run_fn *run, void *arg,
 int app_read_on(struct app *app, struct store *reader, app_run_fn *run, void *arg,
                 struct app_error *error) SW_NODISCARD;
 void app_reader_rest(struct store *reader);
+/* Views that are open serve nobody any more. Several times a second: what another process wrote is
+ * not seen otherwise. Any thread. */
+void app_views_renew(struct app *app);
 
 void app_entropy(const struct app *app, void *out, size_t len);
 
