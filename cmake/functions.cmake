@@ -33,7 +33,7 @@ function(slipway_unit_tests name)
         get_filename_component(stem ${test} NAME_WE)
         set(target test_${name}_${stem})
         add_executable(${target} ${test} ${helpers})
-        target_link_libraries(${target} PRIVATE sw_${name} ${LIBS_${name}} test_scratch
+        target_link_libraries(${target} PRIVATE sw_${name} ${LIBS_${name}} test_support
                               PkgConfig::CMOCKA Threads::Threads)
         if(name STREQUAL app)
             target_link_libraries(${target} PRIVATE test_zip)

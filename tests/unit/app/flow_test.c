@@ -436,15 +436,21 @@ static void transfer_survives_a_new_session(void **state) {
     assert_int_equal(state_of(update), UPDATE_PLANNED);
 }
 
-/* Its bootloader refused the image: it resumes its session, and a Hello never comes. */
-static void silent_rollback_spends_an_attempt(void **state) {
-    (void)state;
-    struct device_id id = world_id(1);
+/* Version 2 is released, and the device at its version 1 took it: it is about to restart. */
+static int64_t committed_update(void) {
     assert_int_equal(world_release_default(&world, 2, false), SW_OK);
     hello(1, 1);
     int64_t update = plan.offer.update_id;
     world.now.ms += 1000;
     world_transfer(&world, update);
+    return update;
+}
+
+/* Its bootloader refused the image: it resumes its session, and a Hello never comes. */
+static void silent_rollback_spends_an_attempt(void **state) {
+    (void)state;
+    struct device_id id = world_id(1);
+    int64_t update = committed_update();
     world.now.ms += 1000; /* it may still be about to restart */
     assert_int_equal(world_resumed(&world, &id, &plan), SW_OK);
     assert_string_equal(plan.blocked_by, "rebooting");
@@ -468,11 +474,7 @@ static void silent_rollback_spends_an_attempt(void **state) {
 static void silent_return_with_the_target_is_a_success(void **state) {
     (void)state;
     struct device_id id = world_id(1);
-    assert_int_equal(world_release_default(&world, 2, false), SW_OK);
-    hello(1, 1);
-    int64_t update = plan.offer.update_id;
-    world.now.ms += 1000;
-    world_transfer(&world, update);
+    int64_t update = committed_update();
     world.now.ms += 150000;
     assert_int_equal(world_resumed(&world, &id, &plan), SW_OK);
     assert_true(plan.wants_describe);
@@ -485,11 +487,7 @@ static void silent_return_with_the_target_is_a_success(void **state) {
 static void a_restart_that_is_put_off_is_awaited(void **state) {
     (void)state;
     struct device_id id = world_id(1);
-    assert_int_equal(world_release_default(&world, 2, false), SW_OK);
-    hello(1, 1);
-    int64_t update = plan.offer.update_id;
-    world.now.ms += 1000;
-    world_transfer(&world, update);
+    int64_t update = committed_update();
     world.now.ms += 600000;
     assert_int_equal(world_plan(&world, &id, UPDATE_CAUSE_RULES, &plan), SW_OK);
     assert_string_equal(plan.blocked_by, "rebooting");

@@ -1,9 +1,10 @@
 #include "slipway/crypto/certificate.h"
 
+#include "pki.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -13,24 +14,14 @@ static char authority[8192], client[8192], client384[8192], stranger[8192];
 static struct crypto_trust *trust;
 static struct crypto_worker *worker;
 
-static struct span load(const char *name, char *out, size_t cap) {
-    char path[512];
-    (void)snprintf(path, sizeof path, "%s/dtls/pki/%s.pem", TEST_DATA, name);
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    size_t len = fread(out, 1, cap, file);
-    (void)fclose(file);
-    return span_of(out, len);
-}
-
 static struct span authority_pem, client_pem, client384_pem, stranger_pem;
 
 static int set_up(void **state) {
     (void)state;
-    authority_pem = load("authority", authority, sizeof authority);
-    client_pem = load("client", client, sizeof client);
-    client384_pem = load("client384", client384, sizeof client384);
-    stranger_pem = load("stranger", stranger, sizeof stranger);
+    authority_pem = pki_load("authority", authority, sizeof authority);
+    client_pem = pki_load("client", client, sizeof client);
+    client384_pem = pki_load("client384", client384, sizeof client384);
+    stranger_pem = pki_load("stranger", stranger, sizeof stranger);
     trust = crypto_trust_from_pem(authority_pem);
     worker = crypto_worker_new();
     return trust == NULL || worker == NULL;

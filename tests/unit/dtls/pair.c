@@ -1,5 +1,7 @@
 #include "pair.h"
 
+#include "pki.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -212,32 +214,16 @@ void pair_run(struct pair *pair, unsigned steps) {
     }
 }
 
-static size_t load_pem(const char *name, char *out, size_t cap) {
-    char path[512];
-    (void)snprintf(path, sizeof path, "%s/dtls/pki/%s", TEST_DATA, name);
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    size_t len = fread(out, 1, cap, file);
-    (void)fclose(file);
-    assert_true(len > 0 && len < cap);
-    return len;
-}
-
 void pair_load_pki(struct pair_pki *pki, struct pair_setup *setup, const char *client) {
-    char name[64];
-    size_t len = load_pem("authority.pem", pki->authority, sizeof pki->authority);
-    pki->trust = crypto_trust_from_pem(span_of(pki->authority, len));
+    char key_name[64];
+    pki->trust =
+        crypto_trust_from_pem(pki_load("authority", pki->authority, sizeof pki->authority));
     assert_non_null(pki->trust);
-    len = load_pem("server.key.pem", pki->server_key, sizeof pki->server_key);
-    setup->server_key = span_of(pki->server_key, len);
-    len = load_pem("server.pem", pki->server, sizeof pki->server);
-    setup->server.certificates = span_of(pki->server, len);
-    (void)snprintf(name, sizeof name, "%s.pem", client);
-    len = load_pem(name, pki->client, sizeof pki->client);
-    setup->client.certificates = span_of(pki->client, len);
-    (void)snprintf(name, sizeof name, "%s.key.pem", client);
-    len = load_pem(name, pki->client_key, sizeof pki->client_key);
-    setup->client_key = span_of(pki->client_key, len);
+    setup->server_key = pki_load("server.key", pki->server_key, sizeof pki->server_key);
+    setup->server.certificates = pki_load("server", pki->server, sizeof pki->server);
+    setup->client.certificates = pki_load(client, pki->client, sizeof pki->client);
+    (void)snprintf(key_name, sizeof key_name, "%s.key", client);
+    setup->client_key = pki_load(key_name, pki->client_key, sizeof pki->client_key);
     setup->server.trust = pki->trust;
     setup->client.trust = pki->trust;
 }

@@ -65,10 +65,7 @@ static void a_full_store_leaves_the_device_unanswered(void **state) {
 static void the_newest_session_of_a_device_wins_after_its_hello(void **state) {
     (void)state;
     struct peer client;
-    peer_open(&client, &rig, 1);
-    peer_connect(&client, &rig);
-    peer_hello(&client, &rig, 1, &client.id);
-    rig_pump(&rig, STORE_TROUBLE_NONE);
+    peer_serve(&client, &rig, 1);
     struct dtls_session old = client.session;
     client.address.port++;
     peer_connect(&client, &rig);
@@ -91,10 +88,7 @@ static void the_newest_session_of_a_device_wins_after_its_hello(void **state) {
 static void a_former_session_that_speaks_on_is_another_device(void **state) {
     (void)state;
     struct peer client;
-    peer_open(&client, &rig, 1);
-    peer_connect(&client, &rig);
-    peer_hello(&client, &rig, 1, &client.id);
-    rig_pump(&rig, STORE_TROUBLE_NONE);
+    peer_serve(&client, &rig, 1);
     struct dtls_session twin = client.session, ours;
     client.address.port++;
     peer_connect(&client, &rig);
@@ -158,10 +152,7 @@ static void a_session_survives_a_crash_and_no_number_is_used_twice(void **state)
     struct peer client;
     uint64_t highest = 0;
     unsigned unheard = 0;
-    peer_open(&client, &rig, 1);
-    peer_connect(&client, &rig);
-    peer_hello(&client, &rig, 1, &client.id);
-    rig_pump(&rig, STORE_TROUBLE_NONE);
+    peer_serve(&client, &rig, 1);
     for (unsigned id = 2; id < 250; id++) {
         uint8_t message[1400];
         size_t len;
@@ -195,10 +186,7 @@ static void a_session_survives_a_crash_and_no_number_is_used_twice(void **state)
 static void a_word_at_the_limit_is_held_until_more_is_reserved(void **state) {
     (void)state;
     struct peer client;
-    peer_open(&client, &rig, 1);
-    peer_connect(&client, &rig);
-    peer_hello(&client, &rig, 1, &client.id);
-    rig_pump(&rig, STORE_TROUBLE_NONE);
+    peer_serve(&client, &rig, 1);
     rig_pass(&rig, 1000);
     rig_crash(&rig);
     /* What was promised on disk is void: nothing may be answered before a new promise is. */
@@ -218,10 +206,7 @@ static void a_word_at_the_limit_is_held_until_more_is_reserved(void **state) {
 static void a_clean_stop_loses_nothing(void **state) {
     (void)state;
     struct peer client;
-    peer_open(&client, &rig, 1);
-    peer_connect(&client, &rig);
-    peer_hello(&client, &rig, 1, &client.id);
-    rig_pump(&rig, STORE_TROUBLE_NONE);
+    peer_serve(&client, &rig, 1);
     assert_true(peer_is_acked(&client, &rig, 1));
     gateway_drain(rig.gw, rig.now, (wall_time){0});
     peer_say(&client, &rig, span_of("\x40\x00\x00\x20", 4));
@@ -317,10 +302,7 @@ static void silence_is_measured_by_the_devices_own_interval(void **state) {
 static void going_offline_waits_for_the_store(void **state) {
     (void)state;
     struct peer client;
-    peer_open(&client, &rig, 1);
-    peer_connect(&client, &rig);
-    peer_hello(&client, &rig, 1, &client.id);
-    rig_pump(&rig, STORE_TROUBLE_NONE);
+    peer_serve(&client, &rig, 1);
     rig.refuses = true;
     rig_pass(&rig, 3700 * 1000);
     assert_true(is_online(&client));
@@ -335,10 +317,7 @@ static void who_missed_the_end_of_its_session_is_told_again(void **state) {
     struct peer client;
     uint8_t message[1400];
     struct dtls_opened opened;
-    peer_open(&client, &rig, 1);
-    peer_connect(&client, &rig);
-    peer_hello(&client, &rig, 1, &client.id);
-    rig_pump(&rig, STORE_TROUBLE_NONE);
+    peer_serve(&client, &rig, 1);
     struct gateway_command forget = {.kind = GATEWAY_COMMAND_FORGET, .device = client.id};
     assert_int_equal(gateway_command(rig.gw, &forget, rig.now, (wall_time){0}), SW_OK);
     assert_int_equal(rig_sizes(&rig).sessions, 0);
@@ -436,10 +415,7 @@ static void a_command_to_nobody_is_answered_at_once(void **state) {
 static void a_ping_is_answered_by_the_device_or_by_time(void **state) {
     (void)state;
     struct peer client;
-    peer_open(&client, &rig, 1);
-    peer_connect(&client, &rig);
-    peer_hello(&client, &rig, 1, &client.id);
-    rig_pump(&rig, STORE_TROUBLE_NONE);
+    peer_serve(&client, &rig, 1);
     struct gateway_command command = {.id = 6, .kind = GATEWAY_COMMAND_PING, .device = client.id};
     assert_int_equal(gateway_command(rig.gw, &command, rig.now, (wall_time){0}), SW_OK);
     assert_int_equal(rig.replies, 0);
@@ -473,10 +449,7 @@ static int call(struct peer *client, enum gateway_command_kind kind, const char 
 static void a_caller_that_gives_up_frees_the_lane(void **state) {
     (void)state;
     struct peer client;
-    peer_open(&client, &rig, 1);
-    peer_connect(&client, &rig);
-    peer_hello(&client, &rig, 1, &client.id);
-    rig_pump(&rig, STORE_TROUBLE_NONE);
+    peer_serve(&client, &rig, 1);
     assert_int_equal(call(&client, GATEWAY_COMMAND_FUNCTION, "unknown", 10000), SW_OK);
     rig_pass(&rig, 5000);
     assert_int_equal(rig.replies, 0);

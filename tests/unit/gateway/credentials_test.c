@@ -1,5 +1,6 @@
 /* Standard clients at the gateway: pre-shared keys from the store, certificates, raw keys without
  * connection ids; and that each may speak for its own device only. */
+#include "pki.h"
 #include "rig.h"
 
 #include "slipway/app/device.h"
@@ -22,33 +23,22 @@ static char chain[4096], authority[4096];
 static struct crypto_trust *trust;
 static struct crypto_key *chain_key;
 
-static struct span load(const char *name, char *out, size_t cap) {
-    char path[512];
-    (void)snprintf(path, sizeof path, "%s/dtls/pki/%s.pem", TEST_DATA, name);
-    FILE *file = fopen(path, "re");
-    assert_non_null(file);
-    size_t len = fread(out, 1, cap, file);
-    (void)fclose(file);
-    assert_true(len > 0 && len < cap);
-    return span_of(out, len);
-}
-
 static struct crypto_key *load_key(const char *name) {
     char pem[2048];
-    struct crypto_key *key = crypto_key_from_pem(load(name, pem, sizeof pem));
+    struct crypto_key *key = crypto_key_from_pem(pki_load(name, pem, sizeof pem));
     assert_non_null(key);
     return key;
 }
 
 static int setup(void **state) {
     (void)state;
-    trust = crypto_trust_from_pem(load("authority", authority, sizeof authority));
+    trust = crypto_trust_from_pem(pki_load("authority", authority, sizeof authority));
     chain_key = load_key("server.key");
     const struct gateway_config config = {.half_open_max = 8,
                                           .sessions_max = 64,
                                           .active_max = 64,
                                           .accepts_psk = true,
-                                          .certificates = load("server", chain, sizeof chain),
+                                          .certificates = pki_load("server", chain, sizeof chain),
                                           .certificate_key = chain_key,
                                           .trust = trust};
     rig_open(&rig, &config);
@@ -362,7 +352,7 @@ static void open_certified(struct peer *client, unsigned number, const char *nam
     char key_name[64];
     (void)snprintf(key_name, sizeof key_name, "%s.key", name);
     client_key = load_key(key_name);
-    client_pem = load(name, client_chain, sizeof client_chain);
+    client_pem = pki_load(name, client_chain, sizeof client_chain);
     const struct dtls_endpoint_config config = {
         .key = client_key, .certificates = client_pem, .trust = trust, .server_name = "localhost"};
     peer_open_as(client, number, &config);

@@ -321,6 +321,13 @@ void peer_hello(struct peer *client, struct rig *rig, uint16_t id, const struct 
     peer_say(client, rig, span_of(hello, sizeof hello));
 }
 
+void peer_serve(struct peer *client, struct rig *rig, unsigned number) {
+    peer_open(client, rig, number);
+    peer_connect(client, rig);
+    peer_hello(client, rig, 1, &client->id);
+    rig_pump(rig, STORE_TROUBLE_NONE);
+}
+
 bool peer_hear(struct peer *client, struct rig *rig, uint8_t out[1400], size_t *len,
                uint64_t *sequence) {
     while (client->seen < rig->sent_count) {

@@ -83,6 +83,8 @@ void peer_datagram(struct peer *client, struct rig *rig, struct span bytes);
 void peer_say(struct peer *client, struct rig *rig, struct span message);
 /* A Hello (message id `id`) that names `device`. */
 void peer_hello(struct peer *client, struct rig *rig, uint16_t id, const struct device_id *device);
+/* Opens it, connects it and says Hello (message id 1) in its own name, which is durable then. */
+void peer_serve(struct peer *client, struct rig *rig, unsigned number);
 /* The next message that came for this client, decrypted; false when there is none. *sequence: its
  * record number. */
 bool peer_hear(struct peer *client, struct rig *rig, uint8_t out[1400], size_t *len,
