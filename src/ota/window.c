@@ -8,12 +8,12 @@
  * like. */
 #include "ota/window.h"
 
-#define CWND_FIRST         8
+#define CWND_FIRST         16 /* in bytes less than RFC 6928 lets a new connection send */
 #define OUTSTANDING_NEAR   32
 #define OUTSTANDING_FAR    96
-#define NEAR_US            100000
-#define CWND_CUT_MIN       4 /* fewest chunks that a reported loss leaves */
-#define CWND_TIMEOUT       2 /* the device acknowledges every second chunk at once */
+#define DEVICE_CHUNK_US    4000 /* what a slow device takes to store one */
+#define CWND_CUT_MIN       4    /* fewest chunks that a reported loss leaves */
+#define CWND_TIMEOUT       2    /* the device acknowledges every second chunk at once */
 #define ROUND_MIN          16
 #define BURST              16
 #define LOSS_NOISE_DIVISOR 8
@@ -54,16 +54,14 @@ static int64_t age_us(const struct ota *ota, const struct ota_slot *slot, mono_t
     return (int64_t)((uint32_t)mono_since_us(ota->c.start, now) - slot->sent_us);
 }
 
-/* A device may choke on more datagrams at once than OUTSTANDING_NEAR. Of those to a distant one
- * most are on their way, so that it may have more, as long as no more reach it at a time. The
- * shortest round trip counts: a longer one may be a queue. */
+/* A device may choke on more datagrams at once than OUTSTANDING_NEAR. To a distant one more may be
+ * on their way: as many as it can store in a round trip, so that no more than that wait before it.
+ * The shortest round trip counts: a longer one may be a queue. */
 static uint32_t outstanding_max(const struct ota *ota) {
     uint32_t cap = ota->params.outstanding_max;
     if (cap == 0) {
-        int64_t far = OUTSTANDING_NEAR * ota->c.rtt_min_us / NEAR_US;
-        cap = far < OUTSTANDING_NEAR  ? OUTSTANDING_NEAR
-              : far > OUTSTANDING_FAR ? OUTSTANDING_FAR
-                                      : (uint32_t)far;
+        int64_t far = OUTSTANDING_NEAR + ota->c.rtt_min_us / DEVICE_CHUNK_US;
+        cap = (uint32_t)(far < OUTSTANDING_FAR ? far : OUTSTANDING_FAR);
     }
     return cap < ota->window ? cap : ota->window;
 }

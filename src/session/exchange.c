@@ -106,6 +106,20 @@ void exchange_free(struct exchange *exchange) {
     }
 }
 
+void exchange_renew(struct turn *t, enum lane lane) {
+    struct exchange *exchange = &t->work->lanes[lane];
+    uint8_t *message = lane_writer(t->work, lane).data;
+    SW_CHECK(exchange->has_token && exchange->state == EXCHANGE_AWAITING);
+    exchange_free(exchange);
+    exchange->id = next_id(t->session);
+    exchange->token = next_token(t);
+    exchange->deadline = mono_add_ms(t->now, QUEUED_MS);
+    message[2] = (uint8_t)(exchange->id >> 8);
+    message[3] = (uint8_t)exchange->id;
+    message[4] = exchange->token;
+    exchange_move(exchange, EXCHANGE_QUEUED);
+}
+
 static struct span message_of(struct turn *t, enum lane lane) {
     return span_of(lane_writer(t->work, lane).data, t->work->lanes[lane].len);
 }
@@ -271,7 +285,9 @@ static bool token_matches(const struct exchange *exchange, const struct coap_mes
 /* Of a request that was sent once, so that it is known what was answered. */
 static void exchange_measure(struct turn *t, const struct exchange *exchange) {
     int64_t rtt_ms = mono_since_us(exchange->sent, t->now) / 1000 + 1;
-    if (exchange->retry.sent > 1 || rtt_ms > UINT16_MAX) {
+    bool is_probe =
+        exchange->kind == EXCHANGE_PING && exchange->detail != 0; /* the device is busy */
+    if (exchange->retry.sent > 1 || rtt_ms > UINT16_MAX || is_probe) {
         return;
     }
     uint16_t before = t->session->rtt_ms;
@@ -285,6 +301,9 @@ static void exchange_measure(struct turn *t, const struct exchange *exchange) {
 static void exchange_empty_ack(struct turn *t, struct exchange *exchange) {
     switch ((enum exchange_kind)exchange->kind) {
     case EXCHANGE_PING:
+        probe_answered(t, exchange->detail);
+        exchange_free(exchange);
+        return;
     case EXCHANGE_PENDING:
     case EXCHANGE_FORCED:
         exchange_free(exchange);
@@ -293,10 +312,12 @@ static void exchange_empty_ack(struct turn *t, struct exchange *exchange) {
         request_answer(t, exchange, ANSWERED_CODE, span_of(NULL, 0));
         return;
     case EXCHANGE_START:
+    case EXCHANGE_FINISH:
+        probe_acknowledged(t);
+        break;
     case EXCHANGE_CALL:
     case EXCHANGE_DESCRIBE:
     case EXCHANGE_CHUNK:
-    case EXCHANGE_FINISH:
     case EXCHANGE_CANCEL:
         break;
     }

@@ -64,6 +64,9 @@ static void take_message(struct turn *t, const struct coap_message *message, wal
         if (is_seen && device_needs_work(message)) {
             *why = "a repetition";
             (void)turn_reply(t, message->id, COAP_EMPTY, span_of(NULL, 0), span_of(NULL, 0));
+            if (message->code == COAP_POST && coap_path_is(message, 'h')) {
+                t->session->greeted = t->now;
+            }
             return;
         }
     }

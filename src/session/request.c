@@ -56,6 +56,7 @@ void request_wishes(struct turn *t) {
         } else if (work->wish_ping) {
             struct writer w;
             (void)exchange_open(t, LANE_TELL, EXCHANGE_PING, false, COAP_EMPTY, &w);
+            work->lanes[LANE_TELL].detail = probe_number(&work->transfer.probe);
             work->wish_ping = false;
             (void)!exchange_queue(t, LANE_TELL, &w);
         }

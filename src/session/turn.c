@@ -98,6 +98,10 @@ static bool report_settle(struct turn *t, struct report *report) {
         coap_seen_add(&t->work->seen, report->id, t->now);
     }
     enum session_event_kind kind = (enum session_event_kind)report->kind;
+    if (kind == SESSION_EVENT_TRANSFER && report->is_con) {
+        /* Once more: lost, it would cost the 4 to 6 s until the device repeats its report. */
+        (void)turn_reply(t, report->id, COAP_EMPTY, span_of(NULL, 0), span_of(NULL, 0));
+    }
     report_free(t, report);
     if (kind == SESSION_EVENT_HELLO) {
         t->session->is_known = true;
@@ -176,6 +180,7 @@ void turn_flush(struct turn *t) {
     mono_time next = settle_reports(t);
     next = mono_earlier(next, flush_gathering(t));
     if (t->session->is_known) {
+        next = mono_earlier(next, probe_step(t));
         request_wishes(t);
         exchange_transmit(t);
         mono_time pump = MONO_NEVER;

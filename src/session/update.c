@@ -196,6 +196,7 @@ int session_offer(struct session *session, struct dtls_crypto *crypto,
     transfer->image = offer->image;
     transfer->granted = offer->is_metered ? 0 : SESSION_UNMETERED;
     transfer->is_starved = false;
+    transfer->probe = (struct probe){.state = PROBE_NONE};
     if (is_v3) {
         write_start(&t, offer, params.chunk_bytes);
     } else {
@@ -321,6 +322,7 @@ static void write_finish(struct turn *t) {
         exchange_open(t, LANE_UPDATE, EXCHANGE_FINISH, true, is_v3 ? COAP_POST : COAP_PUT, &w);
     put_letter(&c, is_v3 ? "F" : "u");
     t->work->transfer.token = t->work->lanes[LANE_UPDATE].token;
+    t->work->transfer.probe.times = 0;
     int status = exchange_queue(t, LANE_UPDATE, &w);
     SW_CHECK(status == SW_OK);
 }
@@ -499,6 +501,7 @@ static void finish_answered(struct turn *t, struct exchange *exchange,
 
 void update_answered(struct turn *t, struct exchange *exchange,
                      const struct coap_message *message) {
+    probe_end(&t->work->transfer.probe);
     if (t->work->transfer.version == TRANSFER_NONE) {
         exchange_free(exchange);
         exchange_settle(t, message);
@@ -514,11 +517,15 @@ void update_answered(struct turn *t, struct exchange *exchange,
 /* A 2.04 that reports on a transfer, and nobody waits for it here: repeated after the owner could
  * not keep the first report, or meant for a process before this one. To acknowledge it is to
  * commit, so that is the owner's to say. While another transfer has begun here, it is not about
- * that one: the device hears of it next and drops what it reports on, so nothing is said. */
+ * that one: the device hears of it next and drops what it reports on, so nothing is said. Nor to
+ * the answer to an UpdateFinish that was made anew: the device would take its acknowledgement for
+ * no commit, as only the newest answer's counts. */
 void update_commit_again(struct turn *t, const struct coap_message *message) {
     const struct transfer *transfer = &t->work->transfer;
+    bool is_overtaken = transfer->probe.times > 0 &&
+                        (message->token.len != 1 || message->token.data[0] != transfer->token);
     if (transfer->version == TRANSFER_V3 &&
-        (state_of(transfer) == OTA_STARTING || state_of(transfer) == OTA_SENDING)) {
+        (state_of(transfer) == OTA_STARTING || state_of(transfer) == OTA_SENDING || is_overtaken)) {
         return;
     }
     commit_report(t, message->id, true);

@@ -42,7 +42,8 @@ struct exchange {
     uint8_t kind;  /* enum exchange_kind */
     uint8_t token;
     bool has_token;
-    uint8_t detail;   /* PENDING, FORCED: the value told; DESCRIBE: enum describe_kind */
+    uint8_t detail;   /* PENDING, FORCED: the value told; DESCRIBE: enum describe_kind; PING: the
+                         number of the probe that it belongs to, or 0 */
     uint16_t id;      /* message id */
     uint16_t len;     /* bytes of the message, kept for retransmission */
     uint32_t request; /* as the owner knows it; 0 = it did not ask */
@@ -86,6 +87,16 @@ struct gathering {
 
 enum transfer_version { TRANSFER_NONE, TRANSFER_LEGACY, TRANSFER_V3 };
 
+enum probe_state { PROBE_NONE, PROBE_WAITING, PROBE_PINGING, PROBE_MISSED };
+
+struct probe {
+    uint8_t state;  /* enum probe_state */
+    uint8_t number; /* of the ping that counts; never 0 */
+    uint8_t times;  /* that this request was made anew */
+    mono_time acknowledged;
+    mono_time at; /* WAITING, MISSED */
+};
+
 struct transfer {
     uint8_t version; /* enum transfer_version */
     uint8_t token;   /* of UpdateFinish; legacy: of the fast form's chunks too */
@@ -93,6 +104,7 @@ struct transfer {
     uint32_t granted;
     struct span image;
     mono_time deadline; /* of a commit that nobody confirms */
+    struct probe probe;
     union {
         struct ota v3;
         struct ota_legacy legacy;
@@ -176,6 +188,8 @@ struct coap_writer exchange_open(struct turn *t, enum lane lane, enum exchange_k
 /* SW_E_RANGE, and the lane stays free, if it did not fit. */
 int exchange_queue(struct turn *t, enum lane lane, struct writer *message) SW_NODISCARD;
 void exchange_free(struct exchange *exchange);
+/* An acknowledged request once more, as a new one: with another id and another token. */
+void exchange_renew(struct turn *t, enum lane lane);
 void exchange_transmit(struct turn *t);
 void exchange_expire(struct turn *t);
 mono_time exchange_deadline(const struct turn *t);
@@ -186,6 +200,13 @@ bool exchange_answered(struct turn *t, const struct coap_message *message);
 void exchange_abandon(struct turn *t); /* the device began anew: end everything under way */
 /* Acknowledges an answer that came as a confirmable message of its own. */
 void exchange_settle(struct turn *t, const struct coap_message *message);
+
+/* --- probe.c --- */
+void probe_acknowledged(struct turn *t);         /* UpdateStart, UpdateFinish */
+void probe_end(struct probe *probe);             /* it was answered */
+uint8_t probe_number(const struct probe *probe); /* for the ping that is sent now; 0 = no probe */
+void probe_answered(struct turn *t, uint8_t number);
+mono_time probe_step(struct turn *t); /* when to call it again */
 
 /* --- request.c --- */
 void request_wishes(struct turn *t);

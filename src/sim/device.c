@@ -339,7 +339,7 @@ void device_acknowledged(struct sim_device *device, const struct sim_word *word,
         device->has_told_reset = true;
         break;
     case WORD_ANSWER_FINISH:
-        device_update_commit(device, now);
+        device_update_commit(device, word->id, now);
         break;
     case WORD_ANSWER_LAST_ERROR:
         device_lose(device, true, now);

@@ -183,7 +183,8 @@ struct sim_device {
     mono_time reset_at;              /* MONO_NEVER = no reset is due */
     uint32_t cut_at_bytes;           /* of this transfer, the power fails; 0 = not */
     uint8_t start_token;
-    bool is_finishing; /* the 2.04 awaits its acknowledgement */
+    bool is_finishing;  /* a 2.04 awaits its acknowledgement */
+    uint16_t finish_id; /* of the newest such: only this one commits */
     bool cut_after_commit;
 
     /* what it saw */

@@ -313,6 +313,10 @@ void device_dispatch(struct sim_device *device, struct span bytes, mono_time now
         take_ack(device, &message, now, out);
         return;
     }
+    if (device->erased_at.us != MONO_NEVER.us) {
+        return; /* busy erasing: a request is as good as lost, and nothing but UpdateStart's answer
+                   comes before the answer to what follows it */
+    }
     if (is_con(&message) && repeat_reply(device, &message, now, out)) {
         return;
     }

@@ -84,7 +84,7 @@ void device_update_finish(struct sim_device *device, const struct coap_message *
                           mono_time now, struct outbox *out);
 void device_update_tick(struct sim_device *device, mono_time now, struct outbox *out);
 void device_update_stop(struct sim_device *device, bool discard);
-void device_update_commit(struct sim_device *device, mono_time now);
+void device_update_commit(struct sim_device *device, uint16_t id, mono_time now);
 void device_update_install(struct sim_device *device);
 mono_time device_update_deadline(const struct sim_device *device);
 bool device_is_updating(const struct sim_device *device);

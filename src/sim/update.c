@@ -225,7 +225,7 @@ void device_update_finish(struct sim_device *device, const struct coap_message *
         device_say(device, WORD_ANSWER_CANCEL, 0, token, now, out);
         return;
     }
-    if (!device->receiver.is_running || device->is_finishing) {
+    if (!device->receiver.is_running) {
         device_say(device, WORD_ANSWER_ERROR, (uint32_t)-SIM_ERROR_INVALID_STATE, token, now, out);
         return;
     }
@@ -244,11 +244,12 @@ void device_update_finish(struct sim_device *device, const struct coap_message *
     }
     device->is_finishing = true;
     device_say(device, WORD_ANSWER_FINISH, 0, token, now, out);
+    device->finish_id = device->coap_id;
 }
 
-void device_update_commit(struct sim_device *device, mono_time now) {
-    if (!device->receiver.is_running || !device->is_finishing) {
-        return; /* another UpdateStart came in between */
+void device_update_commit(struct sim_device *device, uint16_t id, mono_time now) {
+    if (!device->receiver.is_running || !device->is_finishing || id != device->finish_id) {
+        return; /* another UpdateStart or UpdateFinish came in between */
     }
     struct sha256 hash;
     uint32_t len = device->receiver.file_bytes;

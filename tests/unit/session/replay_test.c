@@ -317,8 +317,9 @@ static void recorded_update(void **state) {
     reply_count = 0;
     session_confirm(&session, crypto, ticket, now, &out);
     collect();
-    assert_int_equal(reply_count, 1);
+    assert_int_equal(reply_count, 2);
     assert_sent(0, "60000032");
+    assert_sent(1, "60000032");
     has_committed = events[0].u.transfer.step == SESSION_TRANSFER_COMMITTED;
     assert_true(has_committed);
 }

@@ -56,10 +56,12 @@ static void commit_ack_is_withheld_until_confirmed(void **state) {
     assert_null(device_event(&update_log, SESSION_TRANSFER_COMMITTED));
     assert_false(d->is_applied);
     peer_confirm(p, ticket);
-    assert_int_equal(p->reply_count, 1);
-    assert_int_equal(p->replies[0].message.type, COAP_ACK);
-    assert_int_equal(p->replies[0].message.code, COAP_EMPTY);
-    assert_int_equal(p->replies[0].message.id, d->commit_id);
+    assert_int_equal(p->reply_count, 2); /* in case that one is lost */
+    for (size_t n = 0; n < 2; n++) {
+        assert_int_equal(p->replies[n].message.type, COAP_ACK);
+        assert_int_equal(p->replies[n].message.code, COAP_EMPTY);
+        assert_int_equal(p->replies[n].message.id, d->commit_id);
+    }
     assert_int_equal(peer_event(p, SESSION_EVENT_TRANSFER)->u.transfer.step,
                      SESSION_TRANSFER_COMMITTED);
     struct session_progress progress;
@@ -83,8 +85,8 @@ static void commit_ack_repeated_for_duplicates(void **state) {
     assert_silence(p);
     assert_int_equal(p->event_count, 0);
     peer_confirm(p, ticket);
-    assert_int_equal(p->reply_count, 1);
-    for (int i = 0; i < 3; i++) { /* that acknowledgement was lost */
+    assert_int_equal(p->reply_count, 2);
+    for (int i = 0; i < 3; i++) { /* both acknowledgements were lost */
         p->now = mono_add_ms(p->now, 24000);
         say_commit();
         assert_int_equal(p->reply_count, 1);
@@ -102,7 +104,7 @@ static void commit_that_could_not_be_kept_is_told_again(void **state) {
     const struct session_event *event = peer_event(p, SESSION_EVENT_TRANSFER);
     assert_int_equal(event->u.transfer.step, SESSION_TRANSFER_COMMIT);
     peer_confirm(p, event->ticket);
-    assert_int_equal(p->reply_count, 1);
+    assert_int_equal(p->reply_count, 2);
 }
 
 static void commit_of_a_forgotten_transfer_is_the_owners_to_decide(void **state) {
@@ -117,7 +119,8 @@ static void commit_of_a_forgotten_transfer_is_the_owners_to_decide(void **state)
     say_commit();
     assert_silence(p);
     peer_confirm(p, peer_event(p, SESSION_EVENT_TRANSFER)->ticket);
-    assert_reply(p, "6000004d");
+    assert_int_equal(p->reply_count, 2);
+    assert_int_equal(p->replies[0].message.id, 77);
 }
 
 static void a_commit_that_nobody_confirms_ends(void **state) {
@@ -200,7 +203,7 @@ static void rst_for_a_chunk_aborts_the_transfer_and_no_more(void **state) {
     assert_int_equal(update_offer(50000), SW_OK);
     d->loss = 100; /* hears nothing of the chunks */
     device_answer(d, p, &update_log);
-    assert_int_equal(d->chunks, 8);
+    assert_int_equal(d->chunks, 16);
     peer_say(p, "70008003");
     const struct session_event *event = peer_event(p, SESSION_EVENT_TRANSFER);
     assert_int_equal(event->u.transfer.step, SESSION_TRANSFER_FAILED);
@@ -291,7 +294,7 @@ static void one_tick_fills_the_outbox(void **state) {
     assert_int_equal(session_deadline(&p->session).us, p->now.us); /* go on at once */
     p->out.box.cap = sizeof p->box;
     peer_tick_at(p, p->now);
-    assert_int_equal(p->reply_count, 5); /* eight are let out at first */
+    assert_int_equal(p->reply_count, 13); /* sixteen are let out at first */
     assert_true(session_deadline(&p->session).us > p->now.us);
 }
 
