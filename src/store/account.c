@@ -189,6 +189,12 @@ int store_token_owner(struct store *store, const struct sha256 *hash, struct sto
     return SW_OK;
 }
 
+int store_token_get(struct store *store, int64_t id, struct store_token *out, struct fault *fault) {
+    sqlite3_stmt *q = stmt(store, STMT_TOKEN_GET, fault);
+    bind_int(q, ":id", id);
+    return stmt_one(store, q, read_token, out, fault);
+}
+
 int store_token_list(struct store *store, int64_t user_id, struct store_token **items,
                      size_t *count, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_TOKEN_LIST, fault);

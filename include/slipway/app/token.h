@@ -17,6 +17,9 @@ struct app_identity {
 };
 int app_token_verify(struct app_tx *tx, const char *text, size_t len,
                      struct app_identity *out) SW_NODISCARD;
+/* Whether a token that was verified is still good: not revoked, with its user or by a change of
+ * scopes, nor expired. */
+int app_token_lives(struct app_tx *tx, int64_t token_id, bool *lives) SW_NODISCARD;
 /* Whether a scope word is in the list; admins and people have all of them. */
 bool app_identity_may(const struct app_identity *identity, const char *scope);
 

@@ -67,6 +67,8 @@ int store_token_insert(struct store *store, struct store_token *row,
                        struct fault *fault) SW_NODISCARD;
 int store_token_by_hash(struct store *store, const struct sha256 *hash, struct store_token *out,
                         struct fault *fault) SW_NODISCARD;
+int store_token_get(struct store *store, int64_t id, struct store_token *out,
+                    struct fault *fault) SW_NODISCARD;
 /* A token with its user: asked by every request, so a reader keeps those that it saw last. */
 int store_token_owner(struct store *store, const struct sha256 *hash, struct store_token *token,
                       struct user *user, struct fault *fault) SW_NODISCARD;

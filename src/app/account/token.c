@@ -66,6 +66,13 @@ int app_token_verify(struct app_tx *tx, const char *text, size_t len, struct app
     return code;
 }
 
+int app_token_lives(struct app_tx *tx, int64_t token_id, bool *lives) {
+    struct store_token row;
+    int code = store_token_get(tx->store, token_id, &row, tx->fault);
+    *lives = code == SW_OK && (row.token.expires_ms == 0 || row.token.expires_ms > tx->now.ms);
+    return code == SW_E_NOT_FOUND ? SW_OK : code;
+}
+
 bool app_identity_may(const struct app_identity *identity, const char *scope) {
     if (!identity->user.is_api) {
         return true;

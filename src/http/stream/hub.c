@@ -5,6 +5,7 @@
 
 #include "http/door.h"
 #include "http/stream/stream.h"
+#include "slipway/app/token.h"
 #include "slipway/sys/clock.h"
 #include "slipway/sys/log.h"
 #include "slipway/util/check.h"
@@ -266,6 +267,34 @@ static void hub_keep_alive(struct hub *hub, mono_time now) {
     stream_text_release(newline);
 }
 
+/* Many streams share a token, and then often stand side by side. */
+static int hub_read_tokens(struct app_tx *tx, void *arg) {
+    const struct hub *hub = arg;
+    int64_t last = 0;
+    bool lives = false;
+    for (struct stream *stream = hub->streams; stream != NULL; stream = stream->next) {
+        if (stream->token_id != last) {
+            int rc = app_token_lives(tx, stream->token_id, &lives);
+            if (rc != SW_OK) {
+                return rc;
+            }
+            last = stream->token_id;
+        }
+        if (!lives) {
+            hub_end_stream(stream);
+        }
+    }
+    return SW_OK;
+}
+
+/* Whoever lost the token shall not listen on. */
+static void hub_check_tokens(struct hub *hub) {
+    int rc = app_read(hub->server->app, hub->reader, hub_read_tokens, hub, NULL);
+    if (rc != SW_OK) {
+        log_note(LOG_UNUSUAL, "tokens_unreadable", sw_error_name(rc));
+    }
+}
+
 static void hub_add(struct hub *hub, struct stream *stream, mono_time now) {
     if (hub->streams == NULL) {
         /* Nobody listened: what happened meanwhile is of interest only to who asks for it. */
@@ -341,6 +370,10 @@ static void hub_round(struct hub *hub, struct mail *mail) {
             hub_end_stream(stream);
         }
     } else if (hub->streams != NULL) {
+        if (mono_reached(now, hub->checked)) {
+            hub_check_tokens(hub);
+            hub->checked = mono_add_ms(now, HUB_CHECK_MS);
+        }
         hub_read_new(hub, now);
         hub_catch_up_all(hub, now);
         hub_keep_alive(hub, now);

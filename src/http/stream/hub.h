@@ -23,6 +23,7 @@ struct device_call;
 
 #define HUB_TICK_MS       250
 #define HUB_KEEP_ALIVE_MS 9000
+#define HUB_CHECK_MS      5000 /* from a token's end to that of its streams, at most */
 
 enum hub_letter_kind { HUB_STREAM_OPEN, HUB_STREAM_CLOSED, HUB_CALL, HUB_EVENTS };
 
@@ -42,7 +43,8 @@ struct hub {
     int64_t cursor;         /* the last event that was handed out */
     struct stream *streams; /* all open ones */
     struct device_call *calls;
-    mono_time rested; /* when idle readers are looked for again */
+    mono_time rested;  /* when idle readers are looked for again */
+    mono_time checked; /* and tokens of streams */
 };
 
 int hub_start(struct hub *hub, struct http_server *server, struct fault *fault) SW_NODISCARD;

@@ -177,6 +177,7 @@ void stream_start(struct request *rq, const struct stream_filter *filter, int64_
     stream->hub = &rq->server->hub;
     stream->connection = rq->connection;
     stream->filter = *filter;
+    stream->token_id = rq->identity.token.id;
     stream->cursor = after_id;
     atomic_init(&stream->sleep, STREAM_AWAKE);
     rq->stream = stream;

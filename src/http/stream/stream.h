@@ -31,6 +31,7 @@ struct stream {
     struct hub *hub;
     struct MHD_Connection *connection;
     struct stream_filter filter;
+    int64_t token_id; /* that it was opened with, and ends with */
     /* The hub's. */
     struct stream *previous, *next;
     mono_time quiet_since; /* since the last byte was queued */

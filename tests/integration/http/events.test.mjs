@@ -159,6 +159,22 @@ test('errors are real ones, not streams', async () => {
     assert.equal(head.status, 200);
 });
 
+test('a stream ends with its token, and others go on', async () => {
+    const made = await door.call('POST', `/v1/products/${product.id}/team`, { json: { friendly_name: 'ear', scopes: ['events:get'] } });
+    const { username, tokens: [{ token }] } = made.body.created;
+    const path = `/v1/products/${product.id}/events/none`;
+    const own = await open(path);
+    const theirs = await open(path, { authorization: `Bearer ${token}` });
+    assert.equal(theirs.response.statusCode, 200);
+    const ended = new Promise((resolve) => theirs.response.on('end', resolve));
+    assert.equal((await door.call('DELETE', `/v1/products/${product.id}/team/${encodeURIComponent(username)}`)).status, 204);
+    await ended;
+    assert.equal(own.ended, false);
+    own.close();
+    const last = await open(path, { authorization: `Bearer ${token}` });
+    assert.equal(last.response.statusCode, 401, 'and is not taken up again');
+});
+
 test('silence is broken every nine seconds', async () => {
     const stream = await open('/v1/devices/events/none');
     await new Promise((resolve) => setTimeout(resolve, 19500));
