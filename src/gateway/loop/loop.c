@@ -45,6 +45,7 @@ struct loop {
     uv_loop_t uv;
     uv_poll_t poll;
     uv_timer_t timer;
+    uv_idle_t more; /* runs while the core has something to do at once */
     uv_async_t wake;
     struct thread thread, reader;
     struct store *store; /* the reader's */
@@ -142,19 +143,29 @@ static void reader_run(void *arg) {
 
 /* --- the loop thread --- */
 
+static void on_more(uv_idle_t *more);
+
+/* What is due now waits until the socket and the posts have had their turn. A timer would not do:
+ * libuv runs those that are due until none is, and one that is started anew with 0 always is. */
 static void loop_settle(struct loop *loop) {
     mono_time now = mono_now();
     gateway_tick(loop->gw, now, wall_now());
     udp_flush(loop->udp);
     mono_time due = gateway_deadline(loop->gw);
-    if (due.us == MONO_NEVER.us) {
+    now = mono_now();
+    bool is_due = mono_reached(now, due);
+    (void)(is_due ? uv_idle_start(&loop->more, on_more) : uv_idle_stop(&loop->more));
+    if (is_due || due.us == MONO_NEVER.us) {
         (void)uv_timer_stop(&loop->timer);
         return;
     }
-    int64_t wait_us = mono_since_us(mono_now(), due);
+    uint64_t wait_us = (uint64_t)mono_since_us(now, due);
     uv_update_time(&loop->uv);
-    (void)uv_timer_start(&loop->timer, loop->timer.timer_cb,
-                         wait_us <= 0 ? 0 : (uint64_t)(wait_us + 999) / 1000, 0);
+    (void)uv_timer_start(&loop->timer, loop->timer.timer_cb, (wait_us + 999) / 1000, 0);
+}
+
+static void on_more(uv_idle_t *more) {
+    loop_settle(more->data);
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events) {
@@ -215,6 +226,7 @@ static void loop_end(struct loop *loop) {
     (void)uv_poll_stop(&loop->poll);
     uv_close((uv_handle_t *)&loop->poll, NULL);
     uv_close((uv_handle_t *)&loop->timer, NULL);
+    uv_close((uv_handle_t *)&loop->more, NULL);
     uv_close((uv_handle_t *)&loop->wake, NULL);
 }
 
@@ -373,8 +385,9 @@ static int loop_handles(struct loop *loop, struct fault *fault) {
     if (status != 0) {
         return fault_set(fault, SW_E_IO, "no event loop: %s", uv_strerror(status));
     }
-    loop->poll.data = loop->timer.data = loop->wake.data = loop;
+    loop->poll.data = loop->timer.data = loop->more.data = loop->wake.data = loop;
     status = uv_timer_init(&loop->uv, &loop->timer);
+    status = status != 0 ? status : uv_idle_init(&loop->uv, &loop->more);
     status = status != 0 ? status : uv_async_init(&loop->uv, &loop->wake, on_wake);
     status = status != 0 ? status : uv_poll_init(&loop->uv, &loop->poll, udp_descriptor(loop->udp));
     status = status != 0 ? status : uv_poll_start(&loop->poll, UV_READABLE, on_readable);

@@ -2,6 +2,7 @@
  * at a fixed rate whatever the server answers. */
 #include "gateway_udp/load.h"
 #include "gateway_udp/server.h"
+#include "gateway_udp/thrift.h"
 
 #include "slipway/dtls/handshake.h"
 #include "slipway/sys/clock.h"
@@ -31,7 +32,7 @@ struct clients {
     const struct load_order *order;
     struct load_outcome *out;
     struct wire *wire;
-    struct crypto_key *key;
+    struct crypto_key *key; /* unless they are thrifty */
     struct dtls_endpoint *endpoint;
     struct slot *slots;
     uint32_t slot_count;
@@ -48,7 +49,11 @@ static void clients_open(struct clients *c, const struct load_order *order,
                          struct load_outcome *out, uint32_t slots) {
     *c = (struct clients){.order = order, .out = out, .slot_count = slots};
     c->wire = wire_open(order->port);
-    c->key = crypto_key_generate();
+    if (order->is_thrifty) {
+        thrift_begin();
+    } else {
+        c->key = crypto_key_generate();
+    }
     struct dtls_endpoint_config role = {.cid_form = DTLS_CID_DRAFT05};
     if (order->credential == LOAD_PSK) {
         struct device_id id;
@@ -59,13 +64,13 @@ static void clients_open(struct clients *c, const struct load_order *order,
         role.psk_key = span_text(SERVER_PSK);
         role.only_suite = 0xc0a8;
     } else {
-        role.key = c->key;
+        role.key = order->is_thrifty ? thrift_key() : c->key;
         role.pinned = &order->server_key;
     }
     c->endpoint = dtls_endpoint_new(&role);
     c->slots = calloc(slots, sizeof *c->slots);
     c->slot_of = malloc(order->count * sizeof *c->slot_of);
-    SW_CHECK(c->key != NULL && c->endpoint != NULL && c->slots != NULL && c->slot_of != NULL);
+    SW_CHECK(c->endpoint != NULL && c->slots != NULL && c->slot_of != NULL);
     for (uint32_t n = 0; n < order->count; n++) {
         c->slot_of[n] = SLOT_NONE;
     }

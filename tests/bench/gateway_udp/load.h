@@ -33,6 +33,7 @@ struct load_order {
     uint32_t count, in_flight, rate;
     uint32_t ask_rate; /* STORM: requests of established devices a second */
     uint32_t limit_ms;
+    bool is_thrifty; /* HANDSHAKES, STORM: see thrift.h; from then on for good */
     struct p256_point server_key;
 };
 

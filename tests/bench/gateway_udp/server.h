@@ -38,8 +38,9 @@ struct server {
 
 void server_open(struct server *server, const struct server_setup *setup);
 void server_close(struct server *server);
-/* Leaves it a quarter of one processor, whose rest a rival takes: so the load, which works harder
- * for each handshake than the server, can ask for more than the server has. Until server_close. */
+/* Leaves it a quarter of one processor, whose rest a rival takes: so the load can ask for ten times
+ * of what the server has. Until server_close. */
+#define SERVER_CONFINED_SHARE 0.25
 void server_confine(struct server *server);
 int64_t server_cpu_ns(const struct server *server); /* of the loop thread */
 /* Makes a firmware of that many bytes and version the product's target, at once. */
