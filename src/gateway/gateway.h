@@ -123,7 +123,8 @@ void seat_tick(struct gateway *gw, struct seat *seat, struct moment now);
 bool seat_settle(struct gateway *gw, struct seat *seat, struct moment now);
 /* SW_OK when the seat has a desk. */
 int seat_activate(struct gateway *gw, struct seat *seat) SW_NODISCARD;
-/* Ends the session here. is_told: with a close_notify, after which the device handshakes anew. */
+/* Ends the session here; a device that has no other is offline. is_told: with a close_notify, after
+ * which the device handshakes anew. */
 void seat_close(struct gateway *gw, struct seat *seat, bool is_told, struct moment now);
 /* The last job of a seat that is gone came back. */
 void seat_release(struct gateway *gw, struct seat *seat);

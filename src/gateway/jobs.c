@@ -55,6 +55,7 @@ void job_free(struct gateway_job *job) {
     case JOB_ENDED:
     case JOB_SAVE:
     case JOB_FORGET:
+    case JOB_LEFT:
     case JOB_OFFLINE_ALL:
     case JOB_DOUBLED:
     case JOB_EXPIRE:
@@ -228,6 +229,9 @@ static int job_run(struct store_job *base, struct store *store, struct fault *fa
         return run_saves(job, &tx);
     case JOB_FORGET:
         return app_session_forget(&tx, job->u.cid);
+    case JOB_LEFT:
+        return app_device_left(&tx, &job->device,
+                               job->u.left.is_proved ? NULL : &job->u.left.proof);
     case JOB_OFFLINE_ALL:
         return app_devices_offline(&tx);
     case JOB_EXPIRE:

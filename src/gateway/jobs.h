@@ -24,9 +24,10 @@ enum gateway_job_kind {
     JOB_MOVE,
     JOB_PROGRESS,
     JOB_ENDED,
-    /* sessions at rest */
+    /* sessions at rest, and at their end */
     JOB_SAVE,
     JOB_FORGET,
+    JOB_LEFT, /* the device has no session any more: it is offline */
     /* the gateway's own */
     JOB_OFFLINE_ALL,
     JOB_EXPIRE,
@@ -99,6 +100,10 @@ struct gateway_job {
             struct sealed *items; /* in the tail */
         } save;
         uint8_t cid[APP_CID_BYTES];
+        struct {
+            bool is_proved; /* else it is still to be seen whether the proof is the device's */
+            struct app_proof proof;
+        } left;
         struct {
             const uint8_t *seal_key; /* the gateway's, which outlives the job */
             mono_time now;

@@ -97,6 +97,9 @@ int app_device_goodbye(struct app_tx *tx, const struct device_id *id,
                        const struct app_goodbye *goodbye) SW_NODISCARD;
 /* The gateway's view of its presence; appends spark/status when it changed. */
 int app_device_online(struct app_tx *tx, const struct device_id *id, bool is_online) SW_NODISCARD;
+/* Its session is over: offline, if the proof is its own (NULL: it was found to be). */
+int app_device_left(struct app_tx *tx, const struct device_id *id,
+                    const struct app_proof *proof) SW_NODISCARD;
 /* Another device with its id and key speaks, from that address: an event says so. */
 int app_device_doubled(struct app_tx *tx, const struct device_id *id,
                        const char *address) SW_NODISCARD;

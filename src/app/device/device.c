@@ -414,6 +414,12 @@ int app_device_online(struct app_tx *tx, const struct device_id *id, bool is_onl
     return code == SW_OK ? store_device_save_told(tx->store, &device, tx->fault) : code;
 }
 
+int app_device_left(struct app_tx *tx, const struct device_id *id, const struct app_proof *proof) {
+    enum app_proof_verdict verdict = APP_PROOF_OWN;
+    int code = proof == NULL ? SW_OK : app_proof_check_again(tx, id, proof, &verdict);
+    return code == SW_OK && verdict == APP_PROOF_OWN ? app_device_online(tx, id, false) : code;
+}
+
 int app_device_goodbye(struct app_tx *tx, const struct device_id *id,
                        const struct app_goodbye *goodbye) {
     char text[GOODBYE_TEXT_BYTES];

@@ -134,8 +134,26 @@ static void trace_drop(struct seat *seat) {
     seat->trace = NULL;
 }
 
+/* Told after whatever the session itself has told, and before the Hello of the next one. While its
+ * own Hello has no verdict yet, the store compares the proof: nobody can put others offline.
+ * Refused: the device counts as online until its next session ends, or the daemon starts anew. */
+static void seat_left(struct gateway *gw, const struct seat *seat, struct moment now) {
+    const struct seat *other = table_by_device(&gw->table, &seat->session.device, seat);
+    if ((!seat->is_present && seat->jobs == 0) || (other != NULL && other->is_present)) {
+        return;
+    }
+    struct gateway_job *job = job_new(JOB_LEFT, 0);
+    if (job != NULL) {
+        job->device = seat->session.device;
+        job->u.left.is_proved = seat->is_present;
+        job->u.left.proof = seat->proof;
+    }
+    (void)!job_submit(gw, job, NULL, now);
+}
+
 void seat_close(struct gateway *gw, struct seat *seat, bool is_told, struct moment now) {
     SW_CHECK(!seat->is_gone);
+    seat_left(gw, seat, now);
     if (is_told) {
         seat_farewell(gw, seat, true, now);
     }

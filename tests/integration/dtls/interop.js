@@ -72,7 +72,7 @@ function writeTable(results) {
         while (waiting.length > 0) await runOne(waiting.shift());
     };
     if (waiting.some((test) => test.needsDaemon)) {
-        daemon = new Daemon(path.join(build, 'slipwayd'), pki, scratch);
+        daemon = new Daemon(path.join(build, 'slipwayd'), pki, scratch, '[::]');
         await daemon.start();
     }
     await Promise.all(Array.from({ length: atOnce }, work));

@@ -78,11 +78,22 @@ async function againstForeignServer(test) {
     }
 }
 
+// The client is acknowledged, and is no more: its server does not know.
+async function crashes(test, device, client) {
+    const typing = converse(client, test.says(device));
+    const good = await client.until(test.answer, patience);
+    typing.forEach(clearTimeout);
+    client.child.kill('SIGKILL');
+    await client.ended;
+    return good;
+}
+
 // A foreign client as a device of slipwayd's: it says Hello, is acknowledged, and is served.
 async function againstSlipwayd(test, daemon) {
     const device = await test.device(daemon);
     const talk = async (port) => {
         const [command, ...args] = fill(test.client(device), port);
+        if (test.crashes && !await crashes(test, device, new Program(command, args))) return 'not served before';
         const client = new Program(command, args);
         const typing = test.says ? converse(client, test.says(device)) : [];
         try {
@@ -96,8 +107,12 @@ async function againstSlipwayd(test, daemon) {
                 return `${isServed ? '' : 'not '}served; client: ${client.output.slice(-600)}; ` +
                     `slipwayd: ${daemon.log.slice(-300)}`;
             }
-            return !test.answer || await client.until(test.answer, patience) ? null
-                : `not acknowledged; client: ${client.output}`;
+            if (test.answer && !await client.until(test.answer, patience)) {
+                return `not acknowledged; client: ${client.output}`;
+            }
+            if (!test.leaves) return null;
+            client.say(test.leaves);
+            return await until(async () => !await daemon.isServed(device.id), patience) ? null : 'still online';
         } finally {
             typing.forEach(clearTimeout);
             await client.stop();

@@ -8,8 +8,8 @@ const token = 'ad'.repeat(20);
 const platform = 13;
 
 class Daemon {
-    constructor(program, pki, scratch) {
-        Object.assign(this, { program, pki, scratch, made: 0 });
+    constructor(program, pki, scratch, address = '127.0.0.1') {
+        Object.assign(this, { program, pki, scratch, address, made: 0 });
         this.authority = path.join(scratch, 'fleet-ca.pem');
         this.#openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj',
             '/CN=fleet', '-days', '2', '-keyout', this.#at('fleet-ca.key.pem'), '-out', this.authority);
@@ -26,7 +26,7 @@ class Daemon {
         fs.writeFileSync(config, `[dtls]\ncertificate = ${this.pki}/server.pem\n` +
             `certificate_key = ${this.pki}/server.key.pem\nclient_ca = ${this.authority}\n`);
         this.child = spawn(this.program, ['--data', this.#at('data'), '--http', '127.0.0.1:0', '--dtls',
-            `127.0.0.1:${this.port || 0}`, '--config', config],
+            `${this.address}:${this.port || 0}`, '--config', config],
         { env: { ...process.env, SLIPWAY_ADMIN_TOKEN: token } });
         this.output = '';
         this.log = '';

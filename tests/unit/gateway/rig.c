@@ -4,6 +4,7 @@
 
 #include "slipway/app/device.h"
 #include "slipway/app/event.h"
+#include "slipway/store/fleet.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -185,6 +186,26 @@ struct gateway_sizes rig_sizes(const struct rig *rig) {
     struct gateway_sizes out;
     gateway_sizes(rig->gw, &out);
     return out;
+}
+
+struct presence {
+    const struct device_id *id;
+    struct device device;
+};
+
+static int get_device(struct app_tx *tx, void *arg) {
+    struct presence *out = arg;
+    return store_device_get(tx->store, out->id, &out->device, tx->fault);
+}
+
+bool rig_is_online(struct rig *rig, const struct device_id *device) {
+    struct presence presence = {.id = device};
+    struct store *reader;
+    struct fault fault = {0};
+    assert_int_equal(app_reader_open(rig->app, &reader, &fault), SW_OK);
+    assert_int_equal(app_read(rig->app, reader, get_device, &presence, NULL), SW_OK);
+    app_reader_close(rig->app, reader);
+    return presence.device.is_online;
 }
 
 bool rig_has_event(struct rig *rig, const char *name) {

@@ -54,6 +54,8 @@ void rig_forget(struct rig *rig); /* what was sent */
 /* The session of a device; NULL if it has none. */
 const struct seat *rig_seat(const struct rig *rig, const struct device_id *device);
 struct gateway_sizes rig_sizes(const struct rig *rig);
+/* What the store says of it. */
+bool rig_is_online(struct rig *rig, const struct device_id *device);
 bool rig_has_event(struct rig *rig, const char *name);
 
 struct peer {

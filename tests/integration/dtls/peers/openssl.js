@@ -6,6 +6,7 @@ const {
 } = require('../stage.js');
 const chain = require('../chain.js');
 const { established, inbound, outbound, device, silent } = require('../runs.js');
+const { hello } = require('../slipwayd.js');
 
 const [client, server] = ['OpenSSL s_client', 'OpenSSL s_server'];
 const sClient = (suite, ...args) => ['openssl', 's_client', '-dtls1_2', '-quiet', '-connect', '127.0.0.1:PORT',
@@ -95,12 +96,23 @@ for (const suite of certificateSuites) {
 }
 device(client, 'X.509, the id in the subjectAltName', 'C0AE', (daemon) => daemon.device({ alt: true }),
     (d) => withCertificate('C0AE', d.cert, d.key));
+device(client, 'PSK over IPv6', 'C0A8', imported,
+    (d) => withPsk('C0A8', d.id, d.psk).map((arg) => arg.replace('127.0.0.1', '[::1]')));
+// The forwarder speaks from the same port for both.
+device(client, 'X.509, starts anew from the port of a session that it lost', 'C0AE', imported,
+    (d) => withCertificate('C0AE', d.cert, d.key), { crashes: true, path: {} });
+device(client, 'close_notify: it is offline', 'C0AE', imported,
+    (d) => withCertificate('C0AE', d.cert, d.key).filter((arg) => arg !== '-quiet'), { leaves: 'Q\n' });
 device(client, 'refused: wrong PSK', 'C0A8', imported, (d) => withPsk('C0A8', d.id, '00'.repeat(16)),
     { ...silent, refused: /decrypt error/i });
 device(client, 'refused: unknown PSK identity', 'C0A8', imported,
     (d) => withPsk('C0A8', 'e00fce68ffffffffffffffff', d.psk), { ...silent, refused: /decrypt error/i });
 device(client, 'refused: certificate of a stranger', 'C0AE', imported,
     () => sClient('C0AE', '-cert', pem('unknown'), '-key', pem('unknown.key')), { ...silent, refused: /unknown ca/i });
+// Neither with -quiet, which takes no commands.
+device(client, 'refused: renegotiation', 'C0AE', imported,
+    (d) => withCertificate('C0AE', d.cert, d.key).filter((arg) => arg !== '-quiet'),
+    { says: (d) => [hello(d.id), 'R\n'], answer: /no renegotiation/i });
 device(client, 'refused: DTLS 1.0', '', imported,
     () => ['openssl', 's_client', '-dtls1', '-connect', '127.0.0.1:PORT', '-cipher', 'ALL:@SECLEVEL=0'],
     { ...silent, refused: /alert protocol version/i });

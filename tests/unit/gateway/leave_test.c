@@ -1,0 +1,112 @@
+/* What the store knows of a device whose session has ended. */
+#include "rig.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static struct rig rig;
+static struct peer client;
+
+static int setup(void **state) {
+    (void)state;
+    rig_open(&rig, &rig_small);
+    peer_open(&client, &rig, 1);
+    peer_connect(&client, &rig);
+    peer_hello(&client, &rig, 1, &client.id);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    peer_close(&client);
+    rig_close(&rig);
+    return 0;
+}
+
+static void say_goodbye(struct peer *peer) {
+    uint8_t record[64];
+    struct writer w = writer_of(record, sizeof record);
+    assert_int_equal(dtls_seal_close(dtls_endpoint_crypto(peer->endpoint), &peer->session, &w),
+                     SW_OK);
+    peer_datagram(peer, &rig, writer_span(&w));
+}
+
+static void who_says_close_notify_is_offline(void **state) {
+    (void)state;
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    assert_true(rig_is_online(&rig, &client.id));
+    say_goodbye(&client);
+    assert_null(rig_seat(&rig, &client.id));
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    assert_false(rig_is_online(&rig, &client.id));
+    peer_connect(&client, &rig);
+    peer_hello(&client, &rig, 2, &client.id);
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    assert_true(rig_is_online(&rig, &client.id));
+}
+
+static void who_leaves_while_its_hello_is_written_is_offline(void **state) {
+    (void)state;
+    say_goodbye(&client);
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    assert_false(rig_is_online(&rig, &client.id));
+    assert_true(rig_has_event(&rig, "spark/status")); /* it has been online */
+}
+
+static void whose_session_is_taken_away_is_offline(void **state) {
+    (void)state;
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    const struct gateway_command forget = {.kind = GATEWAY_COMMAND_FORGET, .device = client.id};
+    assert_int_equal(gateway_command(rig.gw, &forget, rig.now, (wall_time){.ms = 0}), SW_OK);
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    assert_false(rig_is_online(&rig, &client.id));
+}
+
+static void a_newer_session_of_the_same_device_keeps_it_online(void **state) {
+    (void)state;
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    struct dtls_session old = client.session;
+    client.address.port++;
+    peer_connect(&client, &rig);
+    peer_hello(&client, &rig, 2, &client.id);
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    client.session = old;
+    say_goodbye(&client);
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    assert_true(rig_is_online(&rig, &client.id));
+    assert_non_null(rig_seat(&rig, &client.id));
+}
+
+static void another_key_cannot_put_it_offline(void **state) {
+    (void)state;
+    struct peer thief;
+    peer_open(&thief, &rig, 2);
+    peer_connect(&thief, &rig);
+    peer_hello(&thief, &rig, 1, &client.id);
+    say_goodbye(&thief); /* before either has its verdict */
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    assert_true(rig_is_online(&rig, &client.id));
+    peer_connect(&thief, &rig);
+    peer_hello(&thief, &rig, 2, &client.id);
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    say_goodbye(&thief); /* after it */
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    assert_true(rig_is_online(&rig, &client.id));
+    peer_close(&thief);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(who_says_close_notify_is_offline),
+        TEST(who_leaves_while_its_hello_is_written_is_offline),
+        TEST(whose_session_is_taken_away_is_offline),
+        TEST(a_newer_session_of_the_same_device_keeps_it_online),
+        TEST(another_key_cannot_put_it_offline),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
