@@ -303,6 +303,7 @@ static void introduce_application(struct sim_device *device, mono_time now, stru
     if (!device->announced_subscriptions) {
         device_say(device, WORD_SUBSCRIBE, 0, 0, now, out);
         device_say(device, WORD_SUBSCRIBE, 1, 0, now, out);
+        device_say(device, WORD_SUBSCRIBE, 2, 0, now, out);
     }
 }
 

@@ -114,6 +114,7 @@ struct sim_word {
     struct coap_retry retry;
 };
 #define SIM_WORDS_MAX 24
+#define SIM_EVENTS    "sim/" /* what its application subscribes to */
 
 struct sim_reply { /* what a request was acknowledged with, for its duplicates */
     uint16_t id;
@@ -194,6 +195,7 @@ struct sim_device {
     char violation[160];           /* the first one */
     const char *handshake_problem; /* of the last attempt; NULL = none */
     uint32_t hellos, handshakes, resumes, transfers, commits, refusals, power_cuts, boots;
+    uint32_t events;             /* that its application asked for */
     uint32_t repeats;            /* words that were sent more than once */
     uint32_t handshakes_refused; /* ended by an alert of the server's */
     uint32_t strays;             /* chunks and messages that only an untidy network explains */

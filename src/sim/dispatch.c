@@ -124,6 +124,8 @@ static void take_event(struct sim_device *device, const struct coap_message *mes
         sim_device_reboot(device, now);
     } else if (span_is_text(name, "spark/device/key/restore")) {
         device_violation(device, "key/restore: it would leave for another cloud", 0);
+    } else if (span_begins(name, SIM_EVENTS)) {
+        device->events++;
     }
 }
 

@@ -41,7 +41,7 @@ static json_t *member_json(const struct member *member) {
     }
     return json_pack(
         "{s:s, s:s, s:b, s:o, s:o, s:I, s:I, s:b, s:b, s:b, s:b, s:o, s:o, s:I, s:I, s:I, s:I, "
-        "s:I, s:I, s:I, s:I}",
+        "s:I, s:I, s:I, s:I, s:I}",
         "id", id, "state", shown_state(device), "connected", device->state == SIM_CONNECTED,
         "first_version", shown_version(member->first_version), "version",
         shown_version(device->firmware.product_version), "transfer_bytes", (json_int_t)bytes,
@@ -52,7 +52,7 @@ static json_t *member_json(const struct member *member) {
         (json_int_t)device->hellos, "handshakes", (json_int_t)device->handshakes, "resumes",
         (json_int_t)device->resumes, "transfers", (json_int_t)device->transfers, "commits",
         (json_int_t)device->commits, "refusals", (json_int_t)device->refusals, "power_cuts",
-        (json_int_t)device->power_cuts);
+        (json_int_t)device->power_cuts, "events", (json_int_t)device->events);
 }
 
 static json_t *fleet_json(const struct fleet *fleet, uint32_t *violations) {

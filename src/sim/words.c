@@ -9,7 +9,7 @@
 #define HELLO_FLAGS 0x0036 /* diagnostics, immediate updates, goodbye, describes */
 #define HELLO_V3    0x00C0 /* that, and compressed modules */
 
-static const char *const subscriptions[] = {"particle", "spark"};
+static const char *const subscriptions[] = {"particle", "spark", SIM_EVENTS};
 
 void device_send(struct sim_device *device, struct span message, struct outbox *out) {
     uint8_t *room = outbox_begin(out, DTLS_RECORD_MAX);

@@ -52,6 +52,15 @@ describe('connected devices', () => {
         assert.deepEqual([one.connected, one.status, one.firmware_updates_enabled], [true, 'normal', true]);
     });
 
+    it('get the events that they asked for', async () => {
+        await api.publishEvent({ product, name: 'sim/all', data: 'one' });
+        await api.publishEvent({ product, name: 'other', data: 'nobody asked' });
+        await api.publishEvent({ name: 'sim/of-no-product', data: 'two' });
+        for (const id of fleet.ids) {
+            await until(`${id} got both`, () => fleet.device(id).events === 2);
+        }
+    });
+
     it('answer a ping', async () => {
         for (const uri of [`/v1/products/${product}/devices/${fleet.ids[0]}/ping`, `/v1/devices/${fleet.ids[0]}/ping`]) {
             assert.deepEqual((await api.put({ uri })).body, { online: true, ok: true });
