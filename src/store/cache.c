@@ -1,5 +1,7 @@
 #include "store/cache.h"
 
+#include "store/wanted.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +17,10 @@ static void cache_empty(struct cache *cache) {
     for (size_t i = 0; i < CACHE_SETS; i++) {
         free(cache->sets[i]);
         cache->sets[i] = NULL;
+    }
+    for (size_t i = 0; i < CACHE_WANTED; i++) {
+        wanted_free(cache->wanted[i]);
+        cache->wanted[i] = NULL;
     }
 }
 

@@ -13,6 +13,9 @@
 #define CACHE_PRODUCTS 16
 #define CACHE_OWNERS   32
 #define CACHE_SETS     4096
+#define CACHE_WANTED   64
+
+struct wanted;
 
 struct cache_owner {
     struct store_token token;
@@ -25,6 +28,7 @@ struct cache {
     struct product *products[CACHE_PRODUCTS]; /* by id, else NULL */
     struct cache_owner *owners[CACHE_OWNERS]; /* by the token's hash */
     struct group_set *sets[CACHE_SETS];       /* by id */
+    struct wanted *wanted[CACHE_WANTED];      /* by the id of their one group */
 };
 
 /* The reader's cache, emptied if it is out of date; NULL on a writer, outside of a view, without

@@ -219,6 +219,7 @@ int store_group_empty(struct store *store, int64_t group_id, struct fault *fault
     for (;;) {
         sqlite3_stmt *q = stmt(store, STMT_SETS_WITH_GROUP, fault);
         bind_int(q, ":group", group_id);
+        bind_int(q, ":after", 0);
         int64_t set_id = 0; /* any of them */
         int code = stmt_int(store, q, 0, &set_id, fault);
         if (code != SW_OK || set_id == 0) {

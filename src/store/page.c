@@ -4,7 +4,8 @@
 #include "store/internal.h"
 
 #include "slipway/store/fleet.h"
-#include "slipway/util/check.h"
+
+#include "store/wanted.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -37,97 +38,6 @@ static void bind_texts(sqlite3_stmt *q, const struct store_device_filter *filter
     bind_text(q, ":id_part", filter->id_part);
     bind_text(q, ":name_part", filter->name_part);
     bind_text(q, ":serial_part", filter->serial_part);
-}
-
-/* --- devices that are in some groups --- */
-
-/* The sets that hold any of the groups: a table of their ids, 0 = free. */
-struct wanted {
-    int64_t *ids;
-    size_t count, mask;
-    uint64_t entries_left; /* that may be asked about */
-};
-
-#define WANTED_TYPE "slipway wanted"
-
-static void wanted_add(struct wanted *wanted, int64_t id) {
-    size_t at = (size_t)id & wanted->mask;
-    while (wanted->ids[at] != 0 && wanted->ids[at] != id) {
-        at = (at + 1) & wanted->mask;
-    }
-    wanted->count += wanted->ids[at] == 0;
-    wanted->ids[at] = id;
-}
-
-static bool wanted_has(const struct wanted *wanted, int64_t id) {
-    size_t at = (size_t)id & wanted->mask;
-    while (wanted->ids[at] != id && wanted->ids[at] != 0) {
-        at = (at + 1) & wanted->mask;
-    }
-    return wanted->ids[at] == id;
-}
-
-static bool wanted_grow(struct wanted *wanted) {
-    struct wanted larger = {.mask = wanted->ids == NULL ? 63 : 4 * wanted->mask + 3};
-    larger.ids = calloc(larger.mask + 1, sizeof *larger.ids);
-    if (larger.ids == NULL) {
-        return false;
-    }
-    for (size_t i = 0; wanted->ids != NULL && i <= wanted->mask; i++) {
-        if (wanted->ids[i] != 0) {
-            wanted_add(&larger, wanted->ids[i]);
-        }
-    }
-    free(wanted->ids);
-    larger.entries_left = wanted->entries_left;
-    *wanted = larger;
-    return true;
-}
-
-static int wanted_read(struct store *store, const struct store_device_filter *filter,
-                       struct wanted *out, struct fault *fault) {
-    int code = 0;
-    bool has_room = wanted_grow(out);
-    for (size_t i = 0; code == 0 && has_room && i < filter->group_count; i++) {
-        sqlite3_stmt *q = stmt(store, STMT_SETS_WITH_GROUP, fault);
-        bind_int(q, ":group", filter->groups[i]);
-        while (has_room && (code = stmt_next(store, q, fault)) == 1) {
-            wanted_add(out, col_int(q, 0));
-            has_room = 2 * out->count <= out->mask || wanted_grow(out);
-        }
-        stmt_end(q);
-    }
-    return has_room ? code : fault_set(fault, SW_E_MEMORY, "out of memory for a device list");
-}
-
-/* wanted(:sets, group_set): asked about each entry of an index, so it must cost next to nothing. */
-static void wanted_function(sqlite3_context *context, int count, sqlite3_value **values) {
-    (void)count;
-    struct wanted *wanted = sqlite3_value_pointer(values[0], WANTED_TYPE);
-    int64_t id = sqlite3_value_int64(values[1]);
-    if (wanted == NULL || wanted->entries_left == 0) {
-        sqlite3_result_error_code(context, SQLITE_ABORT);
-        return;
-    }
-    wanted->entries_left--;
-    sqlite3_result_int(context, id != 0 && wanted_has(wanted, id));
-}
-
-int store_add_functions(struct store *store, struct fault *fault) {
-    int flags = SQLITE_UTF8 | SQLITE_DIRECTONLY;
-    return sqlite3_create_function_v2(store->db, "wanted", 2, flags, NULL, wanted_function, NULL,
-                                      NULL, NULL) == SQLITE_OK
-               ? SW_OK
-               : store_failed(store, "cannot add a function", fault);
-}
-
-/* NULL: any group or none. */
-static void bind_wanted(sqlite3_stmt *q, struct wanted *wanted) {
-    bind_int(q, ":any_group", wanted == NULL);
-    if (q != NULL && wanted != NULL) {
-        int index = sqlite3_bind_parameter_index(q, ":sets");
-        SW_CHECK(sqlite3_bind_pointer(q, index, wanted, WANTED_TYPE, NULL) == SQLITE_OK);
-    }
 }
 
 /* --- pages --- */
@@ -198,13 +108,13 @@ static int list_few(struct store *store, const struct store_device_filter *filte
 
 /* Found in the order that is asked for. */
 static int list_ordered(struct store *store, const struct store_device_filter *filter,
-                        struct wanted *wanted, struct device **items, size_t *count,
+                        struct wanted_question *question, struct device **items, size_t *count,
                         struct fault *fault) {
     enum stmt_name name = filter->product_id == 0 ? STMT_DEVICE_RECENT : page_stmt(filter);
     sqlite3_stmt *q = stmt(store, name, fault);
     if (name != STMT_DEVICE_RECENT) {
         bind_texts(q, filter);
-        bind_wanted(q, wanted);
+        bind_wanted(q, question);
     }
     if (name == STMT_DEVICE_PAGE_ID_UP) {
         bind_blob(q, ":after", filter->after != NULL ? filter->after->b : NULL,
@@ -226,34 +136,39 @@ int store_device_list(struct store *store, const struct store_device_filter *fil
     if (has_few(filter)) {
         return list_few(store, filter, items, count, fault);
     }
-    struct wanted wanted = {.entries_left = filter->group_devices * MEMBER_COST + 100};
-    int code = wanted_read(store, filter, &wanted, fault);
+    struct wanted *wanted = NULL;
+    int code = wanted_take(store, filter->groups, filter->group_count, &wanted, fault);
+    struct wanted_question question = {.sets = wanted,
+                                       .entries_left = filter->group_devices * MEMBER_COST + 100};
     if (code == SW_OK) {
-        code = list_ordered(store, filter, &wanted, items, count, fault);
+        code = list_ordered(store, filter, &question, items, count, fault);
     }
+    wanted_release(wanted);
     /* The members stand at the far end of the order: then the other way is the shorter one. */
-    if (code != SW_OK && wanted.entries_left == 0) {
+    if (code != SW_OK && question.entries_left == 0) {
         if (fault != NULL) {
             fault->code = SW_OK;
         }
         code = list_few(store, filter, items, count, fault);
     }
-    free(wanted.ids);
     return code;
 }
 
 /* Texts may stand anywhere in a name: every device is looked at. */
 static int count_texts(struct store *store, const struct store_device_filter *filter,
                        int64_t *found, struct fault *fault) {
-    struct wanted wanted = {.entries_left = UINT64_MAX};
-    int code = filter->groups != NULL ? wanted_read(store, filter, &wanted, fault) : SW_OK;
+    struct wanted *wanted = NULL;
+    int code = filter->groups != NULL
+                   ? wanted_take(store, filter->groups, filter->group_count, &wanted, fault)
+                   : SW_OK;
+    struct wanted_question question = {.sets = wanted, .entries_left = UINT64_MAX};
     if (code == SW_OK) {
         sqlite3_stmt *q = stmt(store, STMT_DEVICE_COUNT, fault);
         bind_texts(q, filter);
-        bind_wanted(q, filter->groups != NULL ? &wanted : NULL);
+        bind_wanted(q, filter->groups != NULL ? &question : NULL);
         code = stmt_int(store, q, 0, found, fault);
     }
-    free(wanted.ids);
+    wanted_release(wanted);
     return code;
 }
 

@@ -268,18 +268,19 @@ unsigned edit_distance(const char *a, const char *b, unsigned limit) {
 
 /* Short names differ from each other by one letter anyway, so they need a closer match. */
 const char *name_meant(const char *const *known, size_t count, const char *name) {
-    const char *meant = NULL;
     for (size_t i = 0; i < count; i++) {
         if (strcmp(name, known[i]) == 0) {
             return NULL;
         }
+    }
+    for (size_t i = 0; i < count; i++) {
         size_t len = strlen(known[i]);
         unsigned limit = len < 4 ? 0 : len < 7 ? 1 : 2;
-        if (meant == NULL && edit_distance(name, known[i], limit) <= limit) {
-            meant = known[i];
+        if (edit_distance(name, known[i], limit) <= limit) {
+            return known[i];
         }
     }
-    return meant;
+    return NULL;
 }
 
 bool fields_end(struct fields *f) {

@@ -300,6 +300,65 @@ static void reader_sees_changes_of_what_it_keeps(void **state) {
     store_close(writer);
 }
 
+/* How many of a group's devices a page of it has, found by walking the product. */
+static size_t members_on_page(struct store *reader, const int64_t *groups, size_t count) {
+    struct store_device_filter filter = {.product_id = 101,
+                                         .groups = groups,
+                                         .group_count = count,
+                                         .group_devices = DEVICES,
+                                         .product_devices = DEVICES,
+                                         .ascending = true,
+                                         .max = DEVICES};
+    struct device *items = NULL;
+    size_t found = 0;
+    assert_int_equal(store_view_begin(reader, NULL), SW_OK);
+    assert_int_equal(store_device_list(reader, &filter, &items, &found, NULL), SW_OK);
+    store_view_end(reader);
+    free(items);
+    return found;
+}
+
+/* A reader keeps which sets hold a group: new ones are found, and those that lost it are not. */
+static void reader_finds_devices_in_new_sets(void **state) {
+    (void)state;
+    struct fault fault;
+    struct store *reader;
+    struct world world = {.serial = 0};
+    struct store_options options = {.path = db_path};
+    assert_int_equal(store_open(&world.store, &options, &fault), SW_OK);
+    options.is_reader = true;
+    assert_int_equal(store_open(&reader, &options, &fault), SW_OK);
+    make_product(world.store);
+    for (size_t i = 0; i < GROUPS; i++) {
+        make_group(&world, i);
+    }
+    assert_int_equal(members_on_page(reader, world.groups, 1), 0);
+    for (unsigned bits = 1; bits < 1U << GROUPS; bits++) {
+        struct device_id id = id_of(bits);
+        struct device device;
+        int64_t ids[GROUPS];
+        int64_t set_id;
+        size_t count = 0;
+        for (size_t i = 0; i < GROUPS; i++) {
+            if ((bits & 1U << i) != 0) {
+                ids[count++] = world.groups[i];
+            }
+        }
+        assert_int_equal(store_device_insert(world.store, &id, 101, 32, 1, NULL), SW_OK);
+        assert_int_equal(store_device_get(world.store, &id, &device, NULL), SW_OK);
+        assert_int_equal(store_group_set_need(world.store, ids, count, &set_id, NULL), SW_OK);
+        assert_int_equal(store_device_save_set(world.store, device.num, set_id, NULL), SW_OK);
+        assert_int_equal(members_on_page(reader, world.groups, 1), (bits + 1) / 2);
+    }
+    assert_int_equal(members_on_page(reader, world.groups + 1, 1), 1U << (GROUPS - 1));
+    assert_int_equal(members_on_page(reader, world.groups, 2), 3U << (GROUPS - 2));
+    assert_int_equal(store_group_delete(world.store, world.groups[0], NULL), SW_OK);
+    assert_int_equal(members_on_page(reader, world.groups, 1), 0);
+    assert_int_equal(members_on_page(reader, world.groups, 2), 1U << (GROUPS - 1));
+    store_close(reader);
+    store_close(world.store);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(census_is_what_counting_gives),
@@ -307,6 +366,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(upgrade_keeps_every_membership, file_set_up,
                                         scratch_remove),
         cmocka_unit_test_setup_teardown(reader_sees_changes_of_what_it_keeps, file_set_up,
+                                        scratch_remove),
+        cmocka_unit_test_setup_teardown(reader_finds_devices_in_new_sets, file_set_up,
                                         scratch_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
