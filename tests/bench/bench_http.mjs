@@ -133,8 +133,8 @@ function wrk(server, connections, script) {
     return {
         perCpuSecond: requests / cpu,
         perSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(text)[1]),
-        p50: milliseconds(/50%\s+(\S+)/.exec(text)[1]),
-        p99: milliseconds(/99%\s+(\S+)/.exec(text)[1]),
+        p50: milliseconds(/^ +50% +(\S+)/m.exec(text)[1]),
+        p99: milliseconds(/^ +99% +(\S+)/m.exec(text)[1]),
     };
 }
 
