@@ -1,5 +1,5 @@
 /* Reads peers' own certificates without having libcrypto decode the key in them: its decoders of
- * keys (OSSL_DECODER) take seven times as long as all the rest of a certificate, and the key is
+ * keys (OSSL_DECODER) take six times as long as all the rest of a certificate, and the key is
  * used as a point anyway. All else of such a certificate is libcrypto's. */
 #ifndef CRYPTO_LEAF_H
 #define CRYPTO_LEAF_H
