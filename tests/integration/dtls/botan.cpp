@@ -5,7 +5,8 @@
 //   dtls_botan server PORT SUITE - x509 CERTIFICATE PRIVATE_KEY AUTHORITY
 //
 // The suite is its number in hexadecimal, like the message and the PSK; files are PEM. A client
-// sends the message, prints what comes back and says goodbye; a server gives back what it gets.
+// sends the message, prints what comes back and says goodbye when its standard input ends; a server
+// gives back what it gets.
 #include <botan/auto_rng.h>
 #include <botan/certstor.h>
 #include <botan/credentials_manager.h>
@@ -125,9 +126,6 @@ class association final : public tls::Callbacks {
         say("received " + Botan::hex_encode(data, size, false));
         if (message.empty()) {
             channel->send(data, size);
-        } else {
-            channel->close();
-            is_over = true;
         }
     }
     void tls_alert(tls::Alert alert) override {
@@ -145,11 +143,16 @@ class association final : public tls::Callbacks {
     }
     void run(tls::Channel &mine) {
         for (channel = &mine; !is_over;) {
-            pollfd wait = {fd, POLLIN, 0};
+            pollfd wait[] = {{fd, POLLIN, 0}, {message.empty() ? -1 : STDIN_FILENO, POLLIN, 0}};
             uint8_t datagram[2048];
-            ssize_t len = poll(&wait, 1, 100) > 0 ? recv(fd, datagram, sizeof datagram, 0) : 0;
+            (void)poll(wait, 2, 100);
+            ssize_t len = wait[0].revents != 0 ? recv(fd, datagram, sizeof datagram, 0) : 0;
             if (len > 0) {
                 mine.received_data(datagram, static_cast<size_t>(len));
+            }
+            if (wait[1].revents != 0 && read(STDIN_FILENO, datagram, sizeof datagram) <= 0) {
+                mine.close();
+                is_over = true;
             }
             mine.timeout_check();
         }

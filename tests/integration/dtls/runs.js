@@ -7,6 +7,8 @@ const { hello, acknowledged } = require('./slipwayd.js');
 const echo = program('dtls_echo');
 const patience = 20000;
 const unservedFor = 2000;
+const pace = 400;
+const grace = 200;
 
 // Runs body with the port to speak to: the server's own, or that of a path that leads there.
 async function onPath(test, server, body) {
@@ -21,9 +23,18 @@ async function onPath(test, server, body) {
 
 const fill = (args, port) => args.map((a) => a.replace('PORT', port).replace('BELOW', port - 1));
 
-// What a program is to be told on its standard input, one thing after the other.
+// Tells a program on its standard input one thing after the other: a line after some time, one with
+// `after` when its output has that. What is returned ends it.
 function converse(program, lines) {
-    return lines.map((line, i) => setTimeout(() => program.say(line), 400 * (i + 1)));
+    let isOver = false;
+    (async () => {
+        for (const line of lines) {
+            await (line.after ? until(() => isOver || line.after.test(program.output), patience) : sleep(pace));
+            if (isOver) return;
+            program.say(line.text || line);
+        }
+    })();
+    return () => { isOver = true; };
 }
 
 // Foreign clients, one after the other, each typing one word, against our server.
@@ -39,8 +50,8 @@ async function againstOurServer(test) {
             const good = test.refused
                 ? await server.until(test.refused, patience)
                 : await client.until(test.answer, patience);
-            typing.forEach(clearTimeout);
-            await client.stop();
+            typing();
+            await client.stop(grace);
             await sleep(50);
             said = server.output.slice(before);
             if (!good) return `no answer; client: ${client.output.slice(-600)}; server: ${server.output}`;
@@ -59,12 +70,12 @@ async function againstForeignServer(test) {
     const port = await takePort();
     const [command, ...args] = fill(test.start, port);
     const server = new Program(command, args);
-    let typing = [];
+    let typing = () => {};
     const talk = async (to) => {
         const client = new Program(echo, ['client', `${to}`, test.text || word, ...test.client]);
         if (test.types) typing = converse(server, [test.types].flat());
         const good = await client.until(test.answer, patience);
-        await client.stop();
+        await client.stop(grace);
         if (!good) return `no answer; client: ${client.output}; server: ${server.output.slice(-600)}`;
         if (test.told && !await server.until(test.told, patience)) return `not told: ${server.output.slice(-600)}`;
         return test.expect.test(client.output) ? null : `unexpected: ${client.output}`;
@@ -73,7 +84,7 @@ async function againstForeignServer(test) {
         return await until(() => isBound(port), patience) ? await onPath(test, port, talk)
             : `their server did not start: ${server.output}`;
     } finally {
-        typing.forEach(clearTimeout);
+        typing();
         await server.stop();
     }
 }
@@ -82,7 +93,7 @@ async function againstForeignServer(test) {
 async function crashes(test, device, client) {
     const typing = converse(client, test.says(device));
     const good = await client.until(test.answer, patience);
-    typing.forEach(clearTimeout);
+    typing();
     client.child.kill('SIGKILL');
     await client.ended;
     return good;
@@ -95,7 +106,7 @@ async function againstSlipwayd(test, daemon) {
         const [command, ...args] = fill(test.client(device), port);
         if (test.crashes && !await crashes(test, device, new Program(command, args))) return 'not served before';
         const client = new Program(command, args);
-        const typing = test.says ? converse(client, test.says(device)) : [];
+        const typing = converse(client, test.says ? test.says(device) : []);
         try {
             if (test.refused) {
                 const told = await client.until(test.refused, patience);
@@ -114,8 +125,8 @@ async function againstSlipwayd(test, daemon) {
             client.say(test.leaves);
             return await until(async () => !await daemon.isServed(device.id), patience) ? null : 'still online';
         } finally {
-            typing.forEach(clearTimeout);
-            await client.stop();
+            typing();
+            await client.stop(grace);
         }
     };
     return onPath(test, daemon.port, talk);

@@ -97,8 +97,10 @@ class Program {
     }
     say(text) { this.child.stdin.write(text); }
     until(pattern, ms) { return until(() => pattern.test(this.output), ms); }
-    async stop() {
+    // It is left time to say goodbye when its standard input ends.
+    async stop(graceMs = 0) {
         this.child.stdin.end();
+        if (graceMs > 0) await Promise.race([this.ended, sleep(graceMs)]);
         this.child.kill('SIGTERM');
         const late = setTimeout(() => this.child.kill('SIGKILL'), 1500);
         await this.ended;

@@ -1,6 +1,6 @@
 /* A client on wolfSSL, for a suite that no program of the others speaks: ECDHE_PSK with
  * AES-128-GCM. dtls_wolf PORT IDENTITY PSK CIPHER MESSAGE    (key and message in hexadecimal) Sends
- * the message and prints what comes back, in hexadecimal. */
+ * the message and prints what comes back, in hexadecimal; says goodbye when standard input ends. */
 #include <wolfssl/options.h>
 
 #include <wolfssl/ssl.h>
@@ -68,6 +68,9 @@ static int talk(WOLFSSL *ssl, const char *message) {
         printf("%02x", bytes[i]);
     }
     printf("\n");
+    (void)fflush(stdout);
+    while (getchar() != EOF) {
+    }
     (void)wolfSSL_shutdown(ssl);
     return 0;
 }

@@ -6,7 +6,7 @@ const {
 } = require('../stage.js');
 const chain = require('../chain.js');
 const { established, inbound, outbound, device, silent } = require('../runs.js');
-const { hello } = require('../slipwayd.js');
+const { hello, acknowledged } = require('../slipwayd.js');
 
 const [client, server] = ['OpenSSL s_client', 'OpenSSL s_server'];
 const sClient = (suite, ...args) => ['openssl', 's_client', '-dtls1_2', '-quiet', '-connect', '127.0.0.1:PORT',
@@ -68,7 +68,7 @@ inbound(client, 'X.509, every suite offered', 'C02B', ourServer.x509, [anySuite(
 inbound(client, 'PSK, every suite offered', '00A8', ourServer.psk, [anySuite(withPsk('00A8', identity, hex(psk)))],
     { expect: established('00A8', 'psk', identity) });
 inbound(client, 'close_notify', 'C0AE', ourServer.x509, [certified('C0AE', 'client').filter((arg) => arg !== '-quiet')],
-    { types: [`${word}\n`, 'Q\n'], refused: /content hello[^]*closed/ });
+    { types: [`${word}\n`, { after: new RegExp(`^${word}`, 'm'), text: 'Q\n' }], refused: /content hello[^]*closed/ });
 inbound(client, 'refused: renegotiation', 'C0AE', ourServer.x509,
     [certified('C0AE', 'client').filter((arg) => arg !== '-quiet')],
     { types: 'R\n', answer: /no renegotiation/i, expect: established('C0AE', 'x509', 'device-0001') });
@@ -112,7 +112,7 @@ device(client, 'refused: certificate of a stranger', 'C0AE', imported,
 // Neither with -quiet, which takes no commands.
 device(client, 'refused: renegotiation', 'C0AE', imported,
     (d) => withCertificate('C0AE', d.cert, d.key).filter((arg) => arg !== '-quiet'),
-    { says: (d) => [hello(d.id), 'R\n'], answer: /no renegotiation/i });
+    { says: (d) => [hello(d.id), { after: acknowledged, text: 'R\n' }], answer: /no renegotiation/i });
 device(client, 'refused: DTLS 1.0', '', imported,
     () => ['openssl', 's_client', '-dtls1', '-connect', '127.0.0.1:PORT', '-cipher', 'ALL:@SECLEVEL=0'],
     { ...silent, refused: /alert protocol version/i });
