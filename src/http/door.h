@@ -14,6 +14,19 @@
 #define DOOR_WORKERS_MAX 64
 #define DOOR_READERS_MAX 160
 
+/* Passwords are slow to check, and anybody may ask: they have workers of their own, so that however
+ * many guess, nobody else waits. More than so many do not wait at all, but are told to come back.
+ */
+#define DOOR_LOGIN_WORKERS 2
+#define DOOR_LOGINS_MAX    256
+
+/* Requests that wait, and the threads that take them. */
+struct lane {
+    struct mailbox box;
+    size_t count;
+    struct thread threads[DOOR_WORKERS_MAX];
+};
+
 /* One read-only view of the database for whoever runs a handler; there are as many as threads, so
  * one is always free. */
 struct reader_slot {
@@ -28,9 +41,7 @@ struct http_server {
     struct http_ports ports;
     struct MHD_Daemon *daemon;
     uint16_t port;
-    struct mailbox work; /* requests for the workers */
-    size_t worker_count;
-    struct thread workers[DOOR_WORKERS_MAX];
+    struct lane work, passwords;
     struct hub hub;
     struct limits requests; /* by client address */
     struct limits logins;

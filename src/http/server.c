@@ -109,7 +109,7 @@ void readers_rest(struct http_server *server) {
 }
 
 static int readers_open(struct http_server *server, struct fault *fault) {
-    server->reader_count = server->config.threads + server->config.workers;
+    server->reader_count = server->config.threads + server->config.workers + DOOR_LOGIN_WORKERS;
     for (size_t i = 0; i < server->reader_count; i++) {
         atomic_flag_clear(&server->readers[i].is_taken);
     }
@@ -119,9 +119,9 @@ static int readers_open(struct http_server *server, struct fault *fault) {
 /* --- workers --- */
 
 static void worker_run(void *arg) {
-    struct http_server *server = arg;
+    struct lane *lane = arg;
     for (;;) {
-        struct mail *mail = mailbox_wait(&server->work, 1, -1);
+        struct mail *mail = mailbox_wait(&lane->box, 1, -1);
         if (mail == NULL) {
             return;
         }
@@ -129,15 +129,21 @@ static void worker_run(void *arg) {
     }
 }
 
-static int workers_start(struct http_server *server, struct fault *fault) {
-    for (; server->worker_count < server->config.workers; server->worker_count++) {
-        int rc = thread_start(&server->workers[server->worker_count], "http-worker", worker_run,
-                              server, fault);
+static int lane_start(struct lane *lane, const char *name, size_t count, struct fault *fault) {
+    for (; lane->count < count; lane->count++) {
+        int rc = thread_start(&lane->threads[lane->count], name, worker_run, lane, fault);
         if (rc != SW_OK) {
             return rc;
         }
     }
     return SW_OK;
+}
+
+static void lane_stop(struct lane *lane) {
+    mailbox_close(&lane->box);
+    for (size_t i = 0; i < lane->count; i++) {
+        thread_join(&lane->threads[i]);
+    }
 }
 
 /* --- libmicrohttpd --- */
@@ -282,9 +288,9 @@ static int config_check(const struct http_config *config, struct fault *fault) {
     if (config->workers > DOOR_WORKERS_MAX) {
         return fault_set(fault, SW_E_INPUT, "http: at most %d workers", DOOR_WORKERS_MAX);
     }
-    if (config->threads + config->workers > DOOR_READERS_MAX) {
+    if (config->threads + config->workers + DOOR_LOGIN_WORKERS > DOOR_READERS_MAX) {
         return fault_set(fault, SW_E_INPUT, "http: at most %d threads and workers together",
-                         DOOR_READERS_MAX);
+                         DOOR_READERS_MAX - DOOR_LOGIN_WORKERS);
     }
     if ((config->tls_cert_pem == NULL) != (config->tls_key_pem == NULL)) {
         return fault_set(fault, SW_E_INPUT,
@@ -310,7 +316,8 @@ int http_server_start(const struct http_config *config, struct app *app,
     uint64_t seeds[3];
     sys_entropy(seeds, sizeof seeds);
     server->id_seed = seeds[0];
-    mailbox_init(&server->work, (size_t)server->config.connections_max + 1, NULL, NULL);
+    mailbox_init(&server->work.box, (size_t)server->config.connections_max + 1, NULL, NULL);
+    mailbox_init(&server->passwords.box, DOOR_LOGINS_MAX, NULL, NULL);
     int rc = config_check(&server->config, fault);
     if (rc == SW_OK && config->tls_cert_pem != NULL) {
         rc = tls_set(config->tls_cert_pem, config->tls_key_pem, fault);
@@ -331,7 +338,10 @@ int http_server_start(const struct http_config *config, struct app *app,
         rc = hub_start(&server->hub, server, fault);
     }
     if (rc == SW_OK) {
-        rc = workers_start(server, fault);
+        rc = lane_start(&server->work, "http-worker", server->config.workers, fault);
+    }
+    if (rc == SW_OK) {
+        rc = lane_start(&server->passwords, "http-login", DOOR_LOGIN_WORKERS, fault);
     }
     if (rc == SW_OK) {
         rc = daemon_start(server, fault);
@@ -385,10 +395,8 @@ void http_server_stop(struct http_server *server) {
             (void)usleep(1000);
         }
     }
-    mailbox_close(&server->work);
-    for (size_t i = 0; i < server->worker_count; i++) {
-        thread_join(&server->workers[i]);
-    }
+    lane_stop(&server->work);
+    lane_stop(&server->passwords);
     if (server->daemon != NULL) {
         MHD_stop_daemon(server->daemon);
     }
@@ -406,6 +414,7 @@ void http_server_stop(struct http_server *server) {
     watch_close(&server->watch);
     limits_close(&server->requests);
     limits_close(&server->logins);
-    mailbox_destroy(&server->work);
+    mailbox_destroy(&server->work.box);
+    mailbox_destroy(&server->passwords.box);
     free(server);
 }

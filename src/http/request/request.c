@@ -404,9 +404,12 @@ void request_command(struct request *rq, const struct device_command *command,
     rq->after = after;
 }
 
-/* The box has room for every connection, so a post can only fail when the door is closing. */
+/* The workers' box has room for every connection, so a post can only fail when the door is closing;
+ * that of logins may be full. */
 void request_requeue(struct request *rq) {
-    if (mailbox_post(&rq->server->work, &rq->mail) != SW_OK) {
+    bool is_login = (rq->match.route->flags & ROUTE_LOGIN) != 0;
+    struct lane *lane = is_login ? &rq->server->passwords : &rq->server->work;
+    if (mailbox_post(&lane->box, &rq->mail) != SW_OK) {
         reply_app_error(&rq->reply, SW_E_BUSY, NULL);
         request_resume(rq);
     }

@@ -162,6 +162,21 @@ test('ten wrong passwords lock a user for where they came from, and nowhere else
     assert.equal((await door.call('GET', '/v1/user')).status, 200, 'tokens go on');
 });
 
+test('however many guess, others do not wait for them', async () => {
+    const crowded = await startDoor();
+    let checked = 0;
+    const guesses = Array.from({ length: 400 }, () => crowded.call('POST', '/oauth/token', {
+        token: null, form: { grant_type: 'password', username: 'nobody', password: 'guess', client_id: 'particle', client_secret: 'particle' },
+    }).then((reply) => { checked += reply.status === 400; return reply; }));
+    await Promise.race(guesses); // they are there
+    assert.equal((await crowded.call('POST', '/v1/products', { json: { name: 'meanwhile', platform_id: BORON } })).status, 201);
+    assert.ok(checked < 128, `${checked} of 400 guesses went first`);
+    const replies = await Promise.all(guesses);
+    for (const reply of replies) assert.ok(reply.status === 400 || (reply.status === 503 && reply.headers.get('retry-after')), reply.text);
+    assert.ok(replies.filter((reply) => reply.status === 400).length >= 256, 'those who wait are served');
+    await crowded.stop();
+});
+
 test('ping, functions, variables, signal', async () => {
     const at = (n, rest = '') => `/v1/products/${product.id}/devices/${deviceId(n)}${rest}`;
     assert.deepEqual((await door.call('PUT', at(1, '/ping'))).body, { online: true, ok: true });
