@@ -56,8 +56,8 @@ struct http_server {
     mono_time started;
 };
 
-/* request.c. On a worker: runs the handler, or goes on after a device's answer, then passes the
- * request on. */
+/* request/request.c. On a worker: runs the handler, or goes on after a device's answer, then passes
+ * the request on. */
 void request_work(struct request *rq);
 /* Hands a suspended request to the workers. Any thread. */
 void request_requeue(struct request *rq);
@@ -69,7 +69,7 @@ void reader_release(struct http_server *server, struct store *reader);
  * meanwhile are closed. */
 void readers_rest(struct http_server *server);
 
-/* request.c: the callbacks of libmicrohttpd. */
+/* request/request.c: the callbacks of libmicrohttpd. */
 struct request *request_new(struct http_server *server, struct MHD_Connection *connection,
                             const char *target);
 void request_free(struct request *rq);
