@@ -177,14 +177,17 @@ static int take_record(struct turn *t, const struct address *from, struct span *
     struct dtls_session before = session->dtls;
     struct dtls_opened opened;
     int status = dtls_open(t->crypto, &session->dtls, *rest, plain, DTLS_RECORD_MAX, &opened);
-    bool is_below = status == SW_E_REPLAY && session->is_doubtful;
+    bool is_below = status == SW_E_REPLAY && (session->is_doubtful || session->is_hello_due);
     if (is_below) {
         status = knock_listen(t, *rest, plain, &opened);
     }
     if (status == SW_E_LIMIT) {
-        uint64_t behind = opened.sequence + 1;
+        uint64_t behind = is_below ? 0 : opened.sequence + 1;
         session->seq_in_missed = behind > session->seq_in_missed ? behind : session->seq_in_missed;
         return SW_E_LIMIT;
+    }
+    if (status == SW_E_STATE) {
+        return SW_E_STATE;
     }
     size_t consumed =
         opened.consumed > 0 && opened.consumed < rest->len ? opened.consumed : rest->len;
@@ -193,8 +196,11 @@ static int take_record(struct turn *t, const struct address *from, struct span *
         *why = refusal(status);
         return is_below && status == SW_E_REPLAY ? SW_E_REPLAY : SW_OK;
     }
-    session->is_doubtful = false;
-    session->doubt = 0;
+    if (!is_below) {
+        session->is_doubtful = false;
+        session->is_hello_due = false;
+        session->doubt = 0;
+    }
     struct coap_message message = {0};
     int decoded = opened.type == DTLS_APPLICATION_DATA ? coap_decode(opened.content, &message, why)
                                                        : SW_E_INPUT;
@@ -203,6 +209,16 @@ static int take_record(struct turn *t, const struct address *from, struct span *
         session->dtls = before;
         return SW_E_STATE;
     }
+    bool is_greeting = is_coap && is_hello(&message);
+    if (is_greeting && !is_below && session->is_known && !session_was_never_saved(session)) {
+        /* Behind its Hello a device says nothing before that is acknowledged. */
+        *why = opened.is_newest ? NULL : "a Hello that others overtook";
+        if (opened.is_newest) {
+            knock_hello(session);
+        }
+        return opened.is_newest ? SW_E_LIMIT : SW_OK;
+    }
+    session->is_hello_due = session->is_hello_due && !is_greeting;
     bool is_ping = is_coap && message.type == COAP_CON && message.code == COAP_EMPTY;
     bool is_moved = is_marked || session->is_resumed || !address_equal(&session->peer, from);
     if (is_ping && session->is_known && !is_moved) {
@@ -210,11 +226,11 @@ static int take_record(struct turn *t, const struct address *from, struct span *
     }
     learn_round_trip(session, t->now);
     session->heard = t->now;
-    bool is_hello = is_coap && message.code == COAP_POST && coap_path_is(&message, 'h');
-    take_address(t, from, is_marked, opened.is_newest, is_hello);
+    take_address(t, from, is_marked, opened.is_newest, is_greeting);
     if (is_coap) {
         take_message(t, &message, wall, why);
-        *why = is_below ? NULL : *why; /* a knock is no request that would know its answer */
+        /* A knock is no request that would know its answer. */
+        *why = is_below && !is_greeting ? NULL : *why;
     } else if (decoded == SW_E_FULL && message.type == COAP_CON && session->is_known) {
         /* More options than are understood: it is sound, and must not be repeated for ever. */
         (void)turn_reply(t, message.id, COAP_EMPTY, span_of(NULL, 0), span_of(NULL, 0));

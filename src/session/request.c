@@ -9,10 +9,8 @@
 #define EVENT_FORCED  "particle/device/updates/forced"
 
 static int may_request(const struct session *session) {
-    if (!session_is_open(session)) {
-        return SW_E_STATE;
-    }
-    return session->is_trusted ? SW_OK : SW_E_DENIED;
+    int status = session_may_ask(session);
+    return status == SW_OK && !session->is_trusted ? SW_E_DENIED : status;
 }
 
 static void put_path(struct coap_writer *c, const char *path) {
@@ -99,8 +97,9 @@ int session_tell_forced(struct session *session, struct dtls_crypto *crypto, boo
 
 int session_ping(struct session *session, struct dtls_crypto *crypto, mono_time now,
                  struct session_out *out) {
-    if (!session_is_open(session)) {
-        return SW_E_STATE;
+    int status = session_may_ask(session);
+    if (status != SW_OK) {
+        return status;
     }
     struct turn t = {session, work_of(session), crypto, now, out};
     const struct exchange *running = &t.work->lanes[LANE_TELL];

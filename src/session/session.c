@@ -118,7 +118,7 @@ static mono_time quiet_at(const struct session *session) {
     return is_sending(session) ? MONO_NEVER : mono_add_ms(session->heard, QUIET_MS);
 }
 
-static bool was_never_saved(const struct session *session) {
+bool session_was_never_saved(const struct session *session) {
     return session->dtls.seq_out_limit == DTLS_SEQUENCE_MAX;
 }
 
@@ -161,7 +161,7 @@ bool session_reserve_due(struct session *session, mono_time now, struct session_
     too_few = session->is_doubtful ? 0 : too_few;
     bool is_used_up =
         left_in < too_few || left_out < block / 4 || session->seq_in_missed > dtls->seq_in_limit;
-    bool is_too_far = is_quiet && left_in > STRIDE_QUIET && !was_never_saved(session);
+    bool is_too_far = is_quiet && left_in > STRIDE_QUIET && !session_was_never_saved(session);
     if (!session->is_unsaved && !is_used_up && !is_too_far) {
         return false;
     }
@@ -173,7 +173,7 @@ bool session_reserve_due(struct session *session, mono_time now, struct session_
     want->seq_in_limit =
         at_most(from + (want->is_waiting ? 0 : session->seq_in_stride), DTLS_SEQUENCE_MAX);
     want->seq_out_limit = at_most(dtls->seq_out + block, DTLS_SEQUENCE_MAX - 1);
-    if (was_never_saved(session)) {
+    if (session_was_never_saved(session)) {
         dtls->seq_out_limit = want->seq_out_limit;
     } else if (want->seq_out_limit < dtls->seq_out_limit) {
         want->seq_out_limit = dtls->seq_out_limit;
@@ -198,6 +198,7 @@ void session_reserved(struct session *session, const struct session_reserve *gra
     /* A knock may have been answered meanwhile: what was saved knows nothing of that. */
     dtls->seq_in_limit = granted->is_waiting ? dtls->seq_in_limit : granted->seq_in_limit;
     session->granted = now;
+    session->is_hello_kept = session->is_hello_due && !session->is_unsaved;
 }
 
 /* --- time --- */
@@ -224,7 +225,7 @@ mono_time session_deadline(const struct session *session) {
     mono_time next = work != NULL ? work->deadline : MONO_NEVER;
     uint64_t left_in = session->dtls.seq_in_limit - session->dtls.seq_in_top;
     if (session->is_known && !session->is_reserving && left_in > STRIDE_QUIET &&
-        !was_never_saved(session)) {
+        !session_was_never_saved(session)) {
         mono_time again = mono_add_ms(session->quiet_looked, QUIET_MS);
         mono_time quiet = quiet_at(session);
         next = mono_earlier(next, again.us > quiet.us ? again : quiet);

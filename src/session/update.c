@@ -163,8 +163,9 @@ static uint16_t chunk_of(const struct session *session, uint16_t wanted) {
 int session_offer(struct session *session, struct dtls_crypto *crypto,
                   const struct session_offer *offer, mono_time now, struct session_out *out) {
     struct turn t = {session, work_of(session), crypto, now, out};
-    if (!session_is_open(session)) {
-        return SW_E_STATE;
+    int status = session_may_ask(session);
+    if (status != SW_OK) {
+        return status;
     }
     if (!session->is_trusted) {
         return SW_E_DENIED;
@@ -186,8 +187,8 @@ int session_offer(struct session *session, struct dtls_crypto *crypto,
     }
     struct transfer *transfer = &t.work->transfer;
     bool is_v3 = (session->hello_flags & HELLO_OTA_V3) != 0;
-    int status = is_v3 ? ota_begin(&transfer->u.v3, &params, now)
-                       : ota_legacy_begin(&transfer->u.legacy, &params, now);
+    status = is_v3 ? ota_begin(&transfer->u.v3, &params, now)
+                   : ota_legacy_begin(&transfer->u.legacy, &params, now);
     if (status != SW_OK) {
         return status;
     }

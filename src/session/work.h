@@ -161,9 +161,13 @@ static inline struct work *work_of(const struct session *session) {
     return (struct work *)(void *)session->work;
 }
 
-/* For requests of ours. */
-static inline bool session_is_open(const struct session *session) {
-    return session->work != NULL && session->is_known && !session->is_doubtful;
+/* --- session.c --- */
+bool session_was_never_saved(const struct session *session);
+/* SW_OK, SW_E_STATE, SW_E_BUSY: see session_offer. */
+static inline int session_may_ask(const struct session *session) {
+    return session->work == NULL || !session->is_known ? SW_E_STATE
+           : session->is_doubtful                      ? SW_E_BUSY
+                                                       : SW_OK;
 }
 
 /* --- turn.c: what goes out --- */
@@ -220,11 +224,17 @@ bool gathering_is_busy(const struct turn *t, uint8_t kind, bool is_requested);
 void gathering_close(struct gathering *gathering);
 
 /* --- knock.c --- */
-/* A record that dtls_open refused as a repetition, in a session that is doubtful. SW_OK: it answers
- * a knock, which ends the doubt, and *opened is filled as dtls_open would. SW_E_REPLAY: authentic,
- * and later than any before it since the crash. SW_E_AUTH: neither. */
+/* A record that dtls_open refused as a repetition, in a session that is doubtful or waits for its
+ * Hello. SW_OK: it answers a knock, which ends the doubt, or is a Hello; *opened is filled as
+ * dtls_open would. SW_E_LIMIT: a Hello to be given again. SW_E_STATE: the
+ * same, with a work. SW_E_REPLAY: authentic, and later than
+ * any before it since the crash. SW_E_AUTH: neither. */
 int knock_listen(struct turn *t, struct span datagram, uint8_t *plain,
                  struct dtls_opened *opened) SW_NODISCARD;
+
+/* A Hello came whose number is to be on disk first. */
+void knock_hello(struct session *session);
+bool is_hello(const struct coap_message *message);
 
 /* --- device.c: what the device says of its own accord --- */
 bool device_needs_work(const struct coap_message *message);

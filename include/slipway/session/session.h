@@ -158,7 +158,9 @@ struct session {
     bool is_unsaved : 1;      /* something that outlives the process changed */
     bool is_reserving : 1;    /* between session_reserve_due and session_reserved */
     bool has_flag_ids : 1;    /* of this connection; one that is 0 came not yet */
-    bool is_doubtful : 1;     /* restored after a crash, and nothing was accepted since */
+    bool is_doubtful : 1;     /* restored after a crash, and the device's numbers not known since */
+    bool is_hello_due : 1;    /* one waits, numbered seq_in_top - doubt - 1, */
+    bool is_hello_kept : 1;   /* until that is on disk, as it is now */
 };
 #define SESSION_CHUNK_ID_FIRST 0x8000
 
@@ -210,8 +212,8 @@ void session_tick(struct session *session, struct dtls_crypto *crypto, mono_time
 mono_time session_deadline(const struct session *session); /* MONO_NEVER when nothing waits */
 
 /* --- the server's wishes. SW_E_STATE without an attached work or a confirmed Hello (a restored
- * session has one) and while a session is doubtful, SW_E_DENIED unless is_trusted, SW_E_BUSY when
- * one of the kind is under way, SW_E_RANGE for what no device could take --- */
+ * session has one), SW_E_DENIED unless is_trusted, SW_E_BUSY when one of the kind is under way or
+ * the session is doubtful, SW_E_RANGE for what no device could take --- */
 struct session_offer {
     struct span image; /* borrowed until the transfer ends or the session closes */
     struct sha256 file_hash;
@@ -287,7 +289,10 @@ void session_reserved(struct session *session, const struct session_reserve *gra
  * after the crash, so all that its device says from there on is new. Appends one to *record, to be
  * sent to where a record came from that was refused with SW_E_REPLAY: it is smaller than any. Each
  * such refusal is for a number of its own, so a record that is repeated buys no second knock.
- *   SW_E_STATE  not a restored session that was not heard yet
+ * A device answers no ping before its Hello is acknowledged. So a Hello of a session that may be
+ * stored is taken only when its number is on disk (until then it meets SW_E_LIMIT), and one among
+ * the doubtful numbers is new.
+ *   SW_E_STATE  neither doubtful nor to be resumed
  *   SW_E_LIMIT  no numbers are reserved */
 int session_knock(struct session *session, struct dtls_crypto *crypto,
                   struct writer *record) SW_NODISCARD;

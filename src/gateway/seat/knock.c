@@ -15,8 +15,12 @@
 #define TRIES_PROVED  7
 #define BUSY_MS       200 /* if numbers cannot be reserved */
 
+static bool may_knock(const struct seat *seat) {
+    return seat->session.is_resumed || seat->session.is_doubtful;
+}
+
 mono_time knock_deadline(const struct seat *seat) {
-    if (seat->desk == NULL || !seat->desk->knock.is_on || !seat->session.is_resumed) {
+    if (seat->desk == NULL || !seat->desk->knock.is_on || !may_knock(seat)) {
         return MONO_NEVER;
     }
     const struct knock *knock = &seat->desk->knock;
@@ -27,7 +31,7 @@ mono_time knock_deadline(const struct seat *seat) {
 
 bool knock_is_over(const struct seat *seat, mono_time now) {
     return knock_deadline(seat).us == MONO_NEVER.us &&
-           (!seat->desk->knock.is_on || !seat->session.is_resumed ||
+           (!seat->desk->knock.is_on || !may_knock(seat) ||
             mono_reached(now, seat->desk->knock.due));
 }
 

@@ -258,6 +258,9 @@ static void seat_timer(struct gateway *gw, struct seat *seat, struct moment now)
         deadline = mono_earlier(deadline, command_deadline(desk));
         deadline = mono_earlier(deadline, pace_wait(gw, seat, now.mono));
         deadline = mono_earlier(deadline, knock_deadline(seat));
+        if (desk->held_count > 0 && !seat->is_saving) {
+            deadline = mono_earlier(deadline, mono_add_ms(now.mono, BUSY_MS));
+        }
     }
     if (!seat->session.is_known) {
         deadline = mono_earlier(deadline, mono_add_ms(seat->session.heard, UNNAMED_MS));

@@ -13,7 +13,7 @@
 static struct peer *const p = &the_peer;
 
 #define RECORDS_MAX 1024
-#define WORD_BYTES  64
+#define WORD_BYTES  128
 
 /* What the device ever sent; an attacker has all of it. */
 static struct {
@@ -77,6 +77,14 @@ static size_t say_ping(uint16_t id) {
     return say(span_of(ping, sizeof ping), true);
 }
 
+static size_t say_hello(uint16_t id) {
+    uint8_t hello[64];
+    size_t len = peer_bytes("40020000b168" HELLO_HEX, hello, sizeof hello);
+    hello[2] = (uint8_t)(id >> 8);
+    hello[3] = (uint8_t)id;
+    return say(span_of(hello, len), true);
+}
+
 /* Whether it was accepted now. */
 static bool give(size_t at) {
     int status = peer_give(p, span_of(records[at].bytes, records[at].len));
@@ -84,6 +92,9 @@ static bool give(size_t at) {
     if (is_accepted && records[at].is_word) {
         assert_false(records[at].was_accepted);
         records[at].was_accepted = true;
+        if (peer_has_event(p, SESSION_EVENT_HELLO)) {
+            peer_confirm(p, peer_event(p, SESSION_EVENT_HELLO)->ticket);
+        }
         assert_int_equal(p->reply_count, 1);
     }
     return is_accepted;
@@ -191,10 +202,10 @@ static void nothing_is_asked_in_doubt(void **state) {
     crash();
     disk_settle();
     const struct session_offer offer = {.image = span_text("firmware")};
-    assert_int_equal(session_offer(&p->session, p->crypto, &offer, p->now, &p->out), SW_E_STATE);
-    assert_int_equal(session_ping(&p->session, p->crypto, p->now, &p->out), SW_E_STATE);
+    assert_int_equal(session_offer(&p->session, p->crypto, &offer, p->now, &p->out), SW_E_BUSY);
+    assert_int_equal(session_ping(&p->session, p->crypto, p->now, &p->out), SW_E_BUSY);
     assert_int_equal(session_tell_pending(&p->session, p->crypto, true, p->now, &p->out),
-                     SW_E_STATE);
+                     SW_E_BUSY);
 }
 
 static void a_clean_stop_in_doubt_leaves_the_doubt(void **state) {
@@ -208,6 +219,73 @@ static void a_clean_stop_in_doubt_leaves_the_doubt(void **state) {
     assert_true(p->session.is_doubtful);
     disk_settle();
     assert_true(give(answer(0x60)));
+}
+
+/* A device listens to nothing before its Hello is acknowledged, so knocks would be in vain. */
+static void a_hello_in_doubt_is_taken_at_once(void **state) {
+    (void)state;
+    crash();
+    p->from.port = 4321;
+    size_t hello = say_hello(900);
+    assert_int_equal(peer_give(p, span_of(records[hello].bytes, records[hello].len)), SW_E_LIMIT);
+    disk_begin();
+    assert_int_equal(peer_give(p, span_of(records[hello].bytes, records[hello].len)), SW_E_LIMIT);
+    disk_settle();
+    assert_true(give(hello));
+    assert_int_equal(p->session.peer.port, 4321);
+    assert_true(p->session.is_doubtful); /* it may have been under way for long */
+    assert_false(give(hello));
+    assert_int_equal(peer_give(p, span_of(records[hello - 1].bytes, records[hello - 1].len)),
+                     SW_OK);
+    assert_non_null(p->why);
+    assert_false(give(say_ping(901)));
+    assert_true(give(answer(0x60)));
+    disk_settle();
+    assert_true(give(say_ping(902)));
+}
+
+static void a_hello_is_kept_before_it_is_taken(void **state) {
+    (void)state;
+    size_t hello = say_hello(900);
+    assert_int_equal(peer_give(p, span_of(records[hello].bytes, records[hello].len)), SW_E_LIMIT);
+    disk_settle();
+    assert_true(give(hello));
+    crash(); /* before anything is written of it */
+    size_t next = say_hello(901);
+    assert_false(give(hello));
+    disk_settle();
+    assert_false(give(hello));
+    assert_false(give(next));
+    disk_settle();
+    assert_true(give(next));
+}
+
+/* The store could not keep it, and meanwhile the working part went. */
+static void a_hello_in_doubt_that_was_refused_is_taken_when_it_comes_again(void **state) {
+    (void)state;
+    crash();
+    size_t hello = say_hello(900);
+    assert_int_equal(peer_give(p, span_of(records[hello].bytes, records[hello].len)), SW_E_LIMIT);
+    disk_settle();
+    assert_int_equal(peer_give(p, span_of(records[hello].bytes, records[hello].len)), SW_OK);
+    session_refuse(&p->session, peer_event(p, SESSION_EVENT_HELLO)->ticket);
+    (void)session_detach(&p->session);
+    size_t again = say_hello(900);
+    assert_int_equal(peer_give(p, span_of(records[again].bytes, records[again].len)), SW_E_STATE);
+    session_attach(&p->session, &p->work);
+    assert_true(give(again));
+}
+
+static void a_write_from_before_a_hello_does_not_keep_it(void **state) {
+    (void)state;
+    p->session.is_unsaved = true;
+    disk_begin();
+    size_t hello = say_hello(900);
+    assert_int_equal(peer_give(p, span_of(records[hello].bytes, records[hello].len)), SW_E_LIMIT);
+    disk_land(true);
+    assert_int_equal(peer_give(p, span_of(records[hello].bytes, records[hello].len)), SW_E_LIMIT);
+    disk_settle();
+    assert_true(give(hello));
 }
 
 /* Message ids come around: lives in which nothing was heard may not use them up. */
@@ -235,7 +313,7 @@ static void lives_that_hear_nothing_change_nothing(void **state) {
  * at any time: give() holds that no word is accepted twice. */
 static void whatever_is_replayed_between_crashes(void **state) {
     struct rng rng;
-    unsigned crashes = 0, answered = 0, accepted = 0, lives_without = 0;
+    unsigned crashes = 0, answered = 0, greeted = 0, accepted = 0, lives_without = 0;
     for (unsigned seed = 1; seed <= 300; seed++) {
         rng_seed(&rng, seed);
         (void)busy(state);
@@ -243,7 +321,7 @@ static void whatever_is_replayed_between_crashes(void **state) {
         unsigned heard = 0;
         for (unsigned step = 0; step < 400; step++) {
             p->now = mono_add_ms(p->now, (int64_t)rng_below(&rng, 2000));
-            switch (rng_below(&rng, 10)) {
+            switch (rng_below(&rng, 11)) {
             case 0:
             case 1:
             case 2:
@@ -265,6 +343,19 @@ static void whatever_is_replayed_between_crashes(void **state) {
                     }
                 }
                 break;
+            case 10: {
+                size_t at = say_hello((uint16_t)step);
+                if (rng_below(&rng, 3) > 0) {
+                    (void)give(at);
+                    disk_land(true);
+                    disk_begin();
+                    disk_land(true);
+                    disk_begin();
+                    greeted += give(at);
+                    heard += records[at].was_accepted;
+                }
+                break;
+            }
             case 6:
                 (void)give(rng_below(&rng, record_count));
                 break;
@@ -291,9 +382,9 @@ static void whatever_is_replayed_between_crashes(void **state) {
         (void)peer_done(state);
     }
     (void)busy(state);
-    print_message("%u crashes, %u lives that heard nothing, %u knocks answered, %u words\n",
-                  crashes, lives_without, answered, accepted);
-    assert_true(answered > 1000 && accepted > 1000 && lives_without > 1000);
+    print_message("%u crashes, %u lives that heard nothing, %u knocks, %u words, %u Hellos\n",
+                  crashes, lives_without, answered, accepted, greeted);
+    assert_true(answered > 1000 && accepted > 1000 && lives_without > 1000 && greeted > 500);
 }
 
 int main(void) {
@@ -306,6 +397,10 @@ int main(void) {
         BUSY(a_device_that_is_not_far_behind_needs_no_knock),
         BUSY(nothing_is_asked_in_doubt),
         BUSY(a_clean_stop_in_doubt_leaves_the_doubt),
+        BUSY(a_hello_in_doubt_is_taken_at_once),
+        BUSY(a_hello_is_kept_before_it_is_taken),
+        BUSY(a_hello_in_doubt_that_was_refused_is_taken_when_it_comes_again),
+        BUSY(a_write_from_before_a_hello_does_not_keep_it),
         BUSY(lives_that_hear_nothing_change_nothing),
         BUSY(whatever_is_replayed_between_crashes),
     };
