@@ -36,7 +36,8 @@ enum route_flag {
     ROUTE_LOGIN = 64,   /* counts against the stricter limit for guessing */
     ROUTE_ANY = 128,    /* every user and API user may, whatever the scopes */
     ROUTE_IMPORT = 256, /* the file is a list of devices, not firmware */
-    ROUTE_SECRET = 512  /* its reply has a token: it is never kept */
+    ROUTE_SECRET = 512, /* its reply has a token: it is never kept */
+    ROUTE_SEARCH = 1024 /* runs on a worker when it is asked for what takes a walk to find */
 };
 
 #define ROUTE_PARAMS_MAX 4

@@ -13,7 +13,7 @@
 
 /* clang-format off */
 const struct route routes[] = {
-    GET("/v1/products/:product/devices", devices_list, "devices:list", 0),
+    GET("/v1/products/:product/devices", devices_list, "devices:list", ROUTE_SEARCH),
     POST("/v1/products/:product/devices", devices_import, "devices:import", ROUTE_FILE | ROUTE_IMPORT),
     PUT("/v1/products/:product/devices", devices_batch, "devices:update", 0),
     GET("/v1/products/:product/devices/:device", devices_get, "devices:get", 0),
@@ -103,7 +103,7 @@ const struct route routes[] = {
     PUT("/v1/products/:product/webhooks/:hook", hooks_edit, "integrations:update", ROUTE_SECRET),
     DELETE("/v1/products/:product/webhooks/:hook", hooks_delete, "integrations:remove", 0),
 
-    GET("/v1/devices", all_devices_list, "devices:list", 0),
+    GET("/v1/devices", all_devices_list, "devices:list", ROUTE_SEARCH),
     POST("/v1/devices", all_devices_claim, NULL, 0),
     GET("/v1/devices/events", events_all, "events:get", ROUTE_STREAM),
     GET("/v1/devices/events/:prefix", events_all, "events:get", ROUTE_STREAM),

@@ -33,11 +33,12 @@ bool cors_allows(const char *origins, const char *origin) {
 }
 
 static void add_cors(const struct request *rq, struct MHD_Response *response) {
-    const char *origin = request_header(rq, "Origin");
     const char *origins = rq->server->config.cors_origins;
-    if (origins != NULL) {
-        add(response, "Vary", "Origin");
+    if (origins == NULL) {
+        return;
     }
+    add(response, "Vary", "Origin");
+    const char *origin = request_header(rq, "Origin");
     if (origin == NULL || !cors_allows(origins, origin)) {
         return;
     }

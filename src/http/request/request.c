@@ -109,14 +109,14 @@ struct request *request_new(struct http_server *server, struct MHD_Connection *c
 }
 
 /* For what is still to come of this request, or after idle_ms more of the next one. */
-static mono_time request_deadline(const struct request *rq, int64_t idle_ms) {
+static mono_time request_deadline(const struct request *rq, mono_time now, int64_t idle_ms) {
     int64_t limit_ms = (int64_t)rq->server->config.request_timeout_s * 1000;
-    return mono_add_ms(mono_now(), limit_ms + idle_ms);
+    return mono_add_ms(now, limit_ms + idle_ms);
 }
 
 void request_free(struct request *rq) {
     int64_t idle_ms = (int64_t)rq->server->config.idle_timeout_s * 1000;
-    watch_set(rq->watch, request_deadline(rq, idle_ms));
+    watch_set(rq->watch, request_deadline(rq, mono_now(), idle_ms));
     atomic_fetch_sub(&rq->server->under_way, 1);
     if (rq->has_body) {
         body_close(&rq->body);
@@ -295,7 +295,7 @@ static void request_head(struct request *rq, const char *method) {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(rq->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     rq->watch = info != NULL ? info->socket_context : NULL;
-    watch_set(rq->watch, request_deadline(rq, 0));
+    watch_set(rq->watch, request_deadline(rq, rq->started, 0));
     rq->method = method_of(method);
     rq->address = watch_address(&rq->server->watch, rq->watch);
     request_measure(rq);
@@ -415,8 +415,29 @@ void request_requeue(struct request *rq) {
     }
 }
 
+static const char *query_value(const struct request *rq, const char *name) {
+    return MHD_lookup_connection_value(rq->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+/* Texts may stand anywhere in a name, so every device is looked at; a page comes after all that are
+ * before it. */
+static bool request_is_search(const struct request *rq) {
+    enum { PAGE_NEAR = 20 };
+    int64_t page = 1;
+    const char *text = query_value(rq, "page");
+    bool is_far = text != NULL && text_integer(text, &page) && page > PAGE_NEAR;
+    return is_far || query_value(rq, "deviceId") != NULL || query_value(rq, "deviceName") != NULL ||
+           query_value(rq, "serialNumber") != NULL;
+}
+
+/* Nobody else's request waits behind one that takes long. */
+static bool request_takes_long(const struct request *rq) {
+    unsigned flags = rq->match.route->flags;
+    return (flags & ROUTE_WORKER) != 0 || ((flags & ROUTE_SEARCH) != 0 && request_is_search(rq));
+}
+
 static enum MHD_Result request_execute(struct request *rq) {
-    if (rq->reply.status == 0 && (rq->match.route->flags & ROUTE_WORKER) != 0) {
+    if (rq->reply.status == 0 && request_takes_long(rq)) {
         rq->phase = REQUEST_RUNNING;
         atomic_fetch_add(&rq->server->suspended, 1);
         MHD_suspend_connection(rq->connection);
