@@ -18,6 +18,8 @@
 #define COST_STEP   24 /* a key exchange and a signature of the peer's */
 #define COST_ACCEPT 8  /* keys and a signature of ours */
 #define COST_REPLY  1  /* a cookie */
+/* While no handshake may give way, between looks for one that may. */
+#define ROOM_LOOK_MS 10
 
 enum arrival_class {
     ARRIVAL_ESTABLISHED, /* or nobody's */
@@ -204,6 +206,15 @@ void arrive_waiting(struct gateway *gw, struct moment now) {
     if (lobby_is_empty(&gw->lobby)) {
         lobby_close(&gw->lobby);
     }
+}
+
+mono_time arrive_deadline(const struct gateway *gw) {
+    if (lobby_is_empty(&gw->lobby)) {
+        return MONO_NEVER;
+    }
+    bool is_possible =
+        lobby_waits(&gw->lobby, LOBBY_BEGUN) || half_has_room(&gw->halves, gw->turn.at);
+    return is_possible ? gw->turn.at : mono_add_ms(gw->turn.at, ROOM_LOOK_MS);
 }
 
 /* --- batches --- */

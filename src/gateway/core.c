@@ -161,10 +161,8 @@ mono_time gateway_deadline(const struct gateway *gw) {
     if (gw->is_draining || !gw->is_ready) {
         return MONO_NEVER; /* jobs lead on */
     }
-    if (!lobby_is_empty(&gw->lobby)) {
-        return gw->turn.at; /* the next turn begins at once */
-    }
     mono_time deadline = mono_earlier(gw->cookie_due, gw->expire_due);
+    deadline = mono_earlier(deadline, arrive_deadline(gw));
     deadline = mono_earlier(deadline, heap_deadline(&gw->table.heap));
     deadline = mono_earlier(deadline, heap_deadline(&gw->halves.heap));
     deadline = mono_earlier(deadline, pace_deadline(gw));

@@ -101,6 +101,7 @@ struct gateway {
 
 /* arrive.c: what came in. A turn begins: ClientHellos that wait are taken, as many as it may. */
 void arrive_waiting(struct gateway *gw, struct moment now);
+mono_time arrive_deadline(const struct gateway *gw); /* of the next turn, if anybody waits */
 
 /* handshake/hello.c: from the first datagram to a session */
 /* A ClientHello. True: it began a handshake. */
