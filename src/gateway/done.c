@@ -32,7 +32,7 @@ static void done_verdict(struct gateway *gw, struct seat *seat, const struct gat
     if (!is_known) {
         gw->counters.quarantined++;
         seat->is_present = false;
-        transfer_cancel(gw, seat, now);
+        transfer_cancel(gw, seat, true, now);
         return;
     }
     seat->product = job->plan.product_id;

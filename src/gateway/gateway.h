@@ -179,7 +179,8 @@ void plan_close(struct gateway *gw);
 /* update/transfer.c */
 void transfer_start(struct gateway *gw, struct seat *seat, const struct app_offer *offer,
                     struct moment now);
-void transfer_cancel(struct gateway *gw, struct seat *seat, struct moment now);
+/* discard: what the device holds of the image will not be asked for again. */
+void transfer_cancel(struct gateway *gw, struct seat *seat, bool discard, struct moment now);
 void transfer_event(struct gateway *gw, struct seat *seat, const struct session_event *event,
                     struct moment now);
 void transfer_image(struct gateway *gw, struct gateway_job *job, int code, struct moment now);

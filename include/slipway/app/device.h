@@ -50,7 +50,10 @@ struct app_plan {
     enum app_tell pending; /* tell it particle/device/updates/pending */
     enum app_tell forced;  /* TRUE: tell it forced and wait for the echo, then plan again */
     bool wants_describe;   /* ask it for its system Describe: what it reports decides */
-    int64_t cancel_update; /* a transfer of this update under way must be cancelled; 0 = none */
+    bool has_looked;       /* at all that decides: what the next two say counts */
+    int64_t open_update;   /* a transfer of any other must be cancelled; 0 = none is open */
+    int64_t due_image; /* what is to be sent next, now or later: what the device holds of another
+                          image will never be of use; 0 = nothing */
     /* Why there is no offer: "" or a word: up_to_date, quarantined, denied, development,
      * no_release, updates_disabled, waiting_for_force, rebooting, in_progress, attempts,
      * retry_later, device_os, platform, too_large, compressed, encrypted, image_missing,

@@ -313,7 +313,6 @@ static int flash_lock(struct app_tx *tx, const struct device *device,
                       const struct app_device_edit *edit) {
     struct firmware firmware;
     struct update update;
-    int64_t cancelled;
     bool is_due = device->is_online && !device->development && device->locked_version != 0 &&
                   device->locked_version != device->running_version;
     if (!is_due) {
@@ -336,7 +335,7 @@ static int flash_lock(struct app_tx *tx, const struct device *device,
                                  .cause = UPDATE_CAUSE_IMMEDIATE,
                                  .rule = rule_name(RULE_LOCKED),
                                  .by = edit->by};
-    code = plan_open(tx, device, &target, &update, &cancelled);
+    code = plan_open(tx, device, &target, &update);
     return code == SW_E_STATE ? SW_OK : code; /* rebooting: the next session sees to it */
 }
 
@@ -444,7 +443,6 @@ int app_device_flash(struct app_tx *tx, const struct app_flash *flash, struct up
     }
     struct plan_target target = {.cause = UPDATE_CAUSE_FLASH, .rule = "flash", .by = flash->by};
     code = flash_target(tx, &device, flash, &target);
-    int64_t cancelled;
     struct image_record step;
     struct obstacle obstacle = {.word = ""};
     if (code == SW_OK) {
@@ -457,7 +455,7 @@ int app_device_flash(struct app_tx *tx, const struct app_flash *flash, struct up
         code = store_attempt_clear_device(tx->store, device.num, tx->fault);
     }
     if (code == SW_OK) {
-        code = plan_open(tx, &device, &target, out, &cancelled);
+        code = plan_open(tx, &device, &target, out);
     }
     if (code == SW_E_STATE) {
         return app_fail(tx, code, "invalid_request", NULL,

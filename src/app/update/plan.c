@@ -93,15 +93,13 @@ static void explain_nothing(const struct facts *facts, struct obstacle *out) {
 }
 
 int plan_open(struct app_tx *tx, const struct device *device, const struct plan_target *target,
-              struct update *out, int64_t *cancelled) {
+              struct update *out) {
     struct update open;
-    *cancelled = 0;
     int code = read_open(tx, device, &open);
     if (code == SW_OK && open.id != 0) {
         if (open.state == UPDATE_REBOOTING) {
             return SW_E_STATE;
         }
-        *cancelled = in_transit(&open) ? open.id : 0;
         code = update_step_to(tx, &open, UPDATE_SUPERSEDED, "new_target");
     }
     if (code != SW_OK) {
@@ -152,12 +150,10 @@ static void put_obstacle(struct app_plan *plan, const struct obstacle *obstacle)
 }
 
 /* Nothing is wanted, or nothing can be done: the open update goes. */
-static int withdraw(struct app_tx *tx, struct update *open, const char *reason,
-                    struct app_plan *plan) {
+static int withdraw(struct app_tx *tx, struct update *open, const char *reason) {
     if (open->id == 0) {
         return SW_OK;
     }
-    plan->cancel_update = in_transit(open) ? open->id : 0;
     enum update_state to = open->cause == UPDATE_CAUSE_FLASH && strcmp(reason, "denied") != 0
                                ? UPDATE_FAILED
                                : UPDATE_CANCELLED;
@@ -226,6 +222,7 @@ static int pursue(struct app_tx *tx, struct device *device, const struct facts *
         obstacle_set(&obstacle, "image_missing", "The firmware of version %u is not there any more",
                      (unsigned)want->target.version);
     } else {
+        plan->due_image = want->target.image.id;
         code = attempt_check(tx, device, &want->target.image, &failures, &obstacle);
         if (code == SW_OK && obstacle.word[0] == '\0') {
             code = step_choose(tx, device, &want->target.image, open, &step, &obstacle);
@@ -236,9 +233,10 @@ static int pursue(struct app_tx *tx, struct device *device, const struct facts *
     }
     if (obstacle.word[0] != '\0') {
         put_obstacle(plan, &obstacle);
-        code = withdraw(tx, open, obstacle.word, plan);
+        code = withdraw(tx, open, obstacle.word);
         return code == SW_OK ? tell_pending(tx, device, false, plan) : code;
     }
+    plan->due_image = step.id;
     bool is_begun = open->id != 0 && open->image_id == want->target.image.id;
     if (is_begun && in_transit(open)) {
         obstacle_set(&obstacle, "in_progress", "The update is being sent");
@@ -254,7 +252,7 @@ static int pursue(struct app_tx *tx, struct device *device, const struct facts *
     if (!is_begun) {
         want->target.cause =
             cause == UPDATE_CAUSE_RULES ? UPDATE_CAUSE_RULES : UPDATE_CAUSE_IMMEDIATE;
-        code = plan_open(tx, device, &want->target, open, &plan->cancel_update);
+        code = plan_open(tx, device, &want->target, open);
     } else if (cause == UPDATE_CAUSE_IMMEDIATE && open->cause == UPDATE_CAUSE_RULES) {
         open->cause = UPDATE_CAUSE_IMMEDIATE;
         code = store_update_cause(tx->store, open->id, open->cause, tx->fault);
@@ -301,6 +299,8 @@ int plan_device(struct app_tx *tx, struct device *device, enum update_cause caus
         struct obstacle obstacle = {.word = ""};
         obstacle_set(&obstacle, "rebooting", "The device is applying an update");
         put_obstacle(plan, &obstacle);
+        plan->has_looked = true;
+        plan->open_update = open.id;
         update_await_word(tx, device, &open, plan);
         return ask_for_assets(tx, device, &open, plan);
     }
@@ -314,12 +314,14 @@ int plan_device(struct app_tx *tx, struct device *device, enum update_cause caus
         struct obstacle obstacle = {.word = ""};
         explain_nothing(&facts, &obstacle);
         put_obstacle(plan, &obstacle);
-        code = withdraw(tx, &open, obstacle.word, plan);
+        code = withdraw(tx, &open, obstacle.word);
         if (code == SW_OK) {
             code = tell_pending(tx, device, false, plan);
         }
     }
     facts_free(&facts);
+    plan->has_looked = code == SW_OK;
+    plan->open_update = open.id != 0 && update_state_is_open(open.state) ? open.id : 0;
     /* The wish to force ends with the session that honoured it. */
     if (code == SW_OK && !device->updates_forced && device->updates_forced_echo) {
         plan->forced = APP_TELL_FALSE;

@@ -128,7 +128,7 @@ void update_await_word(struct app_tx *tx, const struct device *device, const str
 int plan_device(struct app_tx *tx, struct device *device, enum update_cause cause,
                 struct app_plan *plan) SW_NODISCARD;
 /* Opens an update to an image, in place of an open one that can be recalled. SW_E_STATE when it
- * cannot. *cancelled: an update whose transfer must stop. */
+ * cannot. */
 struct plan_target {
     struct image_record image;
     uint16_t version;
@@ -137,7 +137,7 @@ struct plan_target {
     const char *by;
 };
 int plan_open(struct app_tx *tx, const struct device *device, const struct plan_target *target,
-              struct update *out, int64_t *cancelled) SW_NODISCARD;
+              struct update *out) SW_NODISCARD;
 /* The same questions without changing anything, for readers. */
 int plan_explain(struct app_tx *tx, const struct device *device, const struct facts *facts,
                  const struct update *open, struct obstacle *out) SW_NODISCARD;

@@ -121,6 +121,14 @@ void seat_release(struct gateway *gw, struct seat *seat) {
     }
 }
 
+static void seat_flush(struct gateway *gw, const struct seat *seat) {
+    if (gw->out.box.count > 0) {
+        gw->counters.datagrams_out += gw->out.box.count;
+        gw->ports.send(gw->ports.ctx, seat->path, &seat->session.peer, &gw->out.box);
+        outbox_clear(&gw->out.box);
+    }
+}
+
 static void desk_return(struct gateway *gw, struct desk *desk) {
     command_drop(gw, desk);
     for (uint32_t n = 0; n < desk->held_count; n++) {
@@ -155,6 +163,10 @@ void seat_close(struct gateway *gw, struct seat *seat, bool is_told, struct mome
     SW_CHECK(!seat->is_gone);
     seat_left(gw, seat, now);
     if (is_told) {
+        /* Whether it will be served again, nobody knows: what it has is not for keeps. */
+        session_out_clear(&gw->out);
+        transfer_cancel(gw, seat, true, now);
+        seat_flush(gw, seat);
         seat_farewell(gw, seat, true, now);
     }
     if (seat->is_stored) {
@@ -266,14 +278,6 @@ static void seat_timer(struct gateway *gw, struct seat *seat, struct moment now)
         deadline = mono_earlier(deadline, mono_add_ms(seat->session.heard, UNNAMED_MS));
     }
     table_deadline(&gw->table, seat, deadline);
-}
-
-static void seat_flush(struct gateway *gw, const struct seat *seat) {
-    if (gw->out.box.count > 0) {
-        gw->counters.datagrams_out += gw->out.box.count;
-        gw->ports.send(gw->ports.ctx, seat->path, &seat->session.peer, &gw->out.box);
-        outbox_clear(&gw->out.box);
-    }
 }
 
 bool seat_settle(struct gateway *gw, struct seat *seat, struct moment now) {

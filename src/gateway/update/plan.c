@@ -32,14 +32,13 @@ void plan_follow(struct gateway *gw, struct seat *seat, const struct app_plan *p
     if (plan->verdict != APP_VERDICT_KNOWN) {
         seat->is_served = false;
         seat->session.is_trusted = false;
-        transfer_cancel(gw, seat, now);
+        transfer_cancel(gw, seat, true, now);
         return;
     }
     seat->product = plan->product_id;
-    if (plan->cancel_update != 0 && seat->desk != NULL &&
-        seat->desk->transfer.step != TRANSFER_NONE &&
-        seat->desk->transfer.offer.update_id == plan->cancel_update) {
-        transfer_cancel(gw, seat, now);
+    if (plan->has_looked && seat->desk != NULL && seat->desk->transfer.step != TRANSFER_NONE &&
+        seat->desk->transfer.offer.update_id != plan->open_update) {
+        transfer_cancel(gw, seat, seat->desk->transfer.offer.image_id != plan->due_image, now);
     }
     if (plan->pending != APP_TELL_NOTHING && plan_desk(gw, seat, now) == SW_OK) {
         seat->desk->wish_pending = (uint8_t)plan->pending;

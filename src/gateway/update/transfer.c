@@ -50,7 +50,7 @@ void transfer_start(struct gateway *gw, struct seat *seat, const struct app_offe
         /* The same one is under way; another waits for this one's end, which asks again. */
         if (transfer->offer.update_id != offer->update_id ||
             transfer->offer.image_id != offer->image_id) {
-            transfer_cancel(gw, seat, now);
+            transfer_cancel(gw, seat, transfer->offer.image_id != offer->image_id, now);
         }
         return;
     }
@@ -135,7 +135,7 @@ void transfer_image(struct gateway *gw, struct gateway_job *job, int code, struc
     }
 }
 
-void transfer_cancel(struct gateway *gw, struct seat *seat, struct moment now) {
+void transfer_cancel(struct gateway *gw, struct seat *seat, bool discard, struct moment now) {
     if (seat->desk == NULL) {
         return;
     }
@@ -149,7 +149,7 @@ void transfer_cancel(struct gateway *gw, struct seat *seat, struct moment now) {
         plan_due(gw, seat, UPDATE_CAUSE_RULES);
         break;
     case TRANSFER_RUNNING:
-        session_cancel(&seat->session, gw->crypto, false, now.mono, &gw->out);
+        session_cancel(&seat->session, gw->crypto, discard, now.mono, &gw->out);
         break;
     }
 }
@@ -340,8 +340,10 @@ void transfer_moved(struct gateway *gw, struct seat *seat, const struct gateway_
     gw->counters.jobs_failed++;
     transfer_refuse(seat, transfer);
     if (code == SW_E_CONFLICT || code == SW_E_NOT_FOUND) {
-        transfer_cancel(gw, seat, now); /* cancelled or superseded meanwhile */
+        /* Cancelled or superseded meanwhile: a look says what is due in its place, and whether the
+         * device is to keep what it has. */
         transfer->reached = transfer->stored;
+        plan_due(gw, seat, UPDATE_CAUSE_RULES);
     } else {
         transfer->retry = mono_add_ms(now.mono, RETRY_MS);
     }

@@ -466,9 +466,11 @@ static bool is_at_target(const struct world *world, const struct world_device *d
     if (target == 0 || is_past_help) {
         return true;
     }
-    bool has_assets = world->images[target - 1].assets != 0;
+    const struct world_image *image = &world->images[target - 1];
     if (d->sim.firmware.product_version != target) {
-        return has_assets && d->sim.config.is_legacy; /* its protocol cannot carry them */
+        /* Its protocol cannot carry them; Device OS it can. */
+        return image->assets != 0 && d->sim.config.is_legacy &&
+               (!image->needs_system || d->sim.system_version == SYSTEM_NEW);
     }
     return sim_device_has_assets(&d->sim);
 }

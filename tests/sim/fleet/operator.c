@@ -14,8 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SYSTEM_NEW 6300 /* the fleet begins with 6200 */
-
 static const char *const group_names[GROUPS] = {"beta", "field"};
 
 /* --- what the rules give --- */

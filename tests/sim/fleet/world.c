@@ -122,7 +122,7 @@ static void open_device(struct world *world, unsigned i) {
         .crypto = world->crypto,
         .pinned = crypto_key_point(world->server_key),
         .platform_id = WORLD_PLATFORM,
-        .system_version = 6200,
+        .system_version = SYSTEM_OLD,
         .firmware = {.product_id = WORLD_PLATFORM, .product_version = VERSION_NONE, .index = 2},
         .binary_max = FLASH_BYTES,
         .flash = d->flash,

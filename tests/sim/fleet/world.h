@@ -61,6 +61,9 @@ enum world_mutant {
     MUTANTS
 };
 
+#define SYSTEM_OLD 6200 /* Device OS that the fleet begins with */
+#define SYSTEM_NEW 6300
+
 struct world_image {
     uint8_t *bytes;
     size_t len;

@@ -207,7 +207,9 @@ static void new_target_supersedes_what_is_under_way(void **state) {
     assert_int_equal(world_move(&world, update, UPDATE_PLANNED, UPDATE_OFFERED), SW_OK);
     assert_int_equal(world_release_default(&world, 3, true), SW_OK);
     assert_int_equal(world_plan(&world, &id, UPDATE_CAUSE_IMMEDIATE, &plan), SW_OK);
-    assert_int_equal(plan.cancel_update, update);
+    assert_int_not_equal(plan.open_update, update); /* its transfer is to be cancelled */
+    assert_int_equal(plan.open_update, plan.offer.update_id);
+    assert_int_equal(plan.due_image, plan.offer.image_id); /* and what came of it forgotten */
     assert_int_equal(state_of(update), UPDATE_SUPERSEDED);
     assert_true(plan.has_offer);
     assert_int_equal(plan.offer.version, 3);

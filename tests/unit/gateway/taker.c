@@ -11,7 +11,8 @@
 
 #include <cmocka.h>
 
-#define BORON 13
+#define ALERT_BYTES 2
+#define BORON       13
 
 void taker_say(struct taker *taker, struct rig *rig, const struct writer *w) {
     assert_false(w->failed);
@@ -80,6 +81,7 @@ static void on_finish(struct taker *taker, struct rig *rig, const struct coap_me
     struct coap_writer c = coap_begin(&w, COAP_CON, COAP_CHANGED, ++taker->id, m->token);
     if (is_cancel) {
         taker->cancels++;
+        taker->discards += coap_option_at(m, COAP_DISCARD_DATA, 0, &none);
         taker->is_started = false;
     } else {
         taker->commit_id = taker->id;
@@ -121,6 +123,9 @@ void takers_turn(struct taker *takers, size_t count, struct rig *rig) {
             while (peer_hear(&takers[n].peer, rig, bytes, &len, &sequence)) {
                 struct coap_message message;
                 const char *why;
+                if (len == ALERT_BYTES) {
+                    continue; /* the session's end */
+                }
                 assert_int_equal(coap_decode(span_of(bytes, len), &message, &why), SW_OK);
                 is_busy = true;
                 on_message(&takers[n], rig, &message, span_of(bytes, len));

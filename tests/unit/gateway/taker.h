@@ -20,6 +20,7 @@ struct taker {
     uint32_t since_ack;
     uint64_t bytes; /* of chunks that came */
     unsigned starts, cancels;
+    unsigned discards; /* of these cancels */
     uint16_t commit_id;
     struct coap_message last; /* request of the server that was no part of an update */
     uint8_t last_bytes[1400];

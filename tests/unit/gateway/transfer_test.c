@@ -118,8 +118,7 @@ static void notice_product(void) {
     gateway_notice(rig.gw, &notice, rig.now, wall());
 }
 
-/* The old image's bytes are of no use: a new UpdateStart names another, and the device drops them.
- */
+/* The old image's bytes are of no use any more, and the device is told so. */
 static void a_superseded_update_is_cancelled_and_the_new_one_sent(void **state) {
     (void)state;
     struct update update;
@@ -133,6 +132,7 @@ static void a_superseded_update_is_cancelled_and_the_new_one_sent(void **state) 
     t->acknowledges_not = false;
     takers_run(t, 1, &rig, 10000);
     assert_int_equal(t->cancels, 1);
+    assert_int_equal(t->discards, 1);
     assert_int_equal(t->starts, 2);
     assert_true(t->file_bytes < old_bytes);
     assert_true(t->is_committed);
@@ -163,8 +163,63 @@ static void a_cancelled_update_stops_under_way(void **state) {
     t->acknowledges_not = false;
     takers_run(t, 1, &rig, 2000);
     assert_int_equal(t->cancels, 1);
+    assert_int_equal(t->discards, 0); /* it is still released: it will be sent again */
     assert_int_equal(app_execute(rig.app, get_update, &update, NULL), SW_OK);
     assert_int_equal(update.state, UPDATE_CANCELLED);
+}
+
+static int set_apart(struct app_tx *tx, void *arg) {
+    struct device device;
+    const struct app_device_edit edit = {.has_development = true, .development = true};
+    return app_device_edit(tx, 101, arg, &edit, &device);
+}
+
+/* In the midst of the chunks, when no step of the transfer is due to be stored. */
+static void what_the_rules_want_no_more_is_discarded(void **state) {
+    (void)state;
+    struct update update;
+    taker_open(t, &rig, 1);
+    t->acknowledges_not = true;
+    takers_run(t, 1, &rig, 1000);
+    rig_update(&rig, &t->peer.id, &update);
+    assert_int_equal(update.state, UPDATE_SENDING);
+    assert_int_equal(app_execute(rig.app, set_apart, &t->peer.id, NULL), SW_OK);
+    const struct app_notice notice = {.kind = APP_NOTICE_DEVICE, .device = t->peer.id};
+    gateway_notice(rig.gw, &notice, rig.now, wall());
+    takers_run(t, 1, &rig, 1000);
+    assert_int_equal(t->cancels, 1);
+    assert_int_equal(t->discards, 1);
+    assert_int_equal(t->starts, 1);
+    rig_update(&rig, &t->peer.id, &update);
+    assert_int_equal(update.state, UPDATE_CANCELLED);
+}
+
+static void a_cancel_between_two_steps_stops_the_chunks(void **state) {
+    (void)state;
+    struct update update;
+    taker_open(t, &rig, 1);
+    t->acknowledges_not = true;
+    takers_run(t, 1, &rig, 1000);
+    rig_update(&rig, &t->peer.id, &update);
+    assert_int_equal(update.state, UPDATE_SENDING);
+    assert_int_equal(app_execute(rig.app, cancel_update, &update.id, NULL), SW_OK);
+    const struct app_notice notice = {.kind = APP_NOTICE_DEVICE, .device = t->peer.id};
+    gateway_notice(rig.gw, &notice, rig.now, wall());
+    takers_run(t, 1, &rig, 100);
+    assert_int_equal(t->cancels, 1);
+    assert_int_equal(t->discards, 0);
+}
+
+static void a_device_that_is_removed_keeps_nothing(void **state) {
+    (void)state;
+    taker_open(t, &rig, 1);
+    t->acknowledges_not = true;
+    takers_run(t, 1, &rig, 1000);
+    const struct app_notice notice = {.kind = APP_NOTICE_FORGET, .device = t->peer.id};
+    gateway_notice(rig.gw, &notice, rig.now, wall());
+    takers_turn(t, 1, &rig);
+    assert_int_equal(t->discards, 1);
+    rig_pump(&rig, STORE_TROUBLE_NONE);
 }
 
 /* -1380: the device says no for now. Its slot is free, it is told that one waits, and the start is
@@ -223,6 +278,9 @@ int main(void) {
         TEST(a_silent_rollback_is_found_out),
         TEST(a_superseded_update_is_cancelled_and_the_new_one_sent),
         TEST(a_cancelled_update_stops_under_way),
+        TEST(what_the_rules_want_no_more_is_discarded),
+        TEST(a_cancel_between_two_steps_stops_the_chunks),
+        TEST(a_device_that_is_removed_keeps_nothing),
         TEST(a_refusal_waits_for_the_device_and_spends_nothing),
         TEST(a_transfer_goes_on_where_the_device_says),
         cmocka_unit_test_setup_teardown(a_resumed_session_is_offered_its_update_at_once, setup_bare,
