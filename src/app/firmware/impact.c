@@ -11,16 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What is released to a group, or to the groups of a set together. */
+/* What is released to a group, or to the groups of a set together: as it is and as it would be. */
 struct released {
     int64_t id;
-    uint16_t version;
+    uint16_t before, after;
 };
 
 struct survey {
-    struct released *groups, *sets; /* as they would be, by id */
+    uint16_t version;               /* that is released, or is not any more */
+    struct released *groups, *sets; /* by id */
     size_t group_count, set_count;
-    uint16_t default_version;
+    uint16_t default_before, default_after;
     uint32_t *counts; /* by running version, 65536 of them */
     uint32_t total;
 };
@@ -31,11 +32,11 @@ static int by_id(const void *left, const void *right) {
     return a->id < b->id ? -1 : a->id > b->id;
 }
 
-static uint16_t version_of(const struct released *items, size_t count, int64_t id) {
+static struct released released_of(const struct released *items, size_t count, int64_t id) {
     struct released key = {.id = id};
     const struct released *found =
         count > 0 ? bsearch(&key, items, count, sizeof *items, by_id) : NULL;
-    return found != NULL ? found->version : 0;
+    return found != NULL ? *found : key;
 }
 
 /* What two releases to groups give together is for the rules to say. */
@@ -67,48 +68,44 @@ static int survey_sets(struct app_tx *tx, uint16_t product_id, struct survey *su
         qsort(members, count, sizeof *members, by_set);
     }
     for (size_t i = 0; code == SW_OK && i < count; i++) {
-        uint16_t version = version_of(survey->groups, survey->group_count, members[i].group_id);
+        struct released one = released_of(survey->groups, survey->group_count, members[i].group_id);
         if (i > 0 && members[i].set_id == members[i - 1].set_id) {
             struct released *set = &survey->sets[survey->set_count - 1];
-            set->version = join_releases(set->version, version);
+            set->before = join_releases(set->before, one.before);
+            set->after = join_releases(set->after, one.after);
         } else {
-            survey->sets[survey->set_count++] =
-                (struct released){.id = members[i].set_id, .version = version};
+            one.id = members[i].set_id;
+            survey->sets[survey->set_count++] = one;
         }
     }
     free(members);
     return code;
 }
 
-static int survey_groups(struct app_tx *tx, const struct group *groups, size_t count,
-                         struct survey *survey) {
-    survey->groups = calloc(count + 1, sizeof *survey->groups);
-    if (survey->groups == NULL) {
-        return fault_set(tx->fault, SW_E_MEMORY, "out of memory for an impact preview");
-    }
-    for (size_t i = 0; i < count; i++) {
-        survey->groups[i] = (struct released){.id = groups[i].id, .version = groups[i].version};
-    }
-    survey->group_count = count;
-    qsort(survey->groups, count, sizeof *survey->groups, by_id);
-    return SW_OK;
-}
-
-static void judge(void *arg, const struct store_kind *kind) {
-    struct survey *survey = (struct survey *)arg;
-    struct rule_group_release release = {
-        .group = "", .version = version_of(survey->sets, survey->set_count, kind->set_id)};
+static uint16_t target_of(const struct store_kind *kind, uint16_t released,
+                          uint16_t default_version) {
+    struct rule_group_release release = {.group = "", .version = released};
     struct rule_facts facts = {.is_quarantined = kind->is_denied,
                                .is_development = kind->development,
                                .locked_version = kind->locked_version,
                                .groups = &release,
                                .group_count = 1,
-                               .default_version = survey->default_version,
+                               .default_version = default_version,
                                .running_version = kind->running_version};
     enum rule rule;
-    uint16_t target = decide_version(&facts, &rule);
-    if (target != 0 && target != facts.running_version) {
-        survey->counts[facts.running_version] += kind->device_count;
+    return decide_version(&facts, &rule);
+}
+
+/* Devices that wait for another version anyway, and for which nothing changes, are not this
+ * release's. Those that wait for this one are: an immediate release comes to them now. */
+static void judge(void *arg, const struct store_kind *kind) {
+    struct survey *survey = (struct survey *)arg;
+    struct released set = released_of(survey->sets, survey->set_count, kind->set_id);
+    uint16_t before = target_of(kind, set.before, survey->default_before);
+    uint16_t after = target_of(kind, set.after, survey->default_after);
+    bool is_ours = after == survey->version || after != before;
+    if (after != 0 && after != kind->running_version && is_ours) {
+        survey->counts[kind->running_version] += kind->device_count;
         survey->total += kind->device_count;
     }
 }
@@ -136,29 +133,36 @@ static int collect(const struct survey *survey, struct app_impact *out) {
     return SW_OK;
 }
 
-/* The groups' and the default's versions after the release. */
+/* The groups' and the default's versions before and after the release. */
 static int imagine(struct app_tx *tx, const struct app_release *request,
-                   const struct product *product, struct group *groups, size_t count,
-                   uint16_t *default_version) {
+                   const struct product *product, const struct group *groups, size_t count,
+                   struct survey *survey) {
     uint16_t version = (uint16_t)request->version;
     bool is_bare = request->product_default == APP_UNSET && !request->has_groups;
-    *default_version = product->default_version;
+    survey->version = version;
+    survey->default_before = product->default_version;
+    survey->default_after = product->default_version;
     if (is_bare || request->product_default == APP_TRUE) {
-        *default_version = version;
+        survey->default_after = version;
     } else if (request->product_default == APP_FALSE && product->default_version == version) {
-        *default_version = 0;
+        survey->default_after = 0;
     }
-    if (is_bare) {
-        return SW_OK;
+    survey->groups = calloc(count + 1, sizeof *survey->groups);
+    if (survey->groups == NULL) {
+        return fault_set(tx->fault, SW_E_MEMORY, "out of memory for an impact preview");
     }
+    survey->group_count = count;
     for (size_t i = 0; i < count; i++) {
-        groups[i].version = groups[i].version == version ? 0 : groups[i].version;
+        bool is_taken = !is_bare && groups[i].version == version;
+        survey->groups[i] = (struct released){.id = groups[i].id,
+                                              .before = groups[i].version,
+                                              .after = is_taken ? 0 : groups[i].version};
     }
     for (size_t k = 0; k < request->group_count; k++) {
         bool found = false;
         for (size_t i = 0; i < count; i++) {
             if (strcmp(groups[i].name, request->groups[k]) == 0) {
-                groups[i].version = version;
+                survey->groups[i].after = version;
                 found = true;
             }
         }
@@ -166,6 +170,7 @@ static int imagine(struct app_tx *tx, const struct app_release *request,
             return app_no_group(tx, request->groups[k]);
         }
     }
+    qsort(survey->groups, count, sizeof *survey->groups, by_id);
     return SW_OK;
 }
 
@@ -185,10 +190,7 @@ int app_impact(struct app_tx *tx, const struct app_release *request, struct app_
     }
     struct survey survey = {.total = 0};
     if (code == SW_OK) {
-        code = imagine(tx, request, &product, groups, count, &survey.default_version);
-    }
-    if (code == SW_OK) {
-        code = survey_groups(tx, groups, count, &survey);
+        code = imagine(tx, request, &product, groups, count, &survey);
     }
     if (code == SW_OK) {
         code = survey_sets(tx, product.id, &survey);

@@ -270,6 +270,45 @@ static void impact_counts_what_a_release_would_change(void **state) {
     free(bag.impact.by_version);
 }
 
+static uint32_t impact_total(int64_t version, enum app_tri product_default,
+                             const char *const *groups) {
+    struct impact_bag bag = {.request = {.product_id = world.product.id,
+                                         .version = version,
+                                         .product_default = product_default,
+                                         .has_groups = groups != NULL,
+                                         .groups = groups,
+                                         .group_count = groups != NULL ? 1 : 0}};
+    assert_int_equal(app_read(world.app, world.store, run_impact, &bag, NULL), SW_OK);
+    free(bag.impact.by_version);
+    return bag.impact.total;
+}
+
+static void impact_leaves_out_who_waits_for_another_version(void **state) {
+    (void)state;
+    const char *beta[] = {"beta"};
+    for (uint16_t version = 1; version <= 3; version++) {
+        assert_int_equal(world_upload(&world, version, 0), SW_OK);
+    }
+    for (unsigned n = 1; n <= 4; n++) {
+        assert_int_equal(world_import(&world, world_id_text(n), NULL), SW_OK);
+        struct app_hello greeting = world_hello_of(n, n <= 2 ? 1 : 2);
+        assert_int_equal(world_hello(&world, &greeting, &plan), SW_OK);
+    }
+    struct app_device_edit join = {.has_groups = true, .groups = beta, .group_count = 1};
+    struct device_id member = world_id(3);
+    assert_int_equal(world_edit(&world, &member, &join, NULL), SW_OK);
+    struct app_release request = {
+        .product_id = world.product.id, .version = 2, .product_default = APP_TRUE};
+    struct app_release_result result;
+    assert_int_equal(world_release(&world, &request, &result), SW_OK);
+    /* Two of them wait for version 2, whatever becomes of version 3. */
+    assert_int_equal(impact_total(3, APP_FALSE, beta), 1);
+    assert_int_equal(impact_total(3, APP_TRUE, NULL), 4);
+    assert_int_equal(impact_total(2, APP_TRUE, NULL), 2);
+    assert_int_equal(impact_total(2, APP_FALSE, NULL), 0);
+    assert_int_equal(impact_total(1, APP_TRUE, NULL), 2); /* those who run 2, back */
+}
+
 /* --- groups --- */
 
 struct rename_bag {
@@ -570,6 +609,7 @@ int main(void) {
         CASE(bare_release_sets_the_default_and_false_clears_it),
         CASE(untested_firmware_is_warned_about_or_refused),
         CASE(impact_counts_what_a_release_would_change),
+        CASE(impact_leaves_out_who_waits_for_another_version),
         CASE(renamed_group_keeps_members_and_release),
         CASE(import_sorts_its_ids),
         CASE(edits_are_applied_together_or_not_at_all),
