@@ -178,6 +178,18 @@ async function untilTold(word, since, limit) {
     }
 }
 
+// How many handshakes the devices have made so far, by their own account.
+async function handshakes() {
+    const accounts = () => readFileSync(toldPath, 'utf8').split('\n').filter((line) => line && !line.startsWith('{"event"'));
+    const before = accounts().length;
+    devices.stdin.write('status\n');
+    for (let tries = 0; accounts().length === before || !accounts().at(-1).endsWith('}'); tries++) {
+        if (tries > 100) throw new Error('the devices give no account');
+        await sleep(200);
+    }
+    return JSON.parse(accounts().at(-1)).devices.reduce((sum, device) => sum + device.handshakes, 0);
+}
+
 const lost = (words) => words.get('lost')?.count ?? 0;
 const at = (all, part) => all.each.sort((a, b) => a - b)[Math.floor((all.each.length - 1) * part)];
 
@@ -262,6 +274,7 @@ async function release(product) {
 }
 
 async function crash() {
+    const shaken = await handshakes();
     const killed = now();
     server.kill('SIGKILL');
     await server.ended;
@@ -274,7 +287,7 @@ async function crash() {
     print('kill -9 to ready again', seconds((ready - killed) / 1000));
     print(`  all ${count} devices, woken at once, served`, seconds((all.last - ready) / 1000), '',
         `half ${seconds((at(all, 0.5) - ready) / 1000)}; ${seconds(spent)} CPU, ${perDevice(spent)}; ` +
-        `${words.get('hello')?.count ?? 0} sessions lost`);
+        `${(await handshakes()) - shaken} sessions lost`);
 }
 
 async function main() {

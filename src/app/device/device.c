@@ -273,7 +273,9 @@ int app_device_describe(struct app_tx *tx, const struct device_id *id, unsigned 
     if (code == SW_OK) {
         code = update_judge(tx, &device, &evidence);
     }
-    return code == SW_OK ? plan_device(tx, &device, UPDATE_CAUSE_RULES, plan) : code;
+    code = code == SW_OK ? plan_device(tx, &device, UPDATE_CAUSE_RULES, plan) : code;
+    plan->wants_describe = false; /* it has just told: asked again at once, it would never rest */
+    return code;
 }
 
 /* --- the rest --- */

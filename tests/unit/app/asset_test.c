@@ -114,6 +114,10 @@ static void assets_go_first_one_by_one(void **state) {
     assert_true(plan.retry_ms > world.now.ms);
     assert_string_equal(plan.blocked_by, "rebooting");
     expect_state(update, UPDATE_REBOOTING, "");
+    describe(false, 6200, 0); /* it has not stored it, or not yet */
+    expect_state(update, UPDATE_REBOOTING, "");
+    assert_false(plan.wants_describe); /* it has just told; later, again */
+    assert_true(plan.retry_ms > world.now.ms);
     describe(false, 6200, 1);
     offers_asset(1);
     assert_int_equal(plan.offer.update_id, update);
@@ -226,7 +230,7 @@ static void an_asset_that_was_not_stored_is_a_failure(void **state) {
     resumed();
     describe(false, 6200, 0); /* it may not have restarted yet */
     expect_state(update, UPDATE_REBOOTING, "");
-    assert_true(plan.wants_describe);
+    assert_true(plan.retry_ms > world.now.ms); /* then it is asked once more */
     world.now.ms += 100000;
     describe(false, 6200, 0);
     expect_state(update, UPDATE_FAILED, "not_stored");
