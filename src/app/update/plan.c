@@ -314,6 +314,8 @@ int plan_device(struct app_tx *tx, struct device *device, enum update_cause caus
         struct obstacle obstacle = {.word = ""};
         explain_nothing(&facts, &obstacle);
         put_obstacle(plan, &obstacle);
+        /* What was begun may have run over the device's assets, of which it tells nobody. */
+        plan->wants_describe = open.id != 0;
         code = withdraw(tx, &open, obstacle.word);
         if (code == SW_OK) {
             code = tell_pending(tx, device, false, plan);

@@ -220,6 +220,31 @@ static void a_store_that_loses_assets_ends_the_update(void **state) {
     assert_string_equal(plan.blocked_by, "retry_later");
 }
 
+/* A long transfer runs over the asset store. When its target goes before it is through, the device
+ * stays what it was and does not restart: nothing would tell that its assets are gone. */
+static void a_transfer_that_is_called_off_may_have_cost_assets(void **state) {
+    (void)state;
+    release_bundle(2, 0, 500, 1);
+    hello(1, 6200);
+    describe(false, 6200, 1);
+    world_transfer(&world, plan.offer.update_id);
+    hello(2, 6200);
+    describe(true, 6200, 1);
+    assert_int_equal(world_upload(&world, 3, 0), SW_OK);
+    assert_int_equal(world_release_default(&world, 3, true), SW_OK);
+    assert_int_equal(world_plan(&world, &id, UPDATE_CAUSE_IMMEDIATE, &plan), SW_OK);
+    assert_true(plan.has_offer);
+    int64_t update = plan.offer.update_id;
+    assert_int_equal(world_move(&world, update, UPDATE_PLANNED, UPDATE_OFFERED), SW_OK);
+    assert_int_equal(world_move(&world, update, UPDATE_OFFERED, UPDATE_SENDING), SW_OK);
+    assert_int_equal(world_release_default(&world, 2, true), SW_OK);
+    assert_int_equal(world_plan(&world, &id, UPDATE_CAUSE_IMMEDIATE, &plan), SW_OK);
+    expect_state(update, UPDATE_CANCELLED, "up_to_date");
+    assert_true(plan.wants_describe);
+    describe(true, 6200, 0);
+    offers_asset(0);
+}
+
 static void an_asset_that_was_not_stored_is_a_failure(void **state) {
     (void)state;
     release_bundle(2, 0, 500, 1);
@@ -444,6 +469,7 @@ int main(void) {
         TEST(a_transfer_that_broke_off_goes_on_with_the_same_asset),
         TEST(what_a_device_drops_follows_the_application),
         TEST(a_store_that_loses_assets_ends_the_update),
+        TEST(a_transfer_that_is_called_off_may_have_cost_assets),
         TEST(an_asset_that_was_not_stored_is_a_failure),
         TEST(a_word_from_before_the_restart_is_no_verdict),
         TEST(a_large_application_goes_first),
