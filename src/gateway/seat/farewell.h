@@ -1,6 +1,10 @@
 /* The last word of sessions that ended here while their devices may not know: the sealed alert
  * itself, as the keys are gone. A device that speaks under such a connection id is told again, and
- * handshakes at once; unanswered it would try to resume for minutes. */
+ * handshakes at once; unanswered it would try to resume for minutes.
+ *
+ * In memory only. What a crash takes of it costs a device that missed its alert just that: it gives
+ * up by itself, 60 to 90 s after a word that it repeats until then, and after three tries to resume
+ * if its pings come sooner than that. */
 #ifndef SLIPWAY_GATEWAY_SEAT_FAREWELL_H
 #define SLIPWAY_GATEWAY_SEAT_FAREWELL_H
 

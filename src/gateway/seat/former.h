@@ -1,6 +1,7 @@
 /* Sessions that a newer one of their device has replaced. A device that made a handshake has left
  * its former session: if that speaks on, two devices have one id and one key. The newest authentic
- * one is served; here it comes out that there is another. */
+ * one is served; here it comes out that there is another. In memory only: after a crash that comes
+ * out with the next handshake of either. */
 #ifndef SLIPWAY_GATEWAY_SEAT_FORMER_H
 #define SLIPWAY_GATEWAY_SEAT_FORMER_H
 

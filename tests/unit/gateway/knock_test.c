@@ -116,6 +116,32 @@ static void the_address_where_it_was_gets_a_few(void **state) {
     assert_in_range(COUNTER(knocks), 5, 8);
 }
 
+/* It restarted just then, and listens to nothing before its Hello is acknowledged. */
+static void a_hello_is_heard_without_a_knock(void **state) {
+    (void)state;
+    peer_hello(&client, &rig, 900, &client.id);
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    assert_int_equal(COUNTER(knocks), 0);
+    assert_true(peer_is_acked(&client, &rig, 900));
+    say_ping(1);
+    assert_int_equal(COUNTER(knocks), 1);
+    assert_true(answer());
+    say_ping(2);
+    assert_true(peer_is_acked(&client, &rig, 0x102));
+}
+
+/* The store is busy when it comes, and takes it when it is not, without another Hello. */
+static void a_hello_waits_for_a_busy_store(void **state) {
+    (void)state;
+    rig.refuses = true;
+    peer_hello(&client, &rig, 900, &client.id);
+    rig_pass(&rig, 1000);
+    assert_false(peer_is_acked(&client, &rig, 900));
+    rig.refuses = false;
+    rig_pass(&rig, 300);
+    assert_true(peer_is_acked(&client, &rig, 900));
+}
+
 /* The store takes no jobs for a while: no numbers, so no knock, and the timer does not spin. */
 static void without_numbers_a_knock_waits(void **state) {
     (void)state;
@@ -133,8 +159,9 @@ static void without_numbers_a_knock_waits(void **state) {
 int main(void) {
 #define CRASHED(test) cmocka_unit_test_setup_teardown(test, busy_before_a_crash, over)
     const struct CMUnitTest tests[] = {
-        CRASHED(one_knock_and_it_is_heard),     CRASHED(a_lost_knock_is_repeated),
-        CRASHED(no_more_knocks_than_datagrams), CRASHED(the_address_where_it_was_gets_a_few),
+        CRASHED(one_knock_and_it_is_heard),        CRASHED(a_lost_knock_is_repeated),
+        CRASHED(no_more_knocks_than_datagrams),    CRASHED(the_address_where_it_was_gets_a_few),
+        CRASHED(a_hello_is_heard_without_a_knock), CRASHED(a_hello_waits_for_a_busy_store),
         CRASHED(without_numbers_a_knock_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
