@@ -41,6 +41,7 @@ struct http_server {
     struct http_ports ports;
     struct MHD_Daemon *daemon;
     uint16_t port;
+    int listen_fd; /* once no more connections are taken */
     struct lane work, passwords;
     struct hub hub;
     struct limits requests; /* by client address */

@@ -370,10 +370,10 @@ void http_server_events_ready(struct http_server *server) {
 
 unsigned http_server_drain(struct http_server *server, int64_t limit_ms) {
     if (!atomic_exchange(&server->is_draining, true)) {
-        int fd = MHD_quiesce_daemon(server->daemon);
-        if (fd >= 0) {
-            (void)close(fd);
-        }
+        /* libmicrohttpd's threads may still have a last look at it: nobody else may get its number
+         * before they have ended. */
+        server->listen_fd = MHD_quiesce_daemon(server->daemon);
+        (void)shutdown(server->listen_fd, SHUT_RDWR);
         hub_end(&server->hub);
     }
     mono_time limit = mono_add_ms(mono_now(), limit_ms);
@@ -399,6 +399,9 @@ void http_server_stop(struct http_server *server) {
     lane_stop(&server->passwords);
     if (server->daemon != NULL) {
         MHD_stop_daemon(server->daemon);
+        if (server->listen_fd >= 0) {
+            (void)close(server->listen_fd);
+        }
     }
     if (server->config.tls_cert_pem != NULL) {
         tls_close();
