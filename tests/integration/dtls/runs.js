@@ -121,8 +121,9 @@ async function againstSlipwayd(test, daemon) {
             if (test.answer && !await client.until(test.answer, patience)) {
                 return `not acknowledged; client: ${client.output}`;
             }
-            if (!test.leaves) return null;
-            client.say(test.leaves);
+            if (!test.lastly) return null;
+            client.say(test.lastly);
+            if (test.told) return await client.until(test.told, patience) ? null : `not told: ${client.output}`;
             return await until(async () => !await daemon.isServed(device.id), patience) ? null : 'still online';
         } finally {
             typing();

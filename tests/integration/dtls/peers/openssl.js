@@ -6,7 +6,6 @@ const {
 } = require('../stage.js');
 const chain = require('../chain.js');
 const { established, inbound, outbound, device, silent } = require('../runs.js');
-const { hello, acknowledged } = require('../slipwayd.js');
 
 const [client, server] = ['OpenSSL s_client', 'OpenSSL s_server'];
 const sClient = (suite, ...args) => ['openssl', 's_client', '-dtls1_2', '-quiet', '-connect', '127.0.0.1:PORT',
@@ -53,7 +52,7 @@ outbound(server, 'resumption by session id', 'C0AE', certifiedServer('C0AE'), [.
 outbound(server, 'X.509 after its HelloVerifyRequest', 'C0AE', certifiedServer('C0AE', '-listen'), ourClient.x509,
     { types, expect: established('C0AE', 'x509', 'localhost') });
 outbound(server, 'refused: renegotiation', 'C0AE', certifiedServer('C0AE'), ourClient.x509,
-    { types: ['r\n', 'r\n'], answer: /closed/, told: /no renegotiation/, expect: /established/ });
+    { types: { after: /CIPHER is/, text: 'r\n' }, answer: /closed/, told: /no renegotiation/, expect: /established/ });
 inbound(client, chain.what, 'C02B', [...ourServer.x509, '--trust', chain.root],
     [withCertificate('C02B', chain.client.own, chain.client.key, '-cert_chain', chain.client.all)],
     { expect: established('C02B', 'x509', chain.name) });
@@ -102,7 +101,7 @@ device(client, 'PSK over IPv6', 'C0A8', imported,
 device(client, 'X.509, starts anew from the port of a session that it lost', 'C0AE', imported,
     (d) => withCertificate('C0AE', d.cert, d.key), { crashes: true, path: {} });
 device(client, 'close_notify: it is offline', 'C0AE', imported,
-    (d) => withCertificate('C0AE', d.cert, d.key).filter((arg) => arg !== '-quiet'), { leaves: 'Q\n' });
+    (d) => withCertificate('C0AE', d.cert, d.key).filter((arg) => arg !== '-quiet'), { lastly: 'Q\n' });
 device(client, 'refused: wrong PSK', 'C0A8', imported, (d) => withPsk('C0A8', d.id, '00'.repeat(16)),
     { ...silent, refused: /decrypt error/i });
 device(client, 'refused: unknown PSK identity', 'C0A8', imported,
@@ -112,7 +111,7 @@ device(client, 'refused: certificate of a stranger', 'C0AE', imported,
 // Neither with -quiet, which takes no commands.
 device(client, 'refused: renegotiation', 'C0AE', imported,
     (d) => withCertificate('C0AE', d.cert, d.key).filter((arg) => arg !== '-quiet'),
-    { says: (d) => [hello(d.id), { after: acknowledged, text: 'R\n' }], answer: /no renegotiation/i });
+    { lastly: 'R\n', told: /no renegotiation/i });
 device(client, 'refused: DTLS 1.0', '', imported,
     () => ['openssl', 's_client', '-dtls1', '-connect', '127.0.0.1:PORT', '-cipher', 'ALL:@SECLEVEL=0'],
     { ...silent, refused: /alert protocol version/i });
