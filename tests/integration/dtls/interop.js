@@ -80,7 +80,6 @@ function writeTable(results) {
     if (code !== 0) console.log(`FAIL slipwayd ended with ${code}: ${daemon.log.slice(-2000)}`);
     results.sort((a, b) => cases.indexOf(a.test) - cases.indexOf(b.test));
     if (table) writeTable(results);
-    fs.rmSync(scratch, { recursive: true, force: true });
     const count = (is) => results.filter(({ result }) => is(result)).length;
     const skipped = count((result) => result === 'skipped'), passed = count((result) => result === null);
     const failed = results.length - skipped - passed + (code !== 0);

@@ -8,6 +8,8 @@ const path = require('path');
 
 const [build, pki] = process.argv.slice(2, 4).map((name) => path.resolve(name));
 const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'slipway-interop-'));
+process.on('exit', () => fs.rmSync(scratch, { recursive: true, force: true }));
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
 const program = (name) => path.join(build, name);
 const pem = (name) => path.join(pki, `${name}.pem`);
 

@@ -11,10 +11,15 @@ export const program = process.env.HTTP_DOOR;
 export const adminToken = 'ad'.repeat(20);
 export const adminPassword = "admin's password"; // the door's own
 
+// What doors that were not stopped leave behind goes with the suite.
+const folders = [];
+process.on('exit', () => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
+
 // log: what it writes to its log is kept in door.log() instead of being shown.
 export async function startDoor(settings = [], token = adminToken, { tls = false, log = '' } = {}) {
     assert.ok(program, 'HTTP_DOOR names the program');
     const folder = mkdtempSync(join(tmpdir(), 'slipway-http-'));
+    folders.push(folder);
     const child = spawn(program, ['serve', folder, ...settings], {
         env: {
             ...process.env,
