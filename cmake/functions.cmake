@@ -19,6 +19,15 @@ function(slipway_module name)
     endif()
 endfunction()
 
+# slipway_link_quickly(target): a program whose speed nobody asks for is linked as it was compiled, as
+# to optimise the libraries anew for each of a hundred tests takes minutes.
+function(slipway_link_quickly target)
+    if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+        set_target_properties(${target} PROPERTIES INTERPROCEDURAL_OPTIMIZATION_RELEASE OFF)
+        target_link_options(${target} PRIVATE $<$<CONFIG:Release>:-fno-lto>)
+    endif()
+endfunction()
+
 # slipway_unit_tests(name): one cmocka program for each tests/unit/<name>/*_test.c, registered as
 # the test unit/<name>/<file>. A test may reach its own module's private headers ("name/x.h").
 # Other *.c files in the folder are helpers linked into each of its programs.
@@ -33,6 +42,7 @@ function(slipway_unit_tests name)
         get_filename_component(stem ${test} NAME_WE)
         set(target test_${name}_${stem})
         add_executable(${target} ${test} ${helpers})
+        slipway_link_quickly(${target})
         target_link_libraries(${target} PRIVATE sw_${name} ${LIBS_${name}} test_support
                               PkgConfig::CMOCKA Threads::Threads)
         if(name STREQUAL app)
