@@ -238,6 +238,31 @@ static void the_subscriptions_of_a_device_are_bounded(void **state) {
     assert_int_equal(kept, APP_SUBSCRIPTIONS_MAX);
 }
 
+/* Flashed with what it runs already, and asked meanwhile: a device that was told that this is
+ * done would wait in vain for the acknowledgement of its transfer. */
+static void what_it_says_in_mid_transfer_is_no_news(void **state) {
+    (void)state;
+    struct app_flash flash = {.device = id, .version = 1, .by = "tester"};
+    struct update update;
+    struct app_plan plan;
+    static const enum update_state path[] = {UPDATE_PLANNED, UPDATE_OFFERED, UPDATE_SENDING,
+                                             UPDATE_VERIFYING, UPDATE_REBOOTING};
+    const char *describe = world_describe_of(&world, 6200, 1, false);
+    assert_int_equal(world_flash(&world, &flash, &update), SW_OK);
+    for (size_t i = 1; i < sizeof path / sizeof path[0]; i++) {
+        assert_int_equal(world_move(&world, update.id, path[i - 1], path[i]), SW_OK);
+        if (path[i] != UPDATE_REBOOTING) {
+            assert_int_equal(world_describe(&world, &id, describe, &plan), SW_OK);
+        }
+        world_update(&world, update.id, &update);
+        assert_int_equal(update.state, path[i]);
+    }
+    struct app_hello hello = world_hello_of(1, 1);
+    assert_int_equal(world_hello(&world, &hello, &plan), SW_OK);
+    world_update(&world, update.id, &update);
+    assert_int_equal(update.state, UPDATE_SUCCEEDED);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -246,6 +271,7 @@ int main(void) {
         TEST(a_goodbye_leaves_its_reasons),
         TEST(events_go_to_those_who_asked),
         TEST(the_subscriptions_of_a_device_are_bounded),
+        TEST(what_it_says_in_mid_transfer_is_no_news),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
