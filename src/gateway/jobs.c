@@ -262,7 +262,8 @@ static int job_hand(struct gateway *gw, struct gateway_job *job, struct seat *se
     }
     /* Kept apart for what must get through when reports fill the queue. */
     bool is_report = job->kind <= JOB_PLAN;
-    if (is_report && gw->jobs >= gw->config.jobs_max) {
+    if (is_report &&
+        (gw->jobs >= gw->config.jobs_max || (seat != NULL && seat->jobs == UINT16_MAX))) {
         gw->counters.jobs_refused++;
         job_free(job);
         return SW_E_FULL;

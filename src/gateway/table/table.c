@@ -14,6 +14,8 @@ static void table_placed(void *ctx, uint32_t number, uint32_t at) {
     seat->heap_at = at;
 }
 
+_Static_assert(sizeof(struct seat) <= 368, "with the table's slots an idle session has 512 bytes");
+
 void table_init(struct table *table, uint32_t max, const struct hash_key *hash) {
     memset(table, 0, sizeof *table);
     pool_init(&table->seats, (sizeof(struct seat) + 15) / 16 * 16, max);

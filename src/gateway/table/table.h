@@ -24,6 +24,10 @@ struct trace; /* what is left of its work until it is forgotten, see seat/desk.h
 struct seat {
     struct session session;
     struct app_proof proof; /* of the handshake */
+    uint8_t path;           /* gateway_path */
+    uint8_t list;           /* enum seat_list */
+    uint8_t cause;          /* enum update_cause of the next look */
+    uint16_t product;       /* 0 = not known */
     struct desk *desk;      /* NULL when idle */
     struct trace *trace;    /* of its last desk; NULL when there is none, or a desk */
     mono_time listed;       /* when it last went to the newest end of its list */
@@ -33,11 +37,7 @@ struct seat {
     uint32_t heap_at;
     uint32_t device_hash;  /* under which it is named */
     uint32_t newer, older; /* in its list */
-    uint32_t jobs;         /* in flight for it */
-    uint16_t product;      /* 0 = not known */
-    uint8_t path;          /* gateway_path */
-    uint8_t list;          /* enum seat_list */
-    uint8_t cause;         /* enum update_cause of the next look */
+    uint16_t jobs;         /* in flight for it */
     bool is_named : 1;     /* in the index by device */
     bool is_gone : 1;      /* out of the indexes; freed when its last job returns */
     bool is_cellular : 1;
