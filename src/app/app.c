@@ -205,6 +205,11 @@ void app_tx_init(struct app_tx *tx, struct store *store, wall_time now, struct f
     SW_CHECK(tx->app != NULL);
 }
 
+bool app_is_later(const struct app_tx *tx, int64_t at_ms, int64_t other_ms) {
+    bool is_ahead = at_ms > tx->now.ms, other_is_ahead = other_ms > tx->now.ms;
+    return is_ahead == other_is_ahead ? at_ms > other_ms : other_is_ahead;
+}
+
 int app_fail(struct app_tx *tx, int code, const char *word, const char *field, const char *format,
              ...) {
     tx->error.code = code;

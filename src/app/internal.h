@@ -71,6 +71,10 @@ void app_unique_name(const struct app_tx *tx, const char *text, char joint, cons
 #define GOODBYE_TEXT_BYTES 128
 bool goodbye_text(const struct app_goodbye *goodbye, char *out, size_t cap);
 
+/* Of two moments that were noted: whether the first is the later one. The clock may have been set
+ * back since: what still lies ahead was noted before that, and so before what does not. */
+bool app_is_later(const struct app_tx *tx, int64_t at_ms, int64_t other_ms);
+
 /* NOT_FOUND in the words of the REST dialect. */
 int app_no_product(struct app_tx *tx);
 int app_no_firmware(struct app_tx *tx);

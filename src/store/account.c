@@ -83,6 +83,7 @@ int store_login_failures(struct store *store, const struct store_login *login,
     bind_int(q, ":user", login->user_id);
     bind_text(q, ":place", login->place);
     bind_int(q, ":since", login->since_ms);
+    bind_int(q, ":until", login->until_ms);
     return stmt_one(store, q, read_failures, out, fault);
 }
 
@@ -101,6 +102,7 @@ int store_login_forget(struct store *store, const struct store_login *login, str
     bind_int(q, ":user", login->user_id);
     bind_text(q, ":place", login->place);
     bind_int(q, ":since", login->since_ms);
+    bind_int(q, ":until", login->until_ms);
     int code = stmt_run(store, q, fault);
     return code < 0 ? code : SW_OK;
 }

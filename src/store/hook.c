@@ -238,10 +238,11 @@ int store_delivery_delete_all(struct store *store, int64_t hook_id, struct fault
     return code < 0 ? code : SW_OK;
 }
 
-int store_hook_ready(struct store *store, int64_t now_ms, uint32_t max, int64_t *ids, size_t *count,
-                     struct fault *fault) {
+int store_hook_ready(struct store *store, const struct store_hook_time *time, uint32_t max,
+                     int64_t *ids, size_t *count, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_HOOK_READY, fault);
-    bind_int(q, ":now", now_ms);
+    bind_int(q, ":now", time->now_ms);
+    bind_int(q, ":latest", time->latest_ms);
     bind_int(q, ":max", max);
     int code;
     *count = 0;
@@ -251,9 +252,11 @@ int store_hook_ready(struct store *store, int64_t now_ms, uint32_t max, int64_t 
     return code;
 }
 
-int store_hook_next(struct store *store, int64_t now_ms, int64_t *next_ms, struct fault *fault) {
+int store_hook_next(struct store *store, const struct store_hook_time *time, int64_t *next_ms,
+                    struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_HOOK_NEXT, fault);
-    bind_int(q, ":now", now_ms);
+    bind_int(q, ":now", time->now_ms);
+    bind_int(q, ":latest", time->latest_ms);
     return stmt_int(store, q, INT64_MAX, next_ms, fault);
 }
 

@@ -196,6 +196,13 @@ int store_update_history(struct store *store, int64_t id, struct update_step **i
     return code;
 }
 
+int store_update_limit_deadlines(struct store *store, int64_t latest_ms, struct fault *fault) {
+    sqlite3_stmt *q = stmt(store, STMT_UPDATE_LIMIT_DEADLINES, fault);
+    bind_int(q, ":latest", latest_ms);
+    int code = stmt_run(store, q, fault);
+    return code < 0 ? code : SW_OK;
+}
+
 int store_update_expired(struct store *store, int64_t now_ms, struct update **items, size_t *count,
                          struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_UPDATE_EXPIRED, fault);

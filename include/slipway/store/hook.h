@@ -85,11 +85,16 @@ int store_delivery_failed(struct store *store, int64_t id, struct fault *fault) 
 int store_delivery_delete(struct store *store, int64_t id, struct fault *fault) SW_NODISCARD;
 int store_delivery_delete_all(struct store *store, int64_t hook_id,
                               struct fault *fault) SW_NODISCARD;
+/* No pause goes on for longer than until latest_ms: such a one began before the clock was set back,
+ * and is over. */
+struct store_hook_time {
+    int64_t now_ms, latest_ms;
+};
 /* Hooks with a queue whose time has come, those that waited longest first: up to max ids. */
-int store_hook_ready(struct store *store, int64_t now_ms, uint32_t max, int64_t *ids, size_t *count,
-                     struct fault *fault) SW_NODISCARD;
+int store_hook_ready(struct store *store, const struct store_hook_time *time, uint32_t max,
+                     int64_t *ids, size_t *count, struct fault *fault) SW_NODISCARD;
 /* When the next of those whose time is to come may be tried; INT64_MAX = there is none. */
-int store_hook_next(struct store *store, int64_t now_ms, int64_t *next_ms,
+int store_hook_next(struct store *store, const struct store_hook_time *time, int64_t *next_ms,
                     struct fault *fault) SW_NODISCARD;
 
 /* One row of a hook's history. */

@@ -37,11 +37,12 @@ int store_user_list(struct store *store, uint16_t product_id, struct store_user 
                     size_t *count, struct fault *fault) SW_NODISCARD;
 int store_user_set_password(struct store *store, const struct store_user *row,
                             struct fault *fault) SW_NODISCARD;
-/* Wrong passwords of a user, by the place that they came from; those until since_ms are over. */
+/* Wrong passwords of a user, by the place that they came from. Those until since_ms are over, and
+ * those from until_ms on, of before the clock was set back. */
 struct store_login {
     int64_t user_id;
     const char *place; /* "" = none, and may not fail */
-    int64_t since_ms;
+    int64_t since_ms, until_ms;
 };
 struct store_login_failures {
     uint32_t here, everywhere;

@@ -55,6 +55,9 @@ int store_update_list(struct store *store, const struct store_update_filter *fil
                       struct update **items, size_t *count, struct fault *fault) SW_NODISCARD;
 int store_update_history(struct store *store, int64_t id, struct update_step **items, size_t *count,
                          struct fault *fault) SW_NODISCARD;
+/* No deadline lies further ahead than that. */
+int store_update_limit_deadlines(struct store *store, int64_t latest_ms,
+                                 struct fault *fault) SW_NODISCARD;
 /* A bounded number of those past their deadline. */
 int store_update_expired(struct store *store, int64_t now_ms, struct update **items, size_t *count,
                          struct fault *fault) SW_NODISCARD;

@@ -122,7 +122,7 @@ int app_user_set_password(struct app_tx *tx, int64_t user_id, const struct app_p
     if (code == SW_OK) {
         code = store_token_delete_user(tx->store, user_id, tx->fault);
     }
-    struct store_login all = {.user_id = user_id, .place = "", .since_ms = tx->now.ms};
+    struct store_login all = {.user_id = user_id, .place = "", .since_ms = INT64_MAX};
     if (code == SW_OK) {
         code = store_login_forget(tx->store, &all, tx->fault);
     }
@@ -133,8 +133,11 @@ int app_user_set_password(struct app_tx *tx, int64_t user_id, const struct app_p
 #define LOGIN_PLACES 10
 
 static struct store_login login_of(const struct app_tx *tx, int64_t user_id, const char *place) {
-    return (struct store_login){
-        .user_id = user_id, .place = place, .since_ms = tx->now.ms - tx->app->options.lockout_ms};
+    int64_t lockout_ms = tx->app->options.lockout_ms;
+    return (struct store_login){.user_id = user_id,
+                                .place = place,
+                                .since_ms = tx->now.ms - lockout_ms,
+                                .until_ms = tx->now.ms + lockout_ms};
 }
 
 static int login_is_locked(struct app_tx *tx, const struct store_login *login, bool *out) {
@@ -181,7 +184,8 @@ int app_login_record(struct app_tx *tx, int64_t user_id, const char *place, bool
                    : store_login_forget(tx->store, &login, tx->fault);
     }
     /* What is over goes first: it counts no more, and so no user has many rows. */
-    struct store_login over = {.user_id = user_id, .place = "", .since_ms = login.since_ms};
+    struct store_login over = login;
+    over.place = "";
     int code = store_login_forget(tx->store, &over, tx->fault);
     if (code == SW_OK) {
         code = store_login_failed(tx->store, &login, tx->now.ms, tx->fault);

@@ -392,7 +392,7 @@ int app_device_published(struct app_tx *tx, const struct device_id *id, struct s
         }
         device.last_reset[len] = '\0';
         code = store_device_save_told(tx->store, &device, tx->fault);
-        if (code == SW_OK && device.handshake_ms > device.hello_ms) {
+        if (code == SW_OK && app_is_later(tx, device.handshake_ms, device.hello_ms)) {
             code = judge_silent_return(tx, &device, plan);
         }
     }

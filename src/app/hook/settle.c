@@ -110,10 +110,9 @@ int app_hook_test(struct app_tx *tx, uint16_t product_id, const char *uid, const
 }
 
 int app_hook_ready(struct app_tx *tx, struct app_hook_ready *ready) {
-    int code =
-        store_hook_ready(tx->store, tx->now.ms, ready->max, ready->ids, &ready->count, tx->fault);
-    return code != SW_OK ? code
-                         : store_hook_next(tx->store, tx->now.ms, &ready->next_ms, tx->fault);
+    struct store_hook_time time = {.now_ms = tx->now.ms, .latest_ms = tx->now.ms + BACKOFF_MAX_MS};
+    int code = store_hook_ready(tx->store, &time, ready->max, ready->ids, &ready->count, tx->fault);
+    return code != SW_OK ? code : store_hook_next(tx->store, &time, &ready->next_ms, tx->fault);
 }
 
 int app_hook_job(struct app_tx *tx, int64_t hook_id, struct app_hook_job *out) {

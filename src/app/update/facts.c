@@ -76,13 +76,15 @@ int attempt_check(struct app_tx *tx, const struct device *device, const struct i
     if (code != SW_OK) {
         return code == SW_E_NOT_FOUND ? SW_OK : code;
     }
+    int64_t wait_ms = attempt.next_ms - tx->now.ms;
     if (attempt.failures >= tx->app->options.attempts_max) {
         obstacle_set(
             out, "attempts",
             "The device failed %u times with this firmware (last: %s); a new release, lock "
             "or flash tries again",
             (unsigned)attempt.failures, attempt.reason);
-    } else if (attempt.next_ms > tx->now.ms) {
+    } else if (wait_ms > 0 && wait_ms <= attempt_pause_ms(tx->app, attempt.failures)) {
+        /* A longer wait is none: the clock was set back. */
         obstacle_set(out, "retry_later", "The last attempt failed (%s); the next one comes later",
                      attempt.reason);
         out->retry_ms = attempt.next_ms;

@@ -267,8 +267,8 @@ static int ask_for_assets(struct app_tx *tx, const struct device *device, const 
                           struct app_plan *plan) {
     struct image_record image;
     struct asset_set assets = {.items = NULL};
-    bool is_back =
-        device->handshake_ms > device->hello_ms && device->handshake_ms >= open->updated_ms;
+    bool is_back = app_is_later(tx, device->handshake_ms, device->hello_ms) &&
+                   !app_is_later(tx, open->updated_ms, device->handshake_ms);
     if (!is_back || open->image_id == 0) {
         return SW_OK;
     }

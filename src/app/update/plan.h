@@ -77,6 +77,8 @@ int assets_repair(struct app_tx *tx, const struct device *device, uint16_t versi
  * it repeats no report for longer. */
 #define RESET_GRACE_MS 100000
 bool update_is_graceful(const struct app_tx *tx, const struct update *open);
+/* How long a device is left alone after so many failures; more than 0 of them. */
+int64_t attempt_pause_ms(const struct app *app, uint32_t failures);
 /* Failed attempts that are in the way. */
 int attempt_check(struct app_tx *tx, const struct device *device, const struct image_record *image,
                   uint32_t *failures, struct obstacle *out) SW_NODISCARD;

@@ -116,9 +116,16 @@ int update_step_to(struct app_tx *tx, struct update *update, enum update_state t
     return take_step(tx, update, &step);
 }
 
+int64_t attempt_pause_ms(const struct app *app, uint32_t failures) {
+    int64_t pause_ms = app->options.retry_ms;
+    for (uint32_t i = 1; i < failures && i < 7; i++) {
+        pause_ms *= 5;
+    }
+    return pause_ms;
+}
+
 /* One more failure of this device with this image; the next try comes later each time. */
 static int count_failure(struct app_tx *tx, const struct update *update, const char *reason) {
-    const struct app_options *options = &tx->app->options;
     struct store_attempt attempt = {.failures = 0};
     if (update->image_id == 0) {
         return SW_OK;
@@ -128,12 +135,8 @@ static int count_failure(struct app_tx *tx, const struct update *update, const c
     if (code != SW_OK && code != SW_E_NOT_FOUND) {
         return code;
     }
-    int64_t wait_ms = options->retry_ms;
-    for (uint32_t i = 0; i < attempt.failures && i < 6; i++) {
-        wait_ms *= 5;
-    }
     attempt.failures++;
-    attempt.next_ms = tx->now.ms + wait_ms;
+    attempt.next_ms = tx->now.ms + attempt_pause_ms(tx->app, attempt.failures);
     (void)snprintf(attempt.reason, sizeof attempt.reason, "%s", reason);
     return store_attempt_put(tx->store, update->device_num, update->image_id, &attempt, tx->fault);
 }
@@ -253,7 +256,12 @@ int app_updates_expire(struct app_tx *tx, uint32_t *count) {
     struct update *items = NULL;
     size_t found = 0;
     *count = 0;
-    int code = store_update_expired(tx->store, tx->now.ms, &items, &found, tx->fault);
+    /* One that lies further ahead was set before the clock was set back. */
+    int code = store_update_limit_deadlines(
+        tx->store, tx->now.ms + tx->app->options.reboot_timeout_ms, tx->fault);
+    if (code == SW_OK) {
+        code = store_update_expired(tx->store, tx->now.ms, &items, &found, tx->fault);
+    }
     for (size_t i = 0; code == SW_OK && i < found; i++) {
         code = update_fail(tx, &items[i], "not_heard_again", 0);
         *count += code == SW_OK;
@@ -297,14 +305,16 @@ int update_interrupt(struct app_tx *tx, const struct device *device) {
 }
 
 bool update_is_graceful(const struct app_tx *tx, const struct update *open) {
-    return tx->now.ms - open->updated_ms < RESET_GRACE_MS;
+    int64_t age_ms = tx->now.ms - open->updated_ms;
+    return age_ms < RESET_GRACE_MS && age_ms > -RESET_GRACE_MS; /* else the clock was set back */
 }
 
 void update_await_word(struct app_tx *tx, const struct device *device, const struct update *open,
                        struct app_plan *plan) {
     /* Without a session that began since then it has not restarted yet: its application may put
      * that off. With a Hello, the Hello and the Describe that follows it decide. */
-    if (device->handshake_ms <= open->updated_ms || device->hello_ms > open->updated_ms) {
+    if (!app_is_later(tx, device->handshake_ms, open->updated_ms) ||
+        app_is_later(tx, device->hello_ms, open->updated_ms)) {
         return;
     }
     plan->wants_describe = !update_is_graceful(tx, open) && device->is_online;
@@ -344,7 +354,7 @@ static bool has_part(const struct device *device, const struct evidence *evidenc
  * moved to another address may repeat what it said before it committed. It is asked later. */
 static bool is_doubtful(const struct app_tx *tx, const struct device *device,
                         const struct evidence *evidence, const struct update *open) {
-    return evidence->describe != NULL && device->hello_ms < open->updated_ms &&
+    return evidence->describe != NULL && app_is_later(tx, open->updated_ms, device->hello_ms) &&
            update_is_graceful(tx, open);
 }
 
@@ -487,7 +497,7 @@ int update_judge(struct app_tx *tx, const struct device *device, const struct ev
     bool may_resume =
         evidence->is_silent || is_late || assets.count > 0 || image.function == MODULE_ASSET;
     int64_t since_ms = may_resume ? device->handshake_ms : device->hello_ms;
-    if (open.state != UPDATE_REBOOTING || since_ms >= open.updated_ms) {
+    if (open.state != UPDATE_REBOOTING || !app_is_later(tx, open.updated_ms, since_ms)) {
         struct asset_judgement judged = {.open = &open, .image = &image, .assets = &assets};
         code = judge(tx, device, evidence, &judged);
     }

@@ -202,6 +202,26 @@ static void a_new_password_unlocks(void **state) {
     assert_true(log_in(&a, "battery staple"));
 }
 
+/* A lock lasts as long as it should by either clock, and a new password ends it in any case. */
+static void a_lock_ends_although_the_clock_was_set_back(void **state) {
+    (void)state;
+    struct account a;
+    make_user(&a);
+    fail_logins(&a, "192.0.2.7", 10);
+    world.now.ms -= 60 * 1000;
+    assert_false(log_in(&a, "correct horse"));
+    world.now.ms -= INT64_C(24) * 3600 * 1000;
+    assert_true(log_in(&a, "correct horse"));
+    fail_logins(&a, "192.0.2.7", 1);
+    assert_false(a.locked);
+    fail_logins(&a, "192.0.2.7", 9);
+    assert_true(a.locked);
+    world.now.ms -= 60 * 1000;
+    assert_int_equal(app_password_hash(world.app, span_text("battery staple"), &a.password), SW_OK);
+    assert_int_equal(app_execute(world.app, run_set_password, &a, NULL), SW_OK);
+    assert_true(log_in(&a, "battery staple"));
+}
+
 static int run_api_user(struct app_tx *tx, void *arg) {
     struct account *a = (struct account *)arg;
     return app_api_user_create(tx, &a->api, &a->user, a->token);
@@ -336,6 +356,7 @@ int main(void) {
         CASE(too_many_failures_lock_a_user),
         CASE(failures_from_everywhere_lock_a_user_everywhere),
         CASE(a_new_password_unlocks),
+        CASE(a_lock_ends_although_the_clock_was_set_back),
         CASE(api_user_has_its_scopes_only),
         CASE(events_are_read_by_cursor_and_prefix),
         CASE(the_administrator_is_made_and_changed),

@@ -200,6 +200,27 @@ static void pauses_are_an_hour_at_most(void **state) {
     world_close(&w);
 }
 
+/* Nothing stands still until an earlier time has come again. */
+static void a_clock_that_is_set_back_holds_nothing_up(void **state) {
+    (void)state;
+    struct world w;
+    struct app_hook hook;
+    int64_t wait_ms = 0;
+    world_open(&w, &options);
+    assert_int_equal(create(&w, "e", NULL, &hook), SW_OK);
+    publish(&w, "e");
+    assert_int_equal(settle(&w, hook.row.id, (struct app_hook_outcome){.is_sent = true}), SW_OK);
+    publish(&w, "e");
+    w.now.ms -= 600 * 1000;
+    assert_int_equal(ready(&w, &wait_ms), 1);
+    failing(&w, hook.row.id, false);
+    assert_int_equal(ready(&w, &wait_ms), 0);
+    assert_int_equal(wait_ms, 1000);
+    w.now.ms -= INT64_C(30) * 24 * 3600 * 1000;
+    assert_int_equal(ready(&w, &wait_ms), 1);
+    world_close(&w);
+}
+
 static void long_failure_disables(void **state) {
     (void)state;
     struct world w;
@@ -412,6 +433,7 @@ int main(void) {
         cmocka_unit_test(the_queue_is_bounded),
         cmocka_unit_test(pauses_grow_until_an_event_is_given_up),
         cmocka_unit_test(pauses_are_an_hour_at_most),
+        cmocka_unit_test(a_clock_that_is_set_back_holds_nothing_up),
         cmocka_unit_test(long_failure_disables),
         cmocka_unit_test(answers_are_told_in_parts),
         cmocka_unit_test(the_history_keeps_ten_of_each),
