@@ -21,7 +21,7 @@ struct http_config {
     unsigned address_requests_max;    /* per client address and 5 minutes; 0 = no limit */
     unsigned address_logins_max;      /* tries to log in, likewise; 0 = no limit */
     unsigned idle_timeout_s;          /* of a connection without a request under way; 0 = 30 */
-    unsigned request_timeout_s;       /* for receiving one whole request; 0 = 120 */
+    unsigned request_timeout_s;       /* for a whole request, and for its reply; 0 = 120 */
     unsigned device_timeout_ms;       /* for a device's answer; 0 = 10000 */
     size_t upload_bytes_max;          /* one file; 0 = 16 MiB */
     size_t body_bytes_max;            /* any other body; 0 = 1 MiB */

@@ -11,7 +11,8 @@
 #include "slipway/sys/clock.h"
 #include "slipway/sys/log.h"
 
-#define GZIP_BYTES_MIN 2048 /* below, a packet is a packet */
+#define GZIP_BYTES_MIN     2048 /* below, a packet is a packet */
+#define REPLY_BYTES_MS_MIN 16   /* that a client takes of a reply in each millisecond */
 
 static void add(struct MHD_Response *response, const char *name, const char *value) {
     /* Fails only without memory or for bytes that may not stand in a header; the reply is then
@@ -150,6 +151,13 @@ static void log_access(const struct request *rq, int status, size_t bytes) {
     log_end(&line);
 }
 
+/* For the client to take the reply: whoever takes it drop by drop may not hold the connection for
+ * ever. Streams have no end; who does not read those is dropped by the hub. */
+static mono_time reply_deadline(const struct request *rq, size_t bytes) {
+    int64_t limit_ms = (int64_t)rq->server->config.request_timeout_s * 1000;
+    return mono_add_ms(mono_now(), limit_ms + (int64_t)(bytes / REPLY_BYTES_MS_MIN));
+}
+
 enum MHD_Result respond(struct request *rq) {
     struct reply *reply = &rq->reply;
     if (reply->status == 0) {
@@ -179,6 +187,9 @@ enum MHD_Result respond(struct request *rq) {
     add_cors(rq, response);
     if (rq->is_ill_framed || atomic_load_explicit(&rq->server->is_draining, memory_order_relaxed)) {
         add(response, "Connection", "close");
+    }
+    if (!reply->is_stream) {
+        watch_set(rq->watch, reply_deadline(rq, bytes));
     }
     enum MHD_Result queued = MHD_queue_response(rq->connection, (unsigned)status, response);
     MHD_destroy_response(response);

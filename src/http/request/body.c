@@ -103,6 +103,11 @@ static bool body_start_field(struct body *body, const char *key) {
     return true;
 }
 
+/* With the fields that are complete. */
+static bool body_is_admitted(struct body *body) {
+    return body->admit == NULL || body->admit(body->admit_arg, body->form);
+}
+
 static bool body_file_chunk(struct body *body, const char *filename, bool is_start,
                             const char *data, size_t size) {
     if (is_start) {
@@ -115,7 +120,7 @@ static bool body_file_chunk(struct body *body, const char *filename, bool is_sta
         if (body->limits.file_bytes == 0) {
             return body_broken(body, "A file is not taken here.");
         }
-        if (body->file_starts != NULL && !body->file_starts(body->file_arg, body->form)) {
+        if (!body_is_admitted(body)) {
             return false;
         }
         body->has_file = true;
@@ -157,6 +162,9 @@ static enum MHD_Result body_part(void *arg, enum MHD_ValueKind kind, const char 
         }
     }
     body->field_bytes += size + (is_start ? strlen(key) : 0);
+    if (body->field_bytes > BODY_STRANGER_BYTES && !body_is_admitted(body)) {
+        return MHD_NO;
+    }
     int rc = body->field_bytes > body->limits.text_bytes ? SW_E_FULL
                                                          : spool_append(&body->field, data, size);
     return rc == SW_OK || body_no_room(body, rc, body->limits.text_bytes) ? MHD_YES : MHD_NO;

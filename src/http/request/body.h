@@ -10,18 +10,20 @@
 
 enum body_kind { BODY_NONE, BODY_JSON, BODY_FORM, BODY_MULTIPART };
 
-#define BODY_FIELDS_MAX     64  /* of a form */
-#define BODY_FIELD_NAME_MAX 64  /* bytes */
-#define BODY_FILE_NAME_MAX  256 /* bytes kept of the file's name */
+#define BODY_FIELDS_MAX     64                  /* of a form */
+#define BODY_FIELD_NAME_MAX 64                  /* bytes */
+#define BODY_FILE_NAME_MAX  256                 /* bytes kept of the file's name */
+#define BODY_STRANGER_BYTES ((size_t)16 * 1024) /* of text, kept for whoever it is */
 
 struct body_limits {
     size_t text_bytes; /* JSON, or all fields of a form together */
     size_t file_bytes;
 };
 
-/* Asked when the first byte of a file arrives, with the fields so far: false stops the upload, the
- * reply says why. So nobody without a token can make us keep a file. */
-typedef bool body_file_fn(void *arg, const json_t *fields);
+/* Asked with the fields so far when the first byte of a file arrives, and when a form's text grows
+ * past BODY_STRANGER_BYTES: false stops the upload, the reply says why. So nobody without a token
+ * can make us keep much. */
+typedef bool body_admit_fn(void *arg, const json_t *fields);
 
 struct body {
     enum body_kind kind;
@@ -38,8 +40,8 @@ struct body {
     char field_name[BODY_FIELD_NAME_MAX + 1]; /* the one that is arriving; "" = none */
     struct spool field;
     struct body_limits limits;
-    body_file_fn *file_starts;
-    void *file_arg;
+    body_admit_fn *admit;
+    void *admit_arg;
     struct reply *reply;
 };
 

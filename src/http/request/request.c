@@ -146,8 +146,8 @@ static void request_admit(struct request *rq, const json_t *fields) {
     }
 }
 
-/* A file may not come before the token: see body_file_fn. */
-static bool request_file_starts(void *arg, const json_t *fields) {
+/* Neither a file nor long text may come before the token: see body_admit_fn. */
+static bool request_admits_body(void *arg, const json_t *fields) {
     struct request *rq = arg;
     if (!rq->is_admitted) {
         request_admit(rq, fields);
@@ -210,6 +210,9 @@ static void request_begin_body(struct request *rq) {
     const struct http_config *config = &rq->server->config;
     bool takes_file = (route->flags & ROUTE_FILE) != 0;
     struct body_limits limits = {.text_bytes = config->body_bytes_max};
+    if ((route->flags & ROUTE_OPEN) != 0) {
+        limits.text_bytes = BODY_STRANGER_BYTES;
+    }
     if (takes_file) {
         bool is_import = (route->flags & ROUTE_IMPORT) != 0;
         limits.file_bytes = is_import ? config->import_bytes_max : config->upload_bytes_max;
@@ -226,8 +229,8 @@ static void request_begin_body(struct request *rq) {
                     "Send application/x-www-form-urlencoded.");
         return;
     }
-    rq->body.file_starts = request_file_starts;
-    rq->body.file_arg = rq;
+    rq->body.admit = request_admits_body;
+    rq->body.admit_arg = rq;
     /* Told at once where the length is declared; the framing of multipart gets some room. */
     enum { FRAMING_BYTES = 64 * 1024 };
     const char *length = request_header(rq, "Content-Length");

@@ -6,7 +6,7 @@ import zlib from 'node:zlib';
 import http from 'node:http';
 import https from 'node:https';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, truncateSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startDoor, createProduct, module, program, assertError, adminToken, deviceId, BORON } from './door.mjs';
@@ -180,6 +180,20 @@ test('an upload without a token is not kept, not even read into memory', async (
     assert.match(ok, /^HTTP\/1\.1 201 /, ok);
 });
 
+test('of whom nobody has named yet, only little text is kept', async () => {
+    const post = (path, type, body) => raw(`POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n${body}`, { quietMs: 1500 });
+    const long = part('description', 'x'.repeat(40000));
+    const token = part('access_token', adminToken);
+    const named = part('name', 'of-a-form');
+    for (const [path, body] of [['/v1/products', long + token + named], [`/v1/products/${product.id}/devices`, long + token]]) {
+        assert.match(await post(path, 'multipart/form-data; boundary=BB', `${body}--BB--\r\n`), /^HTTP\/1\.1 400 [\s\S]*The access token was not found/, path);
+    }
+    const first = await post('/v1/products', 'multipart/form-data; boundary=BB', `${token}${long}${named}--BB--\r\n`);
+    assert.match(first, /^HTTP\/1\.1 400 [\s\S]*description: must/, 'whoever says who it is first is heard out');
+    const login = await post('/oauth/token', 'application/x-www-form-urlencoded', `grant_type=password&username=${'x'.repeat(40000)}`);
+    assert.match(login, /^HTTP\/1\.1 413 /);
+});
+
 test('requests in a row on one connection are answered in order', async () => {
     const text = await raw(`GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /v1/products/nope HTTP/1.1\r\n${auth}\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n`);
     assert.deepEqual([...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map((m) => m[1]), ['200', '404', '200']);
@@ -249,6 +263,30 @@ test('slow clients are cut off and do not starve others', async () => {
     const limit = new Promise((_, reject) => setTimeout(() => reject(new Error('still connected')), 9000));
     await Promise.race([Promise.all(slow.map((socket) => socket.closed_)), limit])
         .finally(() => slow.forEach((socket) => { clearInterval(socket.timer_); socket.destroy(); }));
+});
+
+test('who asks and does not read the answers is cut off', async () => {
+    const patient = await startDoor(['request_timeout=1', 'idle_timeout=600']);
+    const sockets = () => readdirSync(`/proc/${patient.pid}/fd`).filter((fd) => {
+        try { return readlinkSync(`/proc/${patient.pid}/fd/${fd}`).startsWith('socket:'); } catch { return false; }
+    }).length;
+    const deaf = [];
+    try {
+        const before = sockets();
+        for (let i = 0; i < 5; i++) {
+            deaf.push(net.connect(patient.port, '127.0.0.1').on('error', () => {}).pause());
+            deaf.at(-1).write('GET /v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(200));
+        }
+        const until = async (reached) => {
+            for (let n = 0; n < 600 && !reached(); n++) await new Promise((resolve) => setTimeout(resolve, 50));
+            return reached();
+        };
+        assert.ok(await until(() => sockets() >= before + 5), 'they are connected');
+        assert.ok(await until(() => sockets() <= before), 'and then not any more');
+    } finally {
+        deaf.forEach((socket) => socket.destroy());
+        await patient.stop();
+    }
 });
 
 test('a house full of clients that dawdle still has room', async (t) => {
