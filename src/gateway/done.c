@@ -37,6 +37,7 @@ static void done_verdict(struct gateway *gw, struct seat *seat, const struct gat
     }
     seat->product = job->plan.product_id;
     seat->is_present = true;
+    seat->has_left = false;
     seat_list(gw, seat, SEAT_ONLINE, now.mono);
     done_replace(gw, seat, now);
 }
@@ -101,6 +102,8 @@ static void done_goodbye(struct gateway *gw, struct seat *seat, const struct gat
                          int code, struct moment now) {
     if (done_confirm(gw, seat, job, code, now)) {
         seat->is_present = false;
+        seat->has_left = true;
+        seat->listed = now.mono;
         table_list(&gw->table, seat, SEAT_OFFLINE);
     }
 }

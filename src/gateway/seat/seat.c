@@ -16,6 +16,7 @@
 #define IDLE_LOOK_MS    5000   /* between looks whether a desk can be taken back */
 #define BUSY_MS         200    /* before trying again what the store refused */
 #define LISTED_MS       10000  /* what the order in a list is worth */
+#define LEAVING_MS      30000  /* what Device OS grants a farewell */
 #define PING_S          25     /* what Device OS does on Wi-Fi and Ethernet, */
 #define PING_CELLULAR_S 1380   /* and on cellular, unless the application says otherwise */
 #define DAY_MS          INT64_C(86400000)
@@ -325,10 +326,20 @@ void seat_list(struct gateway *gw, struct seat *seat, enum seat_list list, mono_
     seat->listed = now;
 }
 
+/* A device that said goodbye answers and repeats itself until all is acknowledged. If it comes back
+ * so soon, it is in a new connection, of which the session tells. */
+static bool seat_is_leaving(struct seat *seat, mono_time now) {
+    seat->has_left = seat->has_left && !mono_reached(now, mono_add_ms(seat->listed, LEAVING_MS));
+    return seat->has_left;
+}
+
 /* An authentic word came from the peer. */
 static void seat_heard(struct gateway *gw, struct seat *seat, struct moment now) {
-    seat_list(gw, seat, SEAT_ONLINE, now.mono);
     command_heard(gw, seat);
+    if (seat_is_leaving(seat, now.mono)) {
+        return;
+    }
+    seat_list(gw, seat, SEAT_ONLINE, now.mono);
     if (!seat->is_served) {
         return;
     }

@@ -49,6 +49,7 @@ struct seat {
     bool is_settling : 1; /* it said Hello, and has not yet told whether updates are enabled */
     bool is_owed : 1;     /* its next word is a reason to look: it fell silent in a transfer */
     bool is_present : 1;  /* the store was told that it is online */
+    bool has_left : 1;    /* it said goodbye, when it was listed last */
     bool is_waiting : 1;  /* for a transfer slot, in its product's lane */
     bool is_starved : 1;  /* for a share of the rate, in the pacing line */
 };

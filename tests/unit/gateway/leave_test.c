@@ -98,6 +98,46 @@ static void another_key_cannot_put_it_offline(void **state) {
     peer_close(&thief);
 }
 
+/* POST /x: it goes to sleep. */
+#define GOODBYE_BYTES "\x40\x02\x02\x01\xb1\x78\xff\x01\x06"
+
+static void leave_word(void) {
+    peer_say(&client, &rig, span_of(GOODBYE_BYTES, sizeof GOODBYE_BYTES - 1));
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+}
+
+/* Our acknowledgement was lost; it also still answers what it was asked before. */
+static void what_a_device_repeats_when_it_has_left_is_no_return(void **state) {
+    (void)state;
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    leave_word();
+    assert_false(rig_is_online(&rig, &client.id));
+    rig_pass(&rig, 5000);
+    leave_word();
+    peer_say(&client, &rig, span_of("\x60\x00\x00\x01", 4));
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    assert_false(rig_is_online(&rig, &client.id));
+}
+
+static void who_comes_back_in_its_session_is_online(void **state) {
+    (void)state;
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    leave_word();
+    rig_pass(&rig, 5000);
+    client.address.port++; /* soon, and from elsewhere */
+    peer_say(&client, &rig, span_of("\x40\x00\x02\x02", 4));
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    assert_true(rig_is_online(&rig, &client.id));
+    /* Later, from the same place, with nothing to tell it by. */
+    peer_say(&client, &rig, span_of("\x40\x02\x02\x09\xb1\x78\xff\x01\x06", 9));
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    assert_false(rig_is_online(&rig, &client.id));
+    rig_pass(&rig, 60000);
+    peer_say(&client, &rig, span_of("\x40\x00\x02\x0a", 4));
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    assert_true(rig_is_online(&rig, &client.id));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -107,6 +147,8 @@ int main(void) {
         TEST(whose_session_is_taken_away_is_offline),
         TEST(a_newer_session_of_the_same_device_keeps_it_online),
         TEST(another_key_cannot_put_it_offline),
+        TEST(what_a_device_repeats_when_it_has_left_is_no_return),
+        TEST(who_comes_back_in_its_session_is_online),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
