@@ -29,14 +29,13 @@ enum app_verdict {
 
 enum app_tell { APP_TELL_NOTHING, APP_TELL_FALSE, APP_TELL_TRUE };
 
-/* One transfer to make. Everything that session_offer needs besides the bytes. */
+/* One transfer to make. What session_offer needs besides the bytes, and what the Hello told. */
 struct app_offer {
     int64_t update_id;
     int64_t image_id; /* for app_image_load */
     uint16_t version; /* of the update's target; 0 = a one-off file */
     uint32_t size;
     struct sha256 file_hash;
-    uint16_t chunk_bytes; /* the device's wish; 0 = none */
     bool discard;         /* the last transfer left bad data behind */
     bool is_asset;
 };

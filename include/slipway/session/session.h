@@ -217,7 +217,7 @@ mono_time session_deadline(const struct session *session); /* MONO_NEVER when no
 struct session_offer {
     struct span image; /* borrowed until the transfer ends or the session closes */
     struct sha256 file_hash;
-    uint16_t chunk_bytes;     /* 0 = the device's own wish, else 512 */
+    uint16_t chunk_bytes;     /* 0 = the device's own wish, or 512 if no protocol has that */
     uint16_t outstanding_max; /* 0 = default */
     uint32_t rate_bytes_s;    /* 0 = no pacing; less than OTA_RATE_MIN counts as that */
     bool is_metered;          /* chunks go out only as session_grant lets them */

@@ -199,7 +199,6 @@ static int offer(struct app_tx *tx, struct device *device, struct update *open,
                                      .version = open->version,
                                      .size = step->size,
                                      .file_hash = step->file_hash,
-                                     .chunk_bytes = device->chunk_bytes,
                                      .discard = open->discard,
                                      .is_asset = step->function == MODULE_ASSET};
     return code;

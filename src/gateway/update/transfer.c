@@ -95,7 +95,6 @@ static void transfer_offer(struct gateway *gw, struct seat *seat, struct moment 
     }
     struct session_offer offer = {.image = span_of(image->bytes, image->size),
                                   .file_hash = transfer->offer.file_hash,
-                                  .chunk_bytes = transfer->offer.chunk_bytes,
                                   .rate_bytes_s = gw->config.rate_device_bytes_s,
                                   .is_metered = pace_is_metered(gw),
                                   .discard = transfer->offer.discard,

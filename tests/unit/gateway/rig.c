@@ -339,6 +339,10 @@ void peer_hello(struct peer *client, struct rig *rig, uint16_t id, const struct 
     hello[2] = (uint8_t)(id >> 8);
     hello[3] = (uint8_t)id;
     memcpy(hello + 17, device->b, DEVICE_ID_BYTES);
+    if (client->chunk_bytes != 0) {
+        hello[sizeof hello - 2] = (uint8_t)(client->chunk_bytes >> 8);
+        hello[sizeof hello - 1] = (uint8_t)client->chunk_bytes;
+    }
     peer_say(client, rig, span_of(hello, sizeof hello));
 }
 

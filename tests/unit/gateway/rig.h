@@ -69,6 +69,7 @@ struct peer {
     const char *why; /* the handshake failed */
     size_t seen;     /* of rig->sent */
     uint16_t coap_id;
+    uint16_t chunk_bytes; /* that its Hello wishes for; 0 = the usual 512 */
 };
 
 void peer_open(struct peer *client, struct rig *rig, unsigned number);

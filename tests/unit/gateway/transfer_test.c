@@ -43,6 +43,26 @@ static void an_update_from_hello_to_commit(void **state) {
     assert_int_equal(COUNTER(transfers_committed), 1);
 }
 
+/* It wishes for what the protocol does not have: it gets what every device takes. */
+static void a_chunk_size_out_of_range_stops_no_update(void **state) {
+    (void)state;
+    static const uint16_t wishes[] = {64, 1000 + 2, 1140, 4096};
+    for (size_t n = 0; n < sizeof wishes / sizeof wishes[0]; n++) {
+        memset(t, 0, sizeof *t);
+        peer_open(&t->peer, &rig, (unsigned)n + 2);
+        peer_connect(&t->peer, &rig);
+        t->peer.chunk_bytes = wishes[n];
+        peer_hello(&t->peer, &rig, ++t->id, &t->peer.id);
+        rig_pump(&rig, STORE_TROUBLE_NONE);
+        taker_say_updates(t, &rig, true);
+        takers_run(t, 1, &rig, 5000);
+        assert_true(t->is_committed);
+        assert_int_equal(t->chunk_bytes, 512);
+        taker_close(t);
+    }
+    taker_open(t, &rig, 1);
+}
+
 /* As fast as the device speaks, with a disk that takes its time: nothing of it may be lost. */
 static void no_acknowledgement_is_dropped_while_numbers_are_reserved(void **state) {
     (void)state;
@@ -273,6 +293,7 @@ static void a_resumed_session_is_offered_its_update_at_once(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(an_update_from_hello_to_commit),
+        TEST(a_chunk_size_out_of_range_stops_no_update),
         TEST(no_acknowledgement_is_dropped_while_numbers_are_reserved),
         TEST(what_is_held_is_bounded),
         TEST(a_silent_rollback_is_found_out),
