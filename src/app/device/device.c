@@ -301,6 +301,8 @@ int app_device_resumed(struct app_tx *tx, const struct device_id *id, const stru
     code = set_online(tx, &device, true);
     device.handshake_ms = tx->now.ms;
     device.heard_ms = tx->now.ms;
+    /* It may have restarted, and forgotten what its application waits for. */
+    device.pending_told = (int8_t)(device.pending_told == 1 ? -1 : device.pending_told);
     (void)snprintf(device.address, sizeof device.address, "%s", address);
     if (code == SW_OK) {
         code = store_device_save_told(tx->store, &device, tx->fault);
@@ -391,8 +393,10 @@ int app_device_published(struct app_tx *tx, const struct device_id *id, struct s
             device.last_reset[i] = (char)(c >= ' ' && c < 0x7F ? c : '?');
         }
         device.last_reset[len] = '\0';
+        bool has_resumed = app_is_later(tx, device.handshake_ms, device.hello_ms);
+        device.pending_told = (int8_t)(has_resumed ? -1 : device.pending_told);
         code = store_device_save_told(tx->store, &device, tx->fault);
-        if (code == SW_OK && app_is_later(tx, device.handshake_ms, device.hello_ms)) {
+        if (code == SW_OK && has_resumed) {
             code = judge_silent_return(tx, &device, plan);
         }
     }

@@ -167,6 +167,17 @@ int update_fail(struct app_tx *tx, struct update *update, const char *reason,
     return fail(tx, update, &step);
 }
 
+/* The device has begun, and with that taken back what it was told of one that is pending. */
+static int forget_pending(struct app_tx *tx, const struct update *update) {
+    struct device device;
+    int code = read_device(tx, update, &device);
+    if (code != SW_OK || device.pending_told != 1) {
+        return code;
+    }
+    device.pending_told = 0;
+    return store_device_save_told(tx->store, &device, tx->fault);
+}
+
 int app_update_move(struct app_tx *tx, const struct app_move *move) {
     struct update update;
     int code = store_update_get(tx->store, move->update_id, &update, tx->fault);
@@ -183,7 +194,8 @@ int app_update_move(struct app_tx *tx, const struct app_move *move) {
                         .reason = move->reason,
                         .device_error = move->device_error,
                         .progress = move->progress};
-    return take_step(tx, &update, &step);
+    code = take_step(tx, &update, &step);
+    return code == SW_OK && move->to == UPDATE_SENDING ? forget_pending(tx, &update) : code;
 }
 
 int app_update_progress(struct app_tx *tx, int64_t update_id, uint32_t progress) {
