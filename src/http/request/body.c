@@ -8,6 +8,8 @@
 
 #include "slipway/util/check.h"
 
+#define FORM_DEPTH_MAX 3 /* of lists and objects in each other */
+
 static bool media_is(const char *type, const char *media) {
     size_t len = strlen(media);
     return strncasecmp(type, media, len) == 0 && (type[len] == '\0' || strchr("; \t", type[len]));
@@ -45,7 +47,39 @@ static void body_set_file_name(struct body *body, const char *name) {
     body->file_name[len] = '\0';
 }
 
-/* The field that was arriving is complete: puts it into the form. "groups[]" adds to a list. */
+/* "a[]" and "a[7]" add to the list a, "a[b]" is b in the object a: what HTTP clients make of lists
+ * and objects in forms. Takes the value; false if the name is there already as something else.
+ * name is used up. */
+static bool form_put(json_t *object, char *name, json_t *value, unsigned depth) {
+    char *open = depth > 0 ? strchr(name, '[') : NULL;
+    char *close = open != NULL ? strchr(open, ']') : NULL;
+    if (close == NULL || open == name) {
+        if (json_object_get(object, name) == NULL) {
+            return json_object_set_new(object, name, value) == 0;
+        }
+        json_decref(value);
+        return false;
+    }
+    *open = '\0';
+    char *key = open + 1;
+    bool is_list = close[1] == '\0' && strspn(key, "0123456789") == (size_t)(close - key);
+    json_t *inner = json_object_get(object, name);
+    if (inner == NULL) {
+        inner = is_list ? json_array() : json_object();
+        (void)json_object_set_new(object, name, inner);
+    }
+    if (is_list && json_is_array(inner)) {
+        return json_array_append_new(inner, value) == 0;
+    }
+    if (!is_list && json_is_object(inner)) {
+        memmove(close, close + 1, strlen(close)); /* "b][]" is "b[]" of the object */
+        return form_put(inner, key, value, depth - 1);
+    }
+    json_decref(value);
+    return false;
+}
+
+/* The field that was arriving is complete: puts it into the form. */
 static bool body_finish_field(struct body *body) {
     if (body->field_name[0] == '\0') {
         return true;
@@ -63,26 +97,15 @@ static bool body_finish_field(struct body *body) {
                     body->field_name);
         return false;
     }
-    size_t len = strlen(body->field_name);
-    if (len > 2 && strcmp(body->field_name + len - 2, "[]") == 0) {
-        body->field_name[len - 2] = '\0';
-        json_t *list = json_object_get(body->form, body->field_name);
-        if (list == NULL) {
-            list = json_array();
-            (void)json_object_set_new(body->form, body->field_name, list);
-        }
-        if (!json_is_array(list) || json_array_append_new(list, value) != 0) {
-            json_decref(json_is_array(list) ? NULL : value);
-            reply_error(body->reply, 400, "invalid_request", "%s: is given twice",
-                        body->field_name);
-            return false;
-        }
-    } else if (json_object_get(body->form, body->field_name) != NULL) {
+    json_t *name = json_string(body->field_name);
+    bool is_text = name != NULL;
+    json_decref(name);
+    if (!is_text) {
         json_decref(value);
+        return body_broken(body, "A field's name is not UTF-8 text.");
+    }
+    if (!form_put(body->form, body->field_name, value, FORM_DEPTH_MAX)) {
         reply_error(body->reply, 400, "invalid_request", "%s: is given twice", body->field_name);
-        return false;
-    } else if (json_object_set_new(body->form, body->field_name, value) != 0) {
-        reply_error(body->reply, 400, "invalid_request", "A field's name is not UTF-8 text.");
         return false;
     }
     body->field_name[0] = '\0';
@@ -132,6 +155,10 @@ static bool body_file_chunk(struct body *body, const char *filename, bool is_sta
     return rc == SW_OK ? true : body_no_room(body, rc, body->limits.file_bytes);
 }
 
+static bool is_file_key(const char *key) {
+    return strcmp(key, "file") == 0 || strcmp(key, "binary") == 0;
+}
+
 /* One piece of one part or form field; offset 0 starts a new one. */
 static enum MHD_Result body_part(void *arg, enum MHD_ValueKind kind, const char *key,
                                  const char *filename, const char *content_type,
@@ -148,12 +175,16 @@ static enum MHD_Result body_part(void *arg, enum MHD_ValueKind kind, const char 
         (void)body_broken(body, "A part of the form has no name.");
         return MHD_NO;
     }
+    /* Some clients give files no name of their own. */
+    bool is_file = body->kind == BODY_MULTIPART &&
+                   (filename != NULL || (body->limits.file_bytes > 0 && is_file_key(key)));
     /* A part may begin with pieces of no bytes: those all have offset 0, and are one start. */
-    bool is_again = filename != NULL ? body->is_file_open && body->file.len == 0
-                                     : body->field.len == 0 && strcmp(body->field_name, key) == 0;
+    bool is_again = is_file ? body->is_file_open && body->file.len == 0
+                            : body->field.len == 0 && strcmp(body->field_name, key) == 0;
     bool is_start = offset == 0 && !is_again;
-    if (filename != NULL && body->kind == BODY_MULTIPART) {
-        return body_file_chunk(body, filename, is_start, data, size) ? MHD_YES : MHD_NO;
+    if (is_file) {
+        const char *name = filename != NULL ? filename : "";
+        return body_file_chunk(body, name, is_start, data, size) ? MHD_YES : MHD_NO;
     }
     if (is_start) {
         body->is_file_open = false;

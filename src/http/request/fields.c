@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 struct fields fields_of(const json_t *object, bool is_form, struct reply *reply) {
     return (struct fields){.object = object, .is_form = is_form, .reply = reply};
@@ -92,6 +93,11 @@ int64_t fields_integer(struct fields *f, const char *name, enum field_need need,
     return number;
 }
 
+bool texts_bool(const char *text, bool *out) {
+    *out = strcasecmp(text, "true") == 0 || strcmp(text, "1") == 0;
+    return *out || strcasecmp(text, "false") == 0 || strcmp(text, "0") == 0;
+}
+
 bool fields_bool(struct fields *f, const char *name, enum field_need need) {
     const json_t *value = field_value(f, name, need);
     if (value == NULL) {
@@ -100,17 +106,11 @@ bool fields_bool(struct fields *f, const char *name, enum field_need need) {
     if (json_is_boolean(value)) {
         return json_is_true(value);
     }
-    if (f->is_form && json_is_string(value)) {
-        const char *text = json_string_value(value);
-        if (strcmp(text, "true") == 0 || strcmp(text, "1") == 0) {
-            return true;
-        }
-        if (strcmp(text, "false") == 0 || strcmp(text, "0") == 0) {
-            return false;
-        }
+    bool is_true = false;
+    if (!f->is_form || !json_is_string(value) || !texts_bool(json_string_value(value), &is_true)) {
+        fields_fail(f, name, "must be true or false");
     }
-    fields_fail(f, name, "must be true or false");
-    return false;
+    return is_true;
 }
 
 static bool is_control(unsigned char c, bool allow_lines) {
@@ -192,7 +192,11 @@ json_t *fields_texts(struct fields *f, const char *name, enum field_need need, s
         return NULL;
     }
     json_t *list = NULL;
-    if (json_is_array(value)) {
+    const char *only =
+        json_array_size(value) == 1 ? json_string_value(json_array_get(value, 0)) : NULL;
+    if (f->is_form && only != NULL && only[0] == '\0') {
+        list = json_array(); /* "groups[]=": a form has no other way to say so */
+    } else if (json_is_array(value)) {
         list = json_copy((json_t *)(uintptr_t)value);
     } else if (f->is_form && json_is_string(value)) {
         list = texts_split(json_string_value(value));
@@ -220,7 +224,7 @@ json_t *fields_texts(struct fields *f, const char *name, enum field_need need, s
 
 struct fields fields_inside(struct fields *f, const char *name, enum field_need need) {
     const json_t *value = field_value(f, name, need);
-    struct fields inside = fields_of(value, false, f->reply);
+    struct fields inside = fields_of(value, f->is_form, f->reply);
     if (value != NULL && !json_is_object(value)) {
         fields_fail(f, name, "must be an object");
         inside.object = NULL;

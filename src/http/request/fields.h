@@ -37,9 +37,8 @@ const char *fields_text(struct fields *f, const char *name, enum field_need need
                         size_t max);
 /* The same with line ends and tabs allowed, also empty. */
 const char *fields_lines(struct fields *f, const char *name, enum field_need need, size_t max);
-/* An array of texts (in a form also one text, or texts joined by commas where `split`), at most
- * count_max of min..max bytes each; NULL when it is absent. Borrowed: an array of JSON strings. A
- * form's single value is read as a list of one. The caller releases it with json_decref. */
+/* An array of at most count_max texts of 1..text_max bytes; NULL when it is absent. In a form also
+ * texts joined by commas, and one empty text for an empty array. The caller's: json_decref. */
 json_t *fields_texts(struct fields *f, const char *name, enum field_need need, size_t count_max,
                      size_t text_max);
 /* An object inside; reading goes on with the returned fields, whose failures are those of f. */
@@ -69,5 +68,7 @@ bool text_is_clean(const char *text);
 /* "a,b" as a JSON array of texts, empty ones left out; NULL without memory or if it is not UTF-8.
  */
 json_t *texts_split(const char *text);
+/* "true" in any letter case or "1", and likewise false; false if it is neither. */
+bool texts_bool(const char *text, bool *out);
 
 #endif

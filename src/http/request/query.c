@@ -32,12 +32,10 @@ bool request_query_bool(struct request *rq, const char *name, bool *out) {
     if (text == NULL) {
         return true;
     }
-    bool is_true = strcmp(text, "true") == 0 || strcmp(text, "1") == 0;
-    if (!is_true && strcmp(text, "false") != 0 && strcmp(text, "0") != 0) {
+    if (!texts_bool(text, out)) {
         reply_error(&rq->reply, 400, "invalid_request", "%s: must be true or false", name);
         return false;
     }
-    *out = is_true;
     return true;
 }
 

@@ -321,7 +321,8 @@ static void read_spec(struct fields *fields, json_t *spec, bool may_keep) {
     check_texts(fields, "query", take_object(fields, spec, "query"));
     check_texts(fields, "form", take_object(fields, spec, "form"));
     const json_t *json = fields->object != NULL ? json_object_get(fields->object, "json") : NULL;
-    if (json_is_true(json)) {
+    const char *text = json_string_value(json);
+    if (json_is_true(json) || (text != NULL && strcmp(text, "true") == 0)) { /* as in a form */
         fields_known(fields, "json");
         (void)json_object_set_new(spec, "json", json_true());
     } else if (!take_text(fields, spec, "json")) {
