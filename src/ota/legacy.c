@@ -4,16 +4,11 @@
  * form is one chunk to a round trip, and in order: a chunk does not say which one it is. */
 #include "slipway/ota/legacy.h"
 
-#include "slipway/util/check.h"
+#include "ota/shared.h"
 
-#define START_MS   150000
 #define SENDING_MS 3600000 /* bounded by the pace; this is for a device clock of years */
-#define FINISH_MS  150000  /* it resets itself after 300 s without a chunk */
-#define ANSWER_MS  150000
 #define ROUNDS_MAX 2000
 #define TRIES_MAX  8 /* of a chunk that arrives damaged: records are authentic, so it never is */
-#define BURST_US   10000
-#define DISABLED   (-1380)
 
 static const struct fsm_state states[OTA_STATES] = {
     [OTA_STARTING] = {.name = "starting",
@@ -33,12 +28,12 @@ static const struct fsm_state states[OTA_STATES] = {
 const struct fsm ota_legacy_fsm = {.name = "ota_legacy", .states = states, .count = OTA_STATES};
 
 static void legacy_move(struct ota_legacy *ota, enum ota_state to, mono_time now) {
-    static const int64_t patience_ms[OTA_STATES] = {
-        [OTA_STARTING] = START_MS, [OTA_SENDING] = SENDING_MS, [OTA_FINISHING] = FINISH_MS};
     fsm_check(&ota_legacy_fsm, ota->state, to);
     ota->state = (uint8_t)to;
     ota->is_finish_sent = false;
-    ota->deadline = states[to].is_final ? MONO_NEVER : mono_add_ms(now, patience_ms[to]);
+    ota->deadline = states[to].is_final
+                        ? MONO_NEVER
+                        : mono_add_ms(now, to == OTA_SENDING ? SENDING_MS : PATIENCE_MS);
 }
 
 static void fail(struct ota_legacy *ota, enum ota_failure failure, mono_time now) {
@@ -48,9 +43,7 @@ static void fail(struct ota_legacy *ota, enum ota_failure failure, mono_time now
 
 int ota_legacy_begin(struct ota_legacy *ota, const struct ota_params *params, mono_time now) {
     /* This protocol knows smaller chunks, but no device that speaks it announces any. */
-    if (params->file_bytes == 0 || params->chunk_bytes < OTA_CHUNK_MIN ||
-        params->chunk_bytes > OTA_CHUNK_MAX || params->chunk_bytes % 4 != 0 ||
-        (params->rate_bytes_s > 0 && params->rate_bytes_s < OTA_RATE_MIN)) {
+    if (!params_are_sound(params)) {
         return SW_E_RANGE;
     }
     uint32_t count = (params->file_bytes - 1) / params->chunk_bytes + 1;
@@ -61,7 +54,7 @@ int ota_legacy_begin(struct ota_legacy *ota, const struct ota_params *params, mo
                                .params = *params,
                                .chunk_count = count,
                                .pace = now,
-                               .deadline = mono_add_ms(now, START_MS)};
+                               .deadline = mono_add_ms(now, PATIENCE_MS)};
     if (ota->params.rate_bytes_s == 0) {
         ota->params.rate_bytes_s = OTA_LEGACY_RATE;
     }
@@ -127,11 +120,7 @@ void ota_legacy_refused(struct ota_legacy *ota, int32_t device_error, mono_time 
         return;
     }
     ota->device_error = device_error;
-    fail(ota,
-         ota->state == OTA_FINISHING ? OTA_FAILURE_REJECTED
-         : device_error == DISABLED  ? OTA_FAILURE_DISABLED
-                                     : OTA_FAILURE_REFUSED,
-         now);
+    fail(ota, refusal(ota->state == OTA_FINISHING, device_error), now);
 }
 
 void ota_legacy_aborted(struct ota_legacy *ota, enum ota_failure failure, mono_time now) {
@@ -147,16 +136,13 @@ static void send(struct ota_legacy *ota, uint32_t index, mono_time now, struct o
     out->index = index;
     out->at = at;
     out->len = left < ota->params.chunk_bytes ? left : ota->params.chunk_bytes;
-    mono_time earliest = mono_add_us(now, -BURST_US);
-    ota->pace = ota->pace.us > earliest.us ? ota->pace : earliest;
-    ota->pace = mono_add_us(ota->pace,
-                            ota->params.chunk_bytes * INT64_C(1000000) / ota->params.rate_bytes_s);
+    ota->pace = paced(ota->pace, ota->params.chunk_bytes, ota->params.rate_bytes_s, now);
 }
 
 static void send_slowly(struct ota_legacy *ota, mono_time now, struct ota_output *out) {
     send(ota, ota->next_new, now, out);
     ota->is_awaiting = true;
-    ota->deadline = mono_add_ms(now, ANSWER_MS);
+    ota->deadline = mono_add_ms(now, PATIENCE_MS);
     ota->chunks_sent += ota->tries == 0;
     ota->chunks_resent += ota->tries > 0;
 }
@@ -185,7 +171,6 @@ static void next_chunk(struct ota_legacy *ota, mono_time now, bool may_send,
         legacy_move(ota, OTA_FINISHING, now);
         ota->is_finish_sent = true;
         out->action = OTA_SEND_FINISH;
-        out->deadline = ota->deadline;
     }
 }
 

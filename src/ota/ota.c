@@ -2,15 +2,12 @@
  * chunks that are under way is in window.c. */
 #include "slipway/ota/ota.h"
 
+#include "ota/shared.h"
 #include "ota/window.h"
 #include "slipway/util/check.h"
 
-#define START_MS       150000 /* the device may erase its flash before it answers */
-#define SILENCE_MS     150000 /* the device itself gives up at 300 s */
-#define FINISH_MS      150000
-#define STRANGE_MAX    8
-#define BURST_US       10000 /* what a paced transfer may catch up at once */
-#define ERROR_DISABLED (-1380)
+#define STRANGE_MAX 8
+#define BURST_US    10000 /* what a paced transfer may catch up at once */
 
 static const struct fsm_state states[OTA_STATES] = {
     [OTA_STARTING] = {.name = "starting",
@@ -30,12 +27,10 @@ static const struct fsm_state states[OTA_STATES] = {
 const struct fsm ota_fsm = {.name = "ota", .states = states, .count = OTA_STATES};
 
 static void ota_move(struct ota *ota, enum ota_state to, mono_time now) {
-    static const int64_t patience_ms[OTA_STATES] = {
-        [OTA_STARTING] = START_MS, [OTA_SENDING] = SILENCE_MS, [OTA_FINISHING] = FINISH_MS};
     fsm_check(&ota_fsm, ota->state, to);
     ota->state = (uint8_t)to;
     ota->c.progress = now;
-    ota->c.deadline = states[to].is_final ? MONO_NEVER : mono_add_ms(now, patience_ms[to]);
+    ota->c.deadline = states[to].is_final ? MONO_NEVER : mono_add_ms(now, PATIENCE_MS);
 }
 
 static bool is_over(const struct ota *ota) {
@@ -59,14 +54,30 @@ const char *ota_failure_name(enum ota_failure failure) {
     return names[failure];
 }
 
+bool params_are_sound(const struct ota_params *params) {
+    return params->file_bytes > 0 && params->chunk_bytes >= OTA_CHUNK_MIN &&
+           params->chunk_bytes <= OTA_CHUNK_MAX && params->chunk_bytes % 4 == 0 &&
+           (params->rate_bytes_s == 0 || params->rate_bytes_s >= OTA_RATE_MIN);
+}
+
+enum ota_failure refusal(bool is_finishing, int32_t device_error) {
+    return is_finishing                         ? OTA_FAILURE_REJECTED
+           : device_error == OTA_ERROR_DISABLED ? OTA_FAILURE_DISABLED
+                                                : OTA_FAILURE_REFUSED;
+}
+
+mono_time paced(mono_time pace, uint32_t len, uint32_t rate_bytes_s, mono_time now) {
+    mono_time earliest = mono_add_us(now, -BURST_US);
+    return mono_add_us(pace.us > earliest.us ? pace : earliest,
+                       len * INT64_C(1000000) / rate_bytes_s);
+}
+
 int ota_begin(struct ota *ota, const struct ota_params *params, mono_time now) {
-    if (params->file_bytes == 0 || params->chunk_bytes < OTA_CHUNK_MIN ||
-        params->chunk_bytes > OTA_CHUNK_MAX || params->chunk_bytes % 4 != 0 ||
-        (params->rate_bytes_s > 0 && params->rate_bytes_s < OTA_RATE_MIN)) {
+    if (!params_are_sound(params)) {
         return SW_E_RANGE;
     }
     *ota = (struct ota){.state = OTA_STARTING, .params = *params};
-    ota->c.deadline = mono_add_ms(now, START_MS);
+    ota->c.deadline = mono_add_ms(now, PATIENCE_MS);
     window_begin(ota, now);
     return SW_OK;
 }
@@ -96,11 +107,7 @@ void ota_refused(struct ota *ota, int32_t device_error, mono_time now) {
         return;
     }
     ota->device_error = device_error;
-    fail(ota,
-         ota->state == OTA_FINISHING      ? OTA_FAILURE_REJECTED
-         : device_error == ERROR_DISABLED ? OTA_FAILURE_DISABLED
-                                          : OTA_FAILURE_REFUSED,
-         now);
+    fail(ota, refusal(ota->state == OTA_FINISHING, device_error), now);
 }
 
 void ota_acked(struct ota *ota, uint32_t cumulative, struct span bitmap, mono_time now) {
@@ -128,14 +135,6 @@ void ota_aborted(struct ota *ota, enum ota_failure failure, mono_time now) {
     }
 }
 
-static void pace(struct ota *ota, uint32_t len, mono_time now) {
-    if (ota->params.rate_bytes_s > 0) {
-        mono_time earliest = mono_add_us(now, -BURST_US);
-        ota->c.pace = ota->c.pace.us > earliest.us ? ota->c.pace : earliest;
-        ota->c.pace = mono_add_us(ota->c.pace, len * INT64_C(1000000) / ota->params.rate_bytes_s);
-    }
-}
-
 /* The chunk to send now, if any; else when to look again. */
 static void next_chunk(struct ota *ota, mono_time now, bool may_send, struct ota_output *out) {
     if (mono_reached(now, ota->c.timer)) {
@@ -152,7 +151,9 @@ static void next_chunk(struct ota *ota, mono_time now, bool may_send, struct ota
         out->len =
             left - before < ota->params.chunk_bytes ? left - before : ota->params.chunk_bytes;
         window_sent(ota, index, now);
-        pace(ota, out->len, now);
+        if (ota->params.rate_bytes_s > 0) {
+            ota->c.pace = paced(ota->c.pace, out->len, ota->params.rate_bytes_s, now);
+        }
         return;
     }
     out->deadline = mono_earlier(ota->c.deadline, ota->c.timer);
@@ -166,7 +167,7 @@ static void next_chunk(struct ota *ota, mono_time now, bool may_send, struct ota
 void ota_next(struct ota *ota, mono_time now, bool may_send, struct ota_output *out) {
     *out = (struct ota_output){.action = OTA_WAIT, .deadline = MONO_NEVER};
     if (ota->state == OTA_SENDING) {
-        ota->c.deadline = mono_add_ms(ota->c.progress, SILENCE_MS);
+        ota->c.deadline = mono_add_ms(ota->c.progress, PATIENCE_MS);
     }
     if (!is_over(ota) && mono_reached(now, ota->c.deadline)) {
         fail(ota, OTA_FAILURE_TIMEOUT, now);

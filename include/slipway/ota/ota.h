@@ -28,10 +28,12 @@ struct ota_params {
     uint16_t outstanding_max; /* chunks in flight; 0 = 32, and up to 96 for a distant device */
 };
 
+#define OTA_ERROR_DISABLED (-1380) /* the device's code for: its application lets no update in */
+
 /* What ended a transfer; also the reason recorded with the update. */
 enum ota_failure {
     OTA_FAILURE_NONE,
-    OTA_FAILURE_DISABLED,  /* -1380: not a failure of the device; wait for updates/enabled */
+    OTA_FAILURE_DISABLED,  /* not a failure of the device; wait for updates/enabled */
     OTA_FAILURE_REFUSED,   /* UpdateStart answered with another error */
     OTA_FAILURE_REJECTED,  /* UpdateFinish answered with an error: validation */
     OTA_FAILURE_RESET,     /* the device sent RST for a chunk */
@@ -91,7 +93,7 @@ struct ota_output {
     enum ota_action action;
     uint32_t index;
     uint32_t at, len;
-    mono_time deadline;
+    mono_time deadline; /* with OTA_WAIT and OTA_HELD */
 };
 
 /* The session has sent UpdateStart. SW_E_RANGE on bad parameters. */

@@ -22,7 +22,6 @@
 #define DEVICE_SIZE          (-1351)
 #define DEVICE_PLATFORM      (-1360)
 #define DEVICE_FORMAT        (-1370)
-#define DEVICE_DISABLED      (-1380)
 
 static int read_device(struct app_tx *tx, const struct update *update, struct device *out) {
     return store_device_by_num(tx->store, update->device_num, out, tx->fault);
@@ -219,7 +218,7 @@ static enum update_state end_of(enum ota_failure failure, const struct update *u
     case OTA_FAILURE_DISABLED:
         return update->state == UPDATE_VERIFYING ? UPDATE_PLANNED : UPDATE_DEFERRED;
     case OTA_FAILURE_REFUSED:
-        return device_error == DEVICE_DISABLED && update->state != UPDATE_VERIFYING
+        return device_error == OTA_ERROR_DISABLED && update->state != UPDATE_VERIFYING
                    ? UPDATE_DEFERRED
                    : UPDATE_FAILED;
     case OTA_FAILURE_REJECTED:
