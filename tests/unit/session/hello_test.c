@@ -2,6 +2,8 @@
  * without one. */
 #include "peer.h"
 
+#include "slipway/util/check.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -39,6 +41,24 @@ static void hello_is_acknowledged_only_when_confirmed(void **state) {
     assert_true(p->session.is_known);
     peer_confirm(p, ticket);
     assert_silence(p);
+}
+
+/* Each Device OS added a field to the end: 0 stands for what an older one does not say. */
+static void hellos_of_older_device_os_are_shorter(void **state) {
+    (void)state;
+    static const unsigned digits[] = {0, 4, 8, 16, 20};
+    for (size_t known = 0; known < SW_COUNT(digits); known++) {
+        char hex[] = "40020001b168" HELLO_HEX;
+        hex[strlen(hex) - 20 + digits[known]] = '\0';
+        peer_say(p, hex);
+        const struct session_event *event = peer_event(p, SESSION_EVENT_HELLO);
+        assert_int_equal(event->u.hello.product_version, 42);
+        assert_int_equal(event->u.hello.system_version, known > 0 ? 6200 : 0);
+        assert_int_equal(event->u.hello.message_max, known > 1 ? 1152 : 0);
+        assert_int_equal(event->u.hello.binary_max, known > 2 ? 10 * 1024 * 1024 : 0);
+        assert_int_equal(event->u.hello.chunk_bytes, known > 3 ? 512 : 0);
+        (void)peer_fresh(state);
+    }
 }
 
 static void nothing_before_hello_is_acknowledged(void **state) {
@@ -136,6 +156,7 @@ int main(void) {
 #define KNOWN(test) cmocka_unit_test_setup_teardown(test, peer_greeted, peer_done)
     const struct CMUnitTest tests[] = {
         FRESH(hello_is_acknowledged_only_when_confirmed),
+        FRESH(hellos_of_older_device_os_are_shorter),
         FRESH(nothing_before_hello_is_acknowledged),
         KNOWN(a_second_hello_silences_the_session_again),
         FRESH(malformed_hellos_are_ignored),

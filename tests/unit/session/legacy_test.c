@@ -25,6 +25,12 @@ static void legacy_update(void **state) {
                      SESSION_TRANSFER_COMMITTED);
 }
 
+static void legacy_chunks_are_numbered_in_two_bytes(void **state) {
+    (void)state;
+    (void)update_sent(200000);
+    assert_memory_equal(d->image, update_image, 200000);
+}
+
 static void legacy_sends_what_is_missing(void **state) {
     (void)state;
     d->legacy_forgets = 100;
@@ -121,6 +127,7 @@ int main(void) {
 #define LEGACY(test) cmocka_unit_test_setup_teardown(test, update_legacy, peer_done)
     const struct CMUnitTest tests[] = {
         LEGACY(legacy_update),
+        LEGACY(legacy_chunks_are_numbered_in_two_bytes),
         LEGACY(legacy_sends_what_is_missing),
         LEGACY(legacy_is_paced),
         LEGACY(legacy_slow_mode_is_chunk_by_chunk),

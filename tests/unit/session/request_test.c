@@ -1,5 +1,5 @@
 /* What the server asks of a device, written as Device OS reads it, and what comes back. */
-#include "peer.h"
+#include "update.h"
 
 #include "session/work.h"
 
@@ -117,6 +117,16 @@ static void token_of_exactly_one_byte(void **state) {
         peer_say_bytes(p, span_of(ack, sizeof ack));
         assert_answer(number, COAP_CHANGED, "");
     }
+}
+
+static void tokens_that_wait_for_an_answer_are_passed_over(void **state) {
+    (void)state;
+    uint32_t number;
+    assert_int_equal(request(SESSION_REQUEST_VARIABLE, "v", span_of(NULL, 0), &number), SW_OK);
+    uint8_t waits = p->replies[0].message.token.data[0];
+    p->session.coap_token = (uint8_t)(waits - 1); /* it has come round */
+    assert_int_equal(update_offer(100), SW_OK);
+    assert_int_equal(p->replies[0].message.token.data[0], waits + 1);
 }
 
 static void describe_request_kinds_never_combined(void **state) {
@@ -357,6 +367,18 @@ static void describe_on_request_in_blocks(void **state) {
     assert_false(peer_has_event(p, SESSION_EVENT_DESCRIBE));
 }
 
+/* The device pushes one of its own at the same time: the two are not mixed. */
+static void describe_on_request_finds_the_place_taken(void **state) {
+    (void)state;
+    uint32_t number;
+    assert_int_equal(request(SESSION_REQUEST_DESCRIBE, "", span_of("\x01", 1), &number), SW_OK);
+    peer_say(p, "60002001");
+    /* POST /d, the first 16 bytes of several. */
+    peer_say(p, "4102006055b164112a3101c108ff000102030405060708090a0b0c0d0e0f");
+    say_block(0x50, 0, true, 1024, 'e');
+    assert_answer(number, COAP_EMPTY, "");
+}
+
 static void the_exchange_table_is_sound(void **state) {
     (void)state;
     assert_null(fsm_audit(&exchange_fsm, 0));
@@ -370,6 +392,7 @@ int main(void) {
         KNOWN(the_last_wish_wins),
         KNOWN(every_request_has_its_path_first_and_one_byte_of_token),
         KNOWN(token_of_exactly_one_byte),
+        KNOWN(tokens_that_wait_for_an_answer_are_passed_over),
         KNOWN(describe_request_kinds_never_combined),
         KNOWN(events_that_device_os_acts_on_are_not_for_everybody),
         KNOWN(requests_are_bounded),
@@ -382,6 +405,7 @@ int main(void) {
         KNOWN(at_most_two_requests_are_unacknowledged),
         KNOWN(describe_on_request_is_acknowledged_when_kept),
         KNOWN(describe_on_request_in_blocks),
+        KNOWN(describe_on_request_finds_the_place_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

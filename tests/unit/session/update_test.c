@@ -123,6 +123,18 @@ static void commit_of_a_forgotten_transfer_is_the_owners_to_decide(void **state)
     assert_int_equal(p->replies[0].message.id, 77);
 }
 
+static void a_commit_of_a_forgotten_transfer_leaves_the_next_alone(void **state) {
+    (void)state;
+    d->commit_id = 77;
+    d->finish_token = 9;
+    say_commit();
+    uint32_t ticket = peer_event(p, SESSION_EVENT_TRANSFER)->ticket;
+    assert_int_equal(update_offer(5000), SW_OK);
+    peer_confirm(p, ticket);
+    struct session_progress progress;
+    assert_true(session_progress(&p->session, &progress));
+}
+
 static void a_commit_that_nobody_confirms_ends(void **state) {
     (void)state;
     (void)update_sent(5000);
@@ -418,6 +430,7 @@ int main(void) {
         KNOWN(commit_ack_repeated_for_duplicates),
         KNOWN(commit_that_could_not_be_kept_is_told_again),
         KNOWN(commit_of_a_forgotten_transfer_is_the_owners_to_decide),
+        KNOWN(a_commit_of_a_forgotten_transfer_leaves_the_next_alone),
         KNOWN(a_commit_that_nobody_confirms_ends),
         KNOWN(transfer_over_a_lossy_link),
         KNOWN(resumes_where_the_device_says),
