@@ -36,7 +36,7 @@ struct app_offer {
     uint16_t version; /* of the update's target; 0 = a one-off file */
     uint32_t size;
     struct sha256 file_hash;
-    bool discard;         /* the last transfer left bad data behind */
+    bool discard; /* the last transfer left bad data behind */
     bool is_asset;
 };
 

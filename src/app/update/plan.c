@@ -38,6 +38,7 @@ struct want {
     bool is_any;
     bool has_image;
     struct plan_target target;
+    struct obstacle obstacle; /* in the way of wanting anything */
 };
 
 static int read_want(struct app_tx *tx, const struct device *device, const struct facts *facts,
@@ -59,6 +60,10 @@ static int read_want(struct app_tx *tx, const struct device *device, const struc
         if (code == SW_OK) {
             out->target.image = firmware.image;
         }
+    } else if (device->is_safe_mode && !device->is_denied && !device->development) {
+        /* It has what it should, if that is said at all, and cannot run it. */
+        out->target.rule = "safe_mode";
+        code = step_repair(tx, device, &out->target.image, &out->is_any, &out->obstacle);
     } else if (facts->decision.target_version != 0) {
         /* It runs what it should, and may have lost a file that goes with it. */
         out->target.version = facts->decision.target_version;
@@ -69,9 +74,14 @@ static int read_want(struct app_tx *tx, const struct device *device, const struc
     return code == SW_E_NOT_FOUND ? SW_OK : code;
 }
 
-/* Why the rules want nothing. */
-static void explain_nothing(const struct facts *facts, struct obstacle *out) {
+/* Why nothing is wanted. */
+static void explain_nothing(const struct facts *facts, const struct want *want,
+                            struct obstacle *out) {
     const struct decision *decision = &facts->decision;
+    if (want->obstacle.word[0] != '\0') {
+        *out = want->obstacle;
+        return;
+    }
     switch (decision->rule) {
     case RULE_QUARANTINED:
         obstacle_set(out, "denied", "The device is denied: it gets nothing at all");
@@ -311,7 +321,7 @@ int plan_device(struct app_tx *tx, struct device *device, enum update_cause caus
         code = pursue(tx, device, &facts, &open, &want, cause, plan);
     } else if (code == SW_OK) {
         struct obstacle obstacle = {.word = ""};
-        explain_nothing(&facts, &obstacle);
+        explain_nothing(&facts, &want, &obstacle);
         put_obstacle(plan, &obstacle);
         /* What was begun may have run over the device's assets, of which it tells nobody. */
         plan->wants_describe = open.id != 0;
@@ -364,9 +374,10 @@ int plan_explain(struct app_tx *tx, const struct device *device, const struct fa
         return code;
     }
     if (!want.is_any) {
-        explain_nothing(facts, out);
+        explain_nothing(facts, &want, out);
         /* Where it should be is where it is: nothing is blocked. */
-        if (facts->decision.target_version != 0 || facts->decision.rule == RULE_NONE) {
+        bool is_there = facts->decision.target_version != 0 || facts->decision.rule == RULE_NONE;
+        if (is_there && want.obstacle.word[0] == '\0') {
             *out = (struct obstacle){.word = ""};
         }
         return SW_OK;

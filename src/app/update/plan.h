@@ -33,6 +33,10 @@ void obstacle_set(struct obstacle *out, const char *word, const char *format, ..
 int step_choose(struct app_tx *tx, const struct device *device, const struct image_record *image,
                 const struct update *open, struct image_record *step,
                 struct obstacle *out) SW_NODISCARD;
+/* What a device in safe mode is to get first, for the application that it has: *image if that is in
+ * the library, else *out says what is not. */
+int step_repair(struct app_tx *tx, const struct device *device, struct image_record *image,
+                bool *is_due, struct obstacle *out) SW_NODISCARD;
 /* Whether the device can take this very image: its platform, size, form and protocol. */
 void step_check_fit(const struct device *device, const struct image_record *image,
                     struct obstacle *out);

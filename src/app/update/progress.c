@@ -335,9 +335,24 @@ void update_await_word(struct app_tx *tx, const struct device *device, const str
 
 /* --- judgement --- */
 
+/* A Hello tells the version of an application that its device cannot run, too. */
+static bool can_run(const struct device *device, const struct image_record *image) {
+    for (size_t i = 0; i < image->dependency_count && device->system_version != 0; i++) {
+        const struct module_dependency *need = &image->dependencies[i];
+        if (need->function == MODULE_SYSTEM_PART && need->index == 1 &&
+            need->version > device->system_version) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* The target itself runs. */
 static bool runs_target(const struct device *device, const struct update *update,
                         const struct image_record *image) {
+    if (!can_run(device, image)) {
+        return false;
+    }
     if (image->function == MODULE_ASSET) {
         return false; /* an asset is stored, it does not run: see judge_step */
     }

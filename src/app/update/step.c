@@ -123,6 +123,32 @@ static int choose_part(struct app_tx *tx, const struct device *device,
     return code;
 }
 
+int step_repair(struct app_tx *tx, const struct device *device, struct image_record *image,
+                bool *is_due, struct obstacle *out) {
+    struct app_describe described;
+    *is_due = false;
+    int code = describe_read(tx, device, &described);
+    const struct module_state *user = NULL;
+    for (size_t i = 0; code == SW_OK && i < described.modules.count; i++) {
+        const struct module_state *module = &described.modules.items[i];
+        user = module->store == 0 && module->function == MODULE_USER_PART ? module : user;
+    }
+    for (size_t i = 0; user != NULL && i < user->dependency_count; i++) {
+        const struct module_dependency *need = &user->dependencies[i];
+        if (has_module(device, &described, need)) {
+            continue;
+        }
+        code = store_image_find_system(tx->store, device->platform_id, need, image, tx->fault);
+        *is_due = code == SW_OK;
+        if (code == SW_E_NOT_FOUND) {
+            say_missing(device, need, out);
+            code = SW_OK;
+        }
+        break;
+    }
+    return code;
+}
+
 int step_choose(struct app_tx *tx, const struct device *device, const struct image_record *image,
                 const struct update *open, struct image_record *step, struct obstacle *out) {
     *step = *image;

@@ -111,20 +111,6 @@ static void old_version_back_means_rolled_back(void **state) {
     assert_true(plan.has_offer);
 }
 
-static void safe_mode_is_a_missing_dependency(void **state) {
-    (void)state;
-    struct device_id id = world_id(1);
-    assert_int_equal(world_release_default(&world, 2, false), SW_OK);
-    hello(1, 1);
-    int64_t update = plan.offer.update_id;
-    world_transfer(&world, update);
-    hello(1, 0);
-    assert_int_equal(world_describe(&world, &id, world_describe_of(&world, 5000, 2, true), &plan),
-                     SW_OK);
-    assert_int_equal(state_of(update), UPDATE_FAILED);
-    assert_string_equal(reason_of(update), "missing_dependency");
-}
-
 static void disabled_updates_are_deferred_until_enabled_or_forced(void **state) {
     (void)state;
     struct device_id id = world_id(1);
@@ -356,32 +342,6 @@ static void device_os_goes_first_or_nothing_goes(void **state) {
     (void)id;
 }
 
-static void device_in_safe_mode_is_repaired(void **state) {
-    (void)state;
-    struct device_id id = world_id(1);
-    int64_t cursor = 0;
-    assert_int_equal(world_upload(&world, 3, 6200), SW_OK);
-    assert_int_equal(world_system(&world, 6200), SW_OK);
-    assert_int_equal(world_release_default(&world, 3, false), SW_OK);
-    hello(1, 0); /* flashed by cable with what it cannot run */
-    assert_int_equal(world_describe(&world, &id, world_describe_of(&world, 5000, 3, true), &plan),
-                     SW_OK);
-    assert_true(world_has_event(
-        &world, &cursor, "spark/status/safe-mode",
-        "{\"p\":13,\"imei\":\"\",\"iccid\":\"\",\"cellfw\":\"\",\"m\":[{\"f\":\"s\",\"n\":\"1\","
-        "\"v\":5000,\"d\":[]},{\"f\":\"u\",\"n\":\"1\",\"v\":6,\"d\":[]}]}"));
-    assert_true(plan.has_offer);
-    int64_t update = plan.offer.update_id;
-    world_transfer(&world, update);
-    assert_true(world_has_event(&world, &cursor, "spark/safe-mode-updater/updating",
-                                "{\"f\":\"s\",\"n\":\"1\",\"v\":6200}"));
-    struct app_hello greeting = world_hello_of(1, 3); /* its application runs now */
-    greeting.system_version = 6200;
-    assert_int_equal(world_hello(&world, &greeting, &plan), SW_OK);
-    assert_int_equal(state_of(update), UPDATE_SUCCEEDED);
-    assert_false(plan.has_offer);
-}
-
 static void part_that_did_not_install_is_a_failure(void **state) {
     (void)state;
     struct device_id id = world_id(1);
@@ -537,7 +497,6 @@ int main(void) {
         FLOW(release_leads_to_a_judged_update),
         FLOW(success_may_be_told_by_the_hash_alone),
         FLOW(old_version_back_means_rolled_back),
-        FLOW(safe_mode_is_a_missing_dependency),
         FLOW(disabled_updates_are_deferred_until_enabled_or_forced),
         FLOW(refusal_because_disabled_is_no_failure),
         FLOW(silence_spends_no_attempt_and_errors_do),
@@ -550,7 +509,6 @@ int main(void) {
         FLOW(lock_with_flash_is_begun_at_once),
         FLOW(development_device_is_flashed_but_never_released_to),
         FLOW(device_os_goes_first_or_nothing_goes),
-        FLOW(device_in_safe_mode_is_repaired),
         FLOW(part_that_did_not_install_is_a_failure),
         FLOW(image_that_cannot_be_taken_is_not_offered),
         FLOW(older_protocol_is_served_too),
