@@ -204,7 +204,11 @@ void gateway_notice(struct gateway *gw, const struct app_notice *notice, mono_ti
             plan_due(gw, seat, UPDATE_CAUSE_IMMEDIATE);
         }
         break;
+    case APP_NOTICE_TARGETS:
+        plan_running(gw, notice->product_id);
+        break;
     case APP_NOTICE_PRODUCT:
+        plan_running(gw, notice->product_id);
         plan_product(gw, notice->product_id, moment);
         break;
     case APP_NOTICE_FORGET:

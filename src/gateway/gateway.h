@@ -170,6 +170,8 @@ void plan_looked(struct gateway *gw, struct seat *seat);
 void plan_due(struct gateway *gw, struct seat *seat, enum update_cause cause);
 /* Looks, as many as may be in flight. */
 void plan_pump(struct gateway *gw, struct moment now);
+/* Its devices that are being updated: what they get may have lost its reason. */
+void plan_running(struct gateway *gw, uint16_t product);
 void plan_product(struct gateway *gw, uint16_t product, struct moment now);
 void plan_candidates(struct gateway *gw, struct gateway_job *job, int code, struct moment now);
 /* Tells the device what it is to be told. */

@@ -21,7 +21,8 @@ enum app_key_policy {
 /* Something that connected devices or listeners should look at, told after it is durable. */
 enum app_notice_kind {
     APP_NOTICE_DEVICE,  /* lock, flash, force, groups, approval, key of one device: plan it again */
-    APP_NOTICE_PRODUCT, /* an immediate release: plan every connected device of the product */
+    APP_NOTICE_PRODUCT, /* TARGETS, and immediate: plan every connected device of the product */
+    APP_NOTICE_TARGETS, /* other releases of the product: plan those again that are being updated */
     APP_NOTICE_FORGET,  /* this device may not be served any longer: end its association */
     APP_NOTICE_PUBLISHED, /* .event_id is for the devices that asked for its like */
     APP_NOTICE_EVENTS     /* events were appended, up to .event_id */

@@ -87,11 +87,10 @@ static int announce(struct app_tx *tx, const struct app_release *request) {
                    request->immediate ? "true" : "false", (unsigned)request->version);
     int code =
         app_append(tx, request->product_id, NULL, "particle/firmware/release", data, request->by);
-    if (code == SW_OK && request->immediate) {
-        struct app_notice notice = {.kind = APP_NOTICE_PRODUCT, .product_id = request->product_id};
-        code = app_tell(tx, &notice);
-    }
-    return code;
+    const struct app_notice notice = {.kind = request->immediate ? APP_NOTICE_PRODUCT
+                                                                 : APP_NOTICE_TARGETS,
+                                      .product_id = request->product_id};
+    return code == SW_OK ? app_tell(tx, &notice) : code;
 }
 
 static int apply(struct app_tx *tx, const struct app_release *request, struct intent *intent,

@@ -85,5 +85,9 @@ int app_group_edit(struct app_tx *tx, uint16_t product_id, const char *name,
 int app_group_delete(struct app_tx *tx, uint16_t product_id, const char *name) {
     struct group group;
     int code = app_group_get(tx, product_id, name, &group);
-    return code == SW_OK ? store_group_delete(tx->store, group.id, tx->fault) : code;
+    if (code == SW_OK) {
+        code = store_group_delete(tx->store, group.id, tx->fault);
+    }
+    const struct app_notice notice = {.kind = APP_NOTICE_TARGETS, .product_id = product_id};
+    return code == SW_OK ? app_tell(tx, &notice) : code;
 }

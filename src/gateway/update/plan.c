@@ -195,6 +195,16 @@ void plan_pump(struct gateway *gw, struct moment now) {
     }
 }
 
+void plan_running(struct gateway *gw, uint16_t product) {
+    for (uint32_t n = pool_next(&gw->desks, 0); n != POOL_NONE; n = pool_next(&gw->desks, n + 1)) {
+        const struct desk *desk = pool_item(&gw->desks, n);
+        struct seat *seat = table_seat(&gw->table, desk->seat);
+        if (desk->transfer.step != TRANSFER_NONE && seat->product == product) {
+            plan_due(gw, seat, UPDATE_CAUSE_RULES);
+        }
+    }
+}
+
 void plan_product(struct gateway *gw, uint16_t product, struct moment now) {
     struct round *blank = NULL;
     for (unsigned n = 0; n < ROUNDS_MAX; n++) {

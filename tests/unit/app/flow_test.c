@@ -258,6 +258,20 @@ static void immediate_release_is_told_and_finds_its_devices(void **state) {
     assert_true(plan.has_offer);
 }
 
+/* What is being sent may have lost its reason. */
+static void every_change_of_targets_is_told(void **state) {
+    (void)state;
+    const struct app_release withdrawal = {.version = 2, .product_default = APP_FALSE};
+    struct app_release_result result;
+    world.notice_count = 0;
+    assert_int_equal(world_release_default(&world, 2, false), SW_OK);
+    assert_int_equal(world.notices[0].kind, APP_NOTICE_TARGETS);
+    assert_int_equal(world.notices[0].product_id, world.product.id);
+    world.notice_count = 0;
+    assert_int_equal(world_release(&world, &withdrawal, &result), SW_OK);
+    assert_int_equal(world.notices[0].kind, APP_NOTICE_TARGETS);
+}
+
 static void failed_release_tells_nobody(void **state) {
     (void)state;
     world.notice_count = 0;
@@ -505,6 +519,7 @@ int main(void) {
         FLOW(rebooting_is_past_recall),
         FLOW(gradual_release_waits_for_the_next_session),
         FLOW(immediate_release_is_told_and_finds_its_devices),
+        FLOW(every_change_of_targets_is_told),
         FLOW(failed_release_tells_nobody),
         FLOW(lock_with_flash_is_begun_at_once),
         FLOW(development_device_is_flashed_but_never_released_to),

@@ -2,6 +2,8 @@
  * network may do meanwhile. */
 #include "taker.h"
 
+#include "slipway/app/release.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -161,6 +163,57 @@ static void a_superseded_update_is_cancelled_and_the_new_one_sent(void **state) 
     assert_int_equal(update.state, UPDATE_REBOOTING);
 }
 
+static int withdraw(struct app_tx *tx, void *arg) {
+    struct app_release_result result;
+    const struct app_release request = {
+        .product_id = 101, .version = *(const uint16_t *)arg, .product_default = APP_FALSE};
+    return app_release(tx, &request, &result);
+}
+
+static void notice_targets(void) {
+    const struct app_notice notice = {.kind = APP_NOTICE_TARGETS, .product_id = 101};
+    gateway_notice(rig.gw, &notice, rig.now, wall());
+}
+
+/* Its device would apply it within moments, and says nothing meanwhile that is a reason to look. */
+static void what_is_released_no_more_is_not_sent_to_its_end(void **state) {
+    (void)state;
+    struct update update;
+    uint16_t version = 7;
+    taker_open(t, &rig, 1);
+    t->acknowledges_not = true;
+    takers_run(t, 1, &rig, 1000);
+    assert_int_equal(t->starts, 1);
+    assert_int_equal(app_execute(rig.app, withdraw, &version, NULL), SW_OK);
+    notice_targets();
+    t->acknowledges_not = false;
+    takers_run(t, 1, &rig, 10000);
+    assert_int_equal(t->cancels, 1);
+    assert_int_equal(t->discards, 1);
+    assert_int_equal(t->starts, 1);
+    assert_false(t->is_committed);
+    rig_update(&rig, &t->peer.id, &update);
+    assert_int_equal(update.state, UPDATE_CANCELLED);
+}
+
+/* A gradual one at that: the device was being updated, and is. */
+static void what_is_released_instead_is_sent_instead(void **state) {
+    (void)state;
+    struct update update;
+    taker_open(t, &rig, 1);
+    t->acknowledges_not = true;
+    takers_run(t, 1, &rig, 1000);
+    rig_release(&rig, 8, 60000, false);
+    notice_targets();
+    t->acknowledges_not = false;
+    takers_run(t, 1, &rig, 10000);
+    assert_int_equal(t->cancels, 1);
+    assert_int_equal(t->starts, 2);
+    assert_true(t->is_committed);
+    rig_update(&rig, &t->peer.id, &update);
+    assert_int_equal(update.version, 8);
+}
+
 static int cancel_update(struct app_tx *tx, void *arg) {
     return app_update_cancel(tx, *(const int64_t *)arg);
 }
@@ -298,6 +351,8 @@ int main(void) {
         TEST(what_is_held_is_bounded),
         TEST(a_silent_rollback_is_found_out),
         TEST(a_superseded_update_is_cancelled_and_the_new_one_sent),
+        TEST(what_is_released_no_more_is_not_sent_to_its_end),
+        TEST(what_is_released_instead_is_sent_instead),
         TEST(a_cancelled_update_stops_under_way),
         TEST(what_the_rules_want_no_more_is_discarded),
         TEST(a_cancel_between_two_steps_stops_the_chunks),
