@@ -86,6 +86,10 @@ int app_no_firmware(struct app_tx *tx) {
     return app_fail(tx, SW_E_NOT_FOUND, "not_found", "version", "Firmware version not found.");
 }
 
+int64_t app_later(const struct app_tx *tx, int64_t before_ms) {
+    return tx->now.ms > before_ms ? tx->now.ms : before_ms + 1;
+}
+
 int app_no_group(struct app_tx *tx, const char *name) {
     return app_fail(tx, SW_E_NOT_FOUND, "not_found", "groups", "Group %.64s not found.", name);
 }

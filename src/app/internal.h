@@ -75,6 +75,10 @@ bool goodbye_text(const struct app_goodbye *goodbye, char *out, size_t cap);
  * back since: what still lies ahead was noted before that, and so before what does not. */
 bool app_is_later(const struct app_tx *tx, int64_t at_ms, int64_t other_ms);
 
+/* When something is changed that was changed at before_ms: now, but never the same moment again,
+ * by which clients tell its states apart. */
+int64_t app_later(const struct app_tx *tx, int64_t before_ms);
+
 /* NOT_FOUND in the words of the REST dialect. */
 int app_no_product(struct app_tx *tx);
 int app_no_firmware(struct app_tx *tx);

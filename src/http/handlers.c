@@ -81,16 +81,37 @@ static void tag_of(char out[TAG_BYTES], int64_t id, int64_t updated_ms) {
     *out = '\0';
 }
 
-/* Whether a list of tags names this one. */
-static bool tags_have(const char *header, const char *tag) {
-    return strcmp(header, "*") == 0 || strstr(header, tag) != NULL;
+/* Whether a header's list of tags names this one (RFC 9110 section 13.1). A weak tag names nothing
+ * where something is to be changed. */
+static bool tags_have(const char *list, const char *tag, bool takes_weak) {
+    list += strspn(list, " \t");
+    if (*list == '*') {
+        return list[1 + strspn(list + 1, " \t")] == '\0';
+    }
+    for (;;) {
+        list += strspn(list, " \t,");
+        bool is_weak = strncmp(list, "W/", 2) == 0;
+        list += is_weak ? 2 : 0;
+        size_t len = *list == '"' ? strcspn(list + 1, "\"") + 2 : 0;
+        if (len == 0 || list[len - 1] == '\0') {
+            return false;
+        }
+        if (len == strlen(tag) && memcmp(list, tag, len) == 0 && (takes_weak || !is_weak)) {
+            return true;
+        }
+        list += len;
+        list += strspn(list, " \t");
+        if (*list != ',') {
+            return false;
+        }
+    }
 }
 
 bool handler_unchanged(struct request *rq, int64_t id, int64_t updated_ms) {
     const char *header = request_header(rq, "If-Match");
     char tag[TAG_BYTES];
     tag_of(tag, id, updated_ms);
-    if (header == NULL || tags_have(header, tag)) {
+    if (header == NULL || tags_have(header, tag, false)) {
         return true;
     }
     reply_header(&rq->reply, "ETag", "%s", tag);
@@ -103,4 +124,14 @@ void handler_tag(struct request *rq, int64_t id, int64_t updated_ms) {
     char tag[TAG_BYTES];
     tag_of(tag, id, updated_ms);
     reply_header(&rq->reply, "ETag", "%s", tag);
+}
+
+bool handler_is_known(struct request *rq, const char *tag) {
+    const char *header = request_header(rq, "If-None-Match");
+    reply_header(&rq->reply, "ETag", "%s", tag);
+    if (header == NULL || !tags_have(header, tag, true)) {
+        return false;
+    }
+    reply_empty(&rq->reply, 304);
+    return true;
 }

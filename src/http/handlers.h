@@ -108,5 +108,7 @@ bool handler_unchanged(struct request *rq, int64_t id, int64_t updated_ms);
 /* Puts the ETag of an object on the reply. It changes with what operators change, so that their
  * edits do not collide; what a device tells about itself leaves it, so it is no cache's key. */
 void handler_tag(struct request *rq, int64_t id, int64_t updated_ms);
+/* The ETag of what never changes; true with a 304 reply if the client has it ("If-None-Match"). */
+bool handler_is_known(struct request *rq, const char *tag);
 
 #endif

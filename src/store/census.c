@@ -124,9 +124,11 @@ int store_group_set_need(struct store *store, const int64_t *groups, size_t coun
     return code;
 }
 
-int store_device_save_set(struct store *store, int64_t num, int64_t set_id, struct fault *fault) {
+int store_device_save_set(struct store *store, int64_t num, int64_t set_id, int64_t updated_ms,
+                          struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_DEVICE_SAVE_SET, fault);
     bind_int(q, ":num", num);
+    bind_int(q, ":updated", updated_ms);
     if (set_id != 0) {
         bind_int(q, ":set", set_id);
     }

@@ -75,22 +75,31 @@ int store_firmware_delete(struct store *store, const struct firmware *firmware,
     return code == SW_OK ? store_image_delete(store, firmware->image.id, fault) : code;
 }
 
-int store_firmware_mark_released(struct store *store, uint16_t product_id, uint16_t version,
-                                 int64_t now_ms, struct fault *fault) {
-    sqlite3_stmt *q = stmt(store, STMT_FIRMWARE_RELEASED, fault);
+static sqlite3_stmt *stmt_at(struct store *store, enum stmt_name name, uint16_t product_id,
+                             uint16_t version, int64_t now_ms, struct fault *fault) {
+    sqlite3_stmt *q = stmt(store, name, fault);
     bind_int(q, ":product", product_id);
     bind_int(q, ":version", version);
     bind_int(q, ":now", now_ms);
-    return stmt_run_one(store, q, fault);
+    return q;
+}
+
+int store_firmware_mark_released(struct store *store, uint16_t product_id, uint16_t version,
+                                 int64_t now_ms, struct fault *fault) {
+    return stmt_run_one(
+        store, stmt_at(store, STMT_FIRMWARE_RELEASED, product_id, version, now_ms, fault), fault);
+}
+
+int store_firmware_touch(struct store *store, uint16_t product_id, uint16_t version, int64_t now_ms,
+                         struct fault *fault) {
+    return stmt_run_one(
+        store, stmt_at(store, STMT_FIRMWARE_TOUCH, product_id, version, now_ms, fault), fault);
 }
 
 int store_firmware_mark_tested(struct store *store, uint16_t product_id, uint16_t version,
                                int64_t now_ms, struct fault *fault) {
-    sqlite3_stmt *q = stmt(store, STMT_FIRMWARE_TESTED, fault);
-    bind_int(q, ":product", product_id);
-    bind_int(q, ":version", version);
-    bind_int(q, ":now", now_ms);
-    int code = stmt_run(store, q, fault);
+    int code = stmt_run(
+        store, stmt_at(store, STMT_FIRMWARE_TESTED, product_id, version, now_ms, fault), fault);
     return code < 0 ? code : SW_OK;
 }
 

@@ -81,6 +81,9 @@ int store_firmware_delete(struct store *store, const struct firmware *firmware,
                           struct fault *fault) SW_NODISCARD;
 int store_firmware_mark_released(struct store *store, uint16_t product_id, uint16_t version,
                                  int64_t now_ms, struct fault *fault) SW_NODISCARD;
+/* Something that belongs to it was changed: its updated_ms grows. */
+int store_firmware_touch(struct store *store, uint16_t product_id, uint16_t version, int64_t now_ms,
+                         struct fault *fault) SW_NODISCARD;
 /* Does nothing when it is marked already, or is no firmware of the product. */
 int store_firmware_mark_tested(struct store *store, uint16_t product_id, uint16_t version,
                                int64_t now_ms, struct fault *fault) SW_NODISCARD;

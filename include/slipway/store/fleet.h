@@ -85,7 +85,7 @@ int store_group_set_get(struct store *store, int64_t id, const struct group_set 
 /* The set of these groups, in any order and with repetitions; made if it is new. */
 int store_group_set_need(struct store *store, const int64_t *groups, size_t count, int64_t *id,
                          struct fault *fault) SW_NODISCARD;
-int store_device_save_set(struct store *store, int64_t num, int64_t set_id,
+int store_device_save_set(struct store *store, int64_t num, int64_t set_id, int64_t updated_ms,
                           struct fault *fault) SW_NODISCARD;
 
 int store_key_get(struct store *store, const struct device_id *id, struct p256_point *out,

@@ -172,7 +172,7 @@ int app_firmware_edit(struct app_tx *tx, uint16_t product_id, int64_t version,
         return code;
     }
     firmware.mandatory = edit->has_mandatory ? edit->mandatory : firmware.mandatory;
-    firmware.updated_ms = tx->now.ms;
+    firmware.updated_ms = app_later(tx, firmware.updated_ms);
     code = store_firmware_update(tx->store, &firmware, tx->fault);
     *out = firmware;
     return code;

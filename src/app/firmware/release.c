@@ -58,6 +58,13 @@ static void add_name(char *list, size_t cap, const char *name) {
     }
 }
 
+/* What a version is released to is told with it. 0: none. */
+static int touch(struct app_tx *tx, uint16_t product_id, uint16_t version) {
+    return version == 0
+               ? SW_OK
+               : store_firmware_touch(tx->store, product_id, version, tx->now.ms, tx->fault);
+}
+
 static int set_groups(struct app_tx *tx, const struct app_release *request,
                       const struct intent *intent, struct release *history, bool *changed) {
     uint16_t version = history->version;
@@ -73,6 +80,9 @@ static int set_groups(struct app_tx *tx, const struct app_release *request,
             *changed = true;
             code = store_target_group(tx->store, group, version, request->immediate, tx->now.ms,
                                       tx->fault);
+            if (code == SW_OK && !has) {
+                code = touch(tx, group->product_id, group->version);
+            }
         } else if (!wanted && has) {
             *changed = true;
             code = store_target_group(tx->store, group, 0, false, tx->now.ms, tx->fault);
@@ -109,6 +119,9 @@ static int apply(struct app_tx *tx, const struct app_release *request, struct in
                        product->default_immediate != request->immediate;
         code = store_target_default(tx->store, product->id, history.version, request->immediate,
                                     tx->now.ms, tx->fault);
+        if (code == SW_OK && product->default_version != history.version) {
+            code = touch(tx, product->id, product->default_version);
+        }
     } else if (intent->clears_default) {
         out->changed = true;
         code = store_target_default(tx->store, product->id, 0, false, tx->now.ms, tx->fault);
@@ -124,6 +137,9 @@ static int apply(struct app_tx *tx, const struct app_release *request, struct in
         if (code == SW_OK) {
             code = store_attempt_clear_image(tx->store, out->firmware.image.id, tx->fault);
         }
+    }
+    if (code == SW_OK && out->changed) {
+        code = touch(tx, product->id, history.version);
     }
     if (code == SW_OK) {
         code = store_release_insert(tx->store, &history, tx->fault);

@@ -182,7 +182,8 @@ static int set_groups(struct app_tx *tx, const struct device *device,
         code = store_group_set_need(tx->store, ids, edit->group_count, set_id, tx->fault);
     }
     if (code == SW_OK) {
-        code = store_device_save_set(tx->store, device->num, *set_id, tx->fault);
+        code =
+            store_device_save_set(tx->store, device->num, *set_id, device->updated_ms, tx->fault);
     }
     free(ids);
     return code;
@@ -243,7 +244,8 @@ static int regroup_device(struct app_tx *tx, struct regroup *regroup, const stru
         regroup->has_last = code == SW_OK;
     }
     if (code == SW_OK && regroup->last_to != device->group_set) {
-        code = store_device_save_set(tx->store, device->num, regroup->last_to, tx->fault);
+        code = store_device_save_set(tx->store, device->num, regroup->last_to,
+                                     app_later(tx, device->updated_ms), tx->fault);
     }
     return code == SW_OK ? plan_notice(tx, device) : code;
 }
@@ -368,8 +370,8 @@ int app_device_edit(struct app_tx *tx, uint16_t product_id, const struct device_
     bool unforces = edit->has_forced && !edit->forced && out->updates_forced;
     out->development = edit->has_development ? edit->development : out->development;
     out->updates_forced = edit->has_forced ? edit->forced : out->updates_forced;
-    out->updated_ms = tx->now.ms;
-    code = store_device_save_wishes(tx->store, out, tx->now.ms, tx->fault);
+    out->updated_ms = app_later(tx, out->updated_ms);
+    code = store_device_save_wishes(tx->store, out, out->updated_ms, tx->fault);
     if (code == SW_OK && edit->has_groups) {
         code = set_groups(tx, out, edit, &out->group_set);
     }

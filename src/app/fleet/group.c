@@ -56,6 +56,13 @@ int app_group_list(struct app_tx *tx, uint16_t product_id, const char *part,
     return store_group_list(tx->store, product_id, part, &out->items, &out->count, tx->fault);
 }
 
+/* The versions that are released to a group tell its name. */
+static int touch_release(struct app_tx *tx, const struct group *group) {
+    return group->version == 0 ? SW_OK
+                               : store_firmware_touch(tx->store, group->product_id, group->version,
+                                                      tx->now.ms, tx->fault);
+}
+
 int app_group_edit(struct app_tx *tx, uint16_t product_id, const char *name,
                    const struct app_group_edit *edit, struct group *out) {
     struct group group;
@@ -78,6 +85,9 @@ int app_group_edit(struct app_tx *tx, uint16_t product_id, const char *name,
         code = store_group_update(tx->store, &group, tx->fault);
         code = code == SW_E_EXISTS ? taken(tx, group.name) : code;
     }
+    if (code == SW_OK && edit->name != NULL) {
+        code = touch_release(tx, &group);
+    }
     *out = group;
     return code;
 }
@@ -85,6 +95,9 @@ int app_group_edit(struct app_tx *tx, uint16_t product_id, const char *name,
 int app_group_delete(struct app_tx *tx, uint16_t product_id, const char *name) {
     struct group group;
     int code = app_group_get(tx, product_id, name, &group);
+    if (code == SW_OK) {
+        code = touch_release(tx, &group);
+    }
     if (code == SW_OK) {
         code = store_group_delete(tx->store, group.id, tx->fault);
     }

@@ -171,7 +171,7 @@ enum MHD_Result respond(struct request *rq) {
     }
     int status = reply->status;
     size_t bytes = reply->body_len;
-    if (status != 204 && !reply->is_stream) {
+    if (status != 204 && status != 304 && !reply->is_stream) {
         add(response, "Content-Type",
             reply->content_type != NULL ? reply->content_type : "application/json; charset=utf-8");
     }

@@ -232,6 +232,10 @@ static void edit_flash(struct request *rq) {
 }
 
 void handle_devices_edit(struct request *rq) {
+    /* Looked at again where it is changed; this is for what changes something else. */
+    if (!handler_unchanged(rq, rq->device.num, rq->device.updated_ms)) {
+        return;
+    }
     if (rq->has_body && rq->body.has_file) {
         edit_flash(rq);
         return;

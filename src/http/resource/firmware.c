@@ -82,7 +82,12 @@ void handle_firmware_get(struct request *rq) {
 void handle_firmware_binary(struct request *rq) {
     struct firmware firmware;
     struct app_image image = {0};
-    if (!read_firmware(rq, &firmware) ||
+    char tag[sizeof firmware.uid + 2];
+    if (!read_firmware(rq, &firmware)) {
+        return;
+    }
+    (void)snprintf(tag, sizeof tag, "\"%s\"", firmware.uid); /* of one upload */
+    if (handler_is_known(rq, tag) ||
         !handler_ok(rq, app_firmware_load(rq->tx, &firmware, &image))) {
         return;
     }

@@ -420,6 +420,80 @@ test('tags guard against lost edits', async () => {
     assert.equal((await door.call('DELETE', path, { headers: { 'if-match': now } })).status, 204);
 });
 
+test('a tag changes with whatever edits its object', async () => {
+    const product = await createProduct(door, 'more tags');
+    const P = `/v1/products/${product.id}`;
+    for (const version of [1, 2]) await upload(door, product, version);
+    for (const name of ['g', 'h']) await door.call('POST', `${P}/groups`, { json: { name } });
+    const tag = async (path) => (await door.call('GET', P + path)).headers.get('etag');
+    const changes = async (path, act) => {
+        const before = await tag(path);
+        const reply = await act();
+        assert.ok(reply.status === 200 || reply.status === 204, reply.text);
+        assert.notEqual(await tag(path), before, path);
+        assertError(await door.call('DELETE', P + path, { headers: { 'if-match': before } }), 412);
+    };
+    const release = (json) => door.call('PUT', `${P}/firmware/release`, { json });
+    await changes('/firmware/1', () => release({ version: 1, groups: ['g', 'h'] }));
+    await changes('/firmware/1', () => release({ version: 2, groups: ['g'] }));
+    await changes('/firmware/2', () => release({ version: 2, groups: [] }));
+    await changes('/firmware/1', () => release({ version: 1, product_default: true, groups: ['h'] }));
+    await changes('/firmware/1', () => release({ version: 2, product_default: true }));
+    await changes('/firmware/2', () => release({ version: 2, product_default: false }));
+    await changes('/firmware/1', () => door.call('PUT', `${P}/groups/h`, { json: { name: 'i' } }));
+    await changes('/firmware/1', () => door.call('DELETE', `${P}/groups/i`));
+
+    const id = deviceId(0x161);
+    await importIds(product, [id]);
+    const at = `/devices/${id}`;
+    const regroup = (metadata) => door.call('PUT', `${P}/devices`, { json: { action: 'groups', devices: [id], metadata } });
+    await changes(at, () => regroup({ add: ['g'] }));
+    await changes(at, () => regroup({ remove: ['g'] }));
+    const edit = await door.call('PUT', P + at, { json: { groups: ['g'], name: 'x' } });
+    assert.equal(await tag(at), edit.headers.get('etag'));
+});
+
+test('tags are compared as HTTP wants it', async () => {
+    const product = await createProduct(door, 'tag forms');
+    const id = deviceId(1); // one that answers
+    await importIds(product, [id]);
+    const at = `/v1/products/${product.id}/devices/${id}`;
+    const tag = (await door.call('GET', at)).headers.get('etag');
+    const edit = (header, json = { notes: 'n' }) => door.call('PUT', at, { json, headers: { 'if-match': header } });
+    for (const header of [`W/${tag}`, '"x"', `"x${tag.slice(1)}`, `${tag.slice(0, -1)}x"`, tag.slice(1, -1), '"*"', `"a" ${tag}`, `"a", W/${tag}`, 'x', '"']) {
+        assertError(await edit(header), 412);
+    }
+    // Nothing that a PUT does happens then.
+    assertError(await edit('"x"', { signal: '1' }), 412);
+    const form = uploadForm(module(BORON, product.id, 1), {});
+    assertError(await door.call('PUT', at, { form, headers: { 'if-match': '"x"' } }), 412);
+    for (const header of ['*', ' * ']) assert.equal((await edit(header)).status, 200, header);
+    for (const list of [(now) => `"x",${now}`, (now) => `W/"a", "b,c" ,${now} , "d"`, (now) => `,${now},`]) {
+        const now = (await door.call('GET', at)).headers.get('etag');
+        assert.equal((await edit(list(now))).status, 200, list(now));
+    }
+});
+
+test('a firmware file that one has already is not sent again', async () => {
+    const product = await createProduct(door, 'once more');
+    await upload(door, product, 1);
+    const path = `/v1/products/${product.id}/firmware/1/binary`;
+    const first = await door.call('GET', path);
+    const tag = first.headers.get('etag');
+    assert.match(tag, /^"[0-9a-f]{24}"$/);
+    for (const method of ['GET', 'HEAD']) {
+        for (const header of [tag, `W/${tag}`, `"x", ${tag}`, '*']) {
+            const again = await door.call(method, path, { headers: { 'if-none-match': header } });
+            assert.equal(again.status, 304, header);
+            assert.equal(again.bytes.length, 0);
+            assert.equal(again.headers.get('etag'), tag);
+        }
+    }
+    const other = await door.call('GET', path, { headers: { 'if-none-match': '"x"' } });
+    assert.equal(other.status, 200);
+    assert.deepEqual(other.bytes, first.bytes);
+});
+
 test('a key makes repeating harmless', async () => {
     const product = await createProduct(door, 'keys');
     const base = `/v1/products/${product.id}`;

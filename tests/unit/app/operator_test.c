@@ -390,6 +390,25 @@ static void edits_are_applied_together_or_not_at_all(void **state) {
     expect_error(SW_E_NOT_FOUND, "desired_firmware_version", "5");
 }
 
+/* However fast they come, and when the clock was set back. */
+static void no_two_edits_are_of_the_same_moment(void **state) {
+    (void)state;
+    struct device_id id = world_id(1);
+    struct device device;
+    struct app_device_edit edit = {.has_development = true};
+    assert_int_equal(world_import(&world, world_id_text(1), NULL), SW_OK);
+    int64_t last_ms = 0;
+    for (int i = 0; i < 5; i++) {
+        edit.development = !edit.development;
+        assert_int_equal(world_edit(&world, &id, &edit, &device), SW_OK);
+        assert_true(device.updated_ms > last_ms);
+        last_ms = device.updated_ms;
+        world_device(&world, &id, &device);
+        assert_int_equal(device.updated_ms, last_ms);
+        world.now.ms -= i * 1000;
+    }
+}
+
 struct list_bag {
     struct app_device_query query;
     struct device_list list;
@@ -499,6 +518,7 @@ int main(void) {
         CASE(renamed_group_keeps_members_and_release),
         CASE(import_sorts_its_ids),
         CASE(edits_are_applied_together_or_not_at_all),
+        CASE(no_two_edits_are_of_the_same_moment),
         CASE(devices_are_listed_filtered_sorted_and_paged),
         cmocka_unit_test_setup_teardown(restart_resumes_what_was_under_way, scratch_make,
                                         scratch_remove),

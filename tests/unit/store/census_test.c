@@ -102,7 +102,7 @@ static void put_in_groups(struct world *world, const struct device *device) {
     }
     int64_t set_id;
     assert_int_equal(store_group_set_need(world->store, ids, count, &set_id, NULL), SW_OK);
-    assert_int_equal(store_device_save_set(world->store, device->num, set_id, NULL), SW_OK);
+    assert_int_equal(store_device_save_set(world->store, device->num, set_id, 1, NULL), SW_OK);
     const struct group_set *set;
     assert_int_equal(store_group_set_get(world->store, set_id, &set, NULL), SW_OK);
     for (size_t i = 0; i < count; i++) {
@@ -347,7 +347,7 @@ static void reader_finds_devices_in_new_sets(void **state) {
         assert_int_equal(store_device_insert(world.store, &id, 101, 32, 1, NULL), SW_OK);
         assert_int_equal(store_device_get(world.store, &id, &device, NULL), SW_OK);
         assert_int_equal(store_group_set_need(world.store, ids, count, &set_id, NULL), SW_OK);
-        assert_int_equal(store_device_save_set(world.store, device.num, set_id, NULL), SW_OK);
+        assert_int_equal(store_device_save_set(world.store, device.num, set_id, 1, NULL), SW_OK);
         assert_int_equal(members_on_page(reader, world.groups, 1), (bits + 1) / 2);
     }
     assert_int_equal(members_on_page(reader, world.groups + 1, 1), 1U << (GROUPS - 1));

@@ -69,7 +69,8 @@ static int set_up(void **state) {
             }
         }
         assert_int_equal(store_group_set_need(store, ids, count, &all[i].group_set, NULL), SW_OK);
-        assert_int_equal(store_device_save_set(store, all[i].num, all[i].group_set, NULL), SW_OK);
+        assert_int_equal(store_device_save_set(store, all[i].num, all[i].group_set, 1, NULL),
+                         SW_OK);
         assert_int_equal(store_device_save_wishes(store, &all[i], 1, NULL), SW_OK);
         assert_int_equal(store_device_save_told(store, &all[i], NULL), SW_OK);
     }
