@@ -97,6 +97,7 @@ static bool has_key_for_us(const X509 *leaf) {
     size_t len = 0;
     int is_explicit = 1;
     if (key == NULL || EVP_PKEY_is_a(key, "EC") != 1 || bits->data[0] != 0x04 ||
+        (bits->flags & 7) != 0 || /* bits of its last byte that are not meant */
         EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof group,
                                        &len) != 1 ||
         EVP_PKEY_get_int_param(key, OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS,
