@@ -132,6 +132,28 @@ static int apply(struct store *store, const struct migration *step, int64_t now_
     return code;
 }
 
+/* A copy of the database as it is, without the sessions: whoever goes back to it one day would have
+ * numbers in them used a second time. */
+static int keep_copy(struct store *store, const char *path, struct fault *fault) {
+    sqlite3_stmt *q = NULL;
+    int code = store_backup(store, path, fault);
+    if (code != SW_OK) {
+        return code;
+    }
+    if (sqlite3_prepare_v2(store->db, "ATTACH :path AS copy", -1, &q, NULL) != SQLITE_OK) {
+        return store_failed(store, "backup", fault);
+    }
+    bind_text(q, ":path", path);
+    bool is_attached = sqlite3_step(q) == SQLITE_DONE;
+    (void)sqlite3_finalize(q);
+    if (!is_attached) {
+        return store_failed(store, "backup", fault);
+    }
+    code = store_exec(store, "DELETE FROM copy.session", fault);
+    int detached = store_exec(store, "DETACH copy", fault);
+    return code != SW_OK ? code : detached;
+}
+
 int store_migrate(struct store *store, const char *path, const struct migration *steps,
                   size_t count, int64_t now_ms, struct fault *fault) {
     bool is_empty = false;
@@ -153,7 +175,7 @@ int store_migrate(struct store *store, const char *path, const struct migration 
         /* One that is there was cut short by a crash: no step was applied after it, or its number
          * would be higher. */
         (void)unlink(copy);
-        code = store_backup(store, copy, fault);
+        code = keep_copy(store, copy, fault);
         if (code != SW_OK) {
             fault_prefix(fault, "the backup before the upgrade failed");
             return code;

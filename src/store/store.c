@@ -158,11 +158,14 @@ void store_close(struct store *store) {
 
 int store_backup(struct store *store, const char *path, struct fault *fault) {
     sqlite3_stmt *q = NULL;
+    int code = make_private(path, fault); /* SQLite fills an empty file */
+    if (code != SW_OK) {
+        return code;
+    }
     if (sqlite3_prepare_v2(store->db, "VACUUM INTO :path", -1, &q, NULL) != SQLITE_OK) {
         return store_failed(store, "backup", fault);
     }
     bind_text(q, ":path", path);
-    int code = SW_OK;
     if (sqlite3_step(q) != SQLITE_DONE) {
         code = store_failed(store, "backup", fault);
     }

@@ -37,7 +37,7 @@ int store_open(struct store **out, const struct store_options *options,
                struct fault *fault) SW_NODISCARD;
 void store_close(struct store *store); /* accepts NULL */
 
-/* A consistent copy of the whole state in a new file. */
+/* A consistent copy of the whole state in a new file, which is its owner's alone. */
 int store_backup(struct store *store, const char *path, struct fault *fault) SW_NODISCARD;
 
 /* A read transaction: everything read between the two is of one moment. On a writer connection, or

@@ -134,7 +134,8 @@ static void reader_needs_the_same_version_and_cannot_write(void **state) {
 }
 
 static const struct migration history[] = {
-    {1, "0001_a", "CREATE TABLE a (x INTEGER) STRICT;", "h1"},
+    {1, "0001_a", "CREATE TABLE a (x INTEGER) STRICT; CREATE TABLE session (x INTEGER) STRICT;",
+     "h1"},
     {2, "0002_b", "CREATE TABLE b (x INTEGER) STRICT; INSERT INTO a VALUES (7);", "h2"},
     {3, "0003_c", "CREATE TABLE c (x INTEGER) STRICT; INSERT INTO nowhere VALUES (1);", "h3"},
 };
@@ -151,17 +152,19 @@ static void upgrade_keeps_a_copy_and_a_failing_step_leaves_its_border(void **sta
     struct fault fault;
     struct store *store = bare_store();
     assert_int_equal(store_migrate(store, db_path, history, 1, 1, &fault), SW_OK);
+    assert_int_equal(store_exec(store, "INSERT INTO session VALUES (1)", &fault), SW_OK);
     assert_int_equal(store_migrate(store, db_path, history, 2, 2, &fault), SW_OK);
     assert_int_equal(value_of(store, "SELECT x FROM a"), 7);
     char copy[SCRATCH_PATH_MAX];
     (void)scratch_path(copy, "test.db.before-0002");
-    assert_int_equal(access(copy, R_OK), 0);
+    struct stat info;
+    assert_int_equal(stat(copy, &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0600);
 
     assert_int_not_equal(store_migrate(store, db_path, history, 3, 3, &fault), SW_OK);
     assert_non_null(strstr(fault.text, "0003_c"));
     assert_int_equal(value_of(store, "SELECT count(*) FROM sqlite_schema WHERE name = 'c'"), 0);
     assert_int_equal(value_of(store, "SELECT max(number) FROM migration"), 2);
-    store_close(store);
 
     sqlite3 *old;
     assert_int_equal(sqlite3_open(copy, &old), SQLITE_OK);
@@ -169,7 +172,11 @@ static void upgrade_keeps_a_copy_and_a_failing_step_leaves_its_border(void **sta
     assert_non_null(before);
     before->db = old;
     assert_int_equal(value_of(before, "SELECT max(number) FROM migration"), 1);
+    /* Whoever goes back to the copy may not go back to numbers that sessions have used since. */
+    assert_int_equal(value_of(before, "SELECT count(*) FROM session"), 0);
+    assert_int_equal(value_of(store, "SELECT count(*) FROM session"), 1);
     store_close(before);
+    store_close(store);
 }
 
 static void folder_is_locked_once(void **state) {
