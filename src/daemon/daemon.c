@@ -62,7 +62,7 @@ static struct gateway_config gateway_settings(const struct daemon *daemon) {
         .probes_per_s = (uint32_t)config->dtls_probes,
         .offline_after_s = (uint32_t)config->sessions_offline,
         .offline_cellular_s = (uint32_t)config->sessions_offline_cellular};
-    memcpy(out.seal_key, daemon->session_key, sizeof out.seal_key);
+    memcpy(out.seal_key, daemon->place_key, sizeof out.seal_key);
     return out;
 }
 
@@ -218,6 +218,9 @@ int daemon_open(struct daemon *daemon, struct fault *fault) {
     status = status != SW_OK ? status : folder_server_key(&daemon->folder, &daemon->key, fault);
     status =
         status != SW_OK ? status : folder_session_key(&daemon->folder, daemon->session_key, fault);
+    status = status != SW_OK
+                 ? status
+                 : folder_place_key(&daemon->folder, daemon->session_key, daemon->place_key, fault);
     status = status != SW_OK ? status : open_store(daemon, fault);
     status = status != SW_OK
                  ? status
@@ -292,6 +295,7 @@ void daemon_close(struct daemon *daemon) {
     loop_free(daemon->loop);
     crypto_key_free(daemon->key);
     crypto_wipe(daemon->session_key, sizeof daemon->session_key);
+    crypto_wipe(daemon->place_key, sizeof daemon->place_key);
     credentials_close(&daemon->credentials);
     folder_close(&daemon->folder);
     life_move(daemon, LIFE_CLOSED);

@@ -20,7 +20,8 @@ struct daemon {
     struct config config;
     struct folder folder;
     struct crypto_key *key;
-    uint8_t session_key[SEAL_KEY_BYTES];
+    uint8_t session_key[SEAL_KEY_BYTES]; /* of the folder */
+    uint8_t place_key[SEAL_KEY_BYTES];   /* and of this very one */
     struct credentials credentials;
     struct app *app;
     _Atomic(struct loop *)

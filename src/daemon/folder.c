@@ -2,6 +2,7 @@
  * or not at all; and never with a mode that lets others read it, not even for a moment. */
 #include "folder.h"
 
+#include "slipway/crypto/hash.h"
 #include "slipway/sys/entropy.h"
 #include "slipway/util/check.h"
 #include "slipway/util/hex.h"
@@ -162,6 +163,28 @@ int folder_session_key(const struct folder *folder, uint8_t out[SEAL_KEY_BYTES],
     }
     crypto_wipe(bytes, sizeof bytes);
     return status;
+}
+
+/* By its number, and its time of birth where the file system has that: numbers are given again. */
+int folder_place_key(const struct folder *folder, const uint8_t key[SEAL_KEY_BYTES],
+                     uint8_t out[SEAL_KEY_BYTES], struct fault *fault) {
+    char path[FOLDER_PATH_MAX];
+    struct statx info;
+    int status = folder_file(folder, "session_key", path, fault);
+    if (status != SW_OK) {
+        return status;
+    }
+    if (statx(AT_FDCWD, path, 0, STATX_INO | STATX_BTIME, &info) != 0) {
+        return fault_set(fault, SW_E_IO, "%s cannot be looked at: %s", path, strerror(errno));
+    }
+    bool has_birth = (info.stx_mask & STATX_BTIME) != 0;
+    const uint64_t place[] = {info.stx_ino, has_birth ? (uint64_t)info.stx_btime.tv_sec : 0,
+                              has_birth ? info.stx_btime.tv_nsec : 0};
+    struct sha256 derived;
+    hmac_sha256(span_of(key, SEAL_KEY_BYTES), span_of(place, sizeof place), &derived);
+    memcpy(out, derived.b, SEAL_KEY_BYTES);
+    crypto_wipe(&derived, sizeof derived);
+    return SW_OK;
 }
 
 int folder_secret(const struct folder *folder, const char *name, char out[TOKEN_DIGITS + 1],

@@ -32,6 +32,11 @@ int folder_server_key(const struct folder *folder, struct crypto_key **out,
                       struct fault *fault) SW_NODISCARD;
 int folder_session_key(const struct folder *folder, uint8_t out[SEAL_KEY_BYTES],
                        struct fault *fault) SW_NODISCARD;
+/* What seals sessions: of the session key and of the very file that it is in, so that a copy of the
+ * folder, put back or used beside it, has no sessions. Numbers that the original used since would
+ * be used twice, and with them nonces. */
+int folder_place_key(const struct folder *folder, const uint8_t key[SEAL_KEY_BYTES],
+                     uint8_t out[SEAL_KEY_BYTES], struct fault *fault) SW_NODISCARD;
 /* 40 hexadecimal digits. */
 int folder_secret(const struct folder *folder, const char *name, char out[TOKEN_DIGITS + 1],
                   struct fault *fault) SW_NODISCARD;

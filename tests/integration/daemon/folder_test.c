@@ -68,6 +68,35 @@ static void secrets_are_made_once_and_kept_private(void **state) {
     folder_close(&second);
 }
 
+/* A copy of a folder has the same keys and the same sessions: only one of the two may go on with
+ * them. */
+static void a_copy_of_the_folder_does_not_unseal_its_sessions(void **state) {
+    (void)state;
+    static const char *const names[] = {"original", "copy"};
+    uint8_t sealing[2][SEAL_KEY_BYTES], place[2][SEAL_KEY_BYTES], again[SEAL_KEY_BYTES];
+    struct fault fault = {0};
+    for (size_t n = 0; n < 2; n++) {
+        char sub[SCRATCH_PATH_MAX], file[FOLDER_PATH_MAX];
+        struct folder folder;
+        assert_int_equal(folder_open(&folder, scratch_path(sub, names[n]), &fault), SW_OK);
+        if (n == 1) {
+            assert_int_equal(folder_file(&folder, "session_key", file, &fault), SW_OK);
+            FILE *out = fopen(file, "we");
+            assert_non_null(out);
+            assert_int_equal(fwrite(sealing[0], 1, SEAL_KEY_BYTES, out), SEAL_KEY_BYTES);
+            fclose(out);
+        }
+        assert_int_equal(folder_session_key(&folder, sealing[n], &fault), SW_OK);
+        assert_int_equal(folder_place_key(&folder, sealing[n], place[n], &fault), SW_OK);
+        assert_int_equal(folder_place_key(&folder, sealing[n], again, &fault), SW_OK);
+        assert_memory_equal(place[n], again, SEAL_KEY_BYTES);
+        folder_close(&folder);
+    }
+    assert_memory_equal(sealing[0], sealing[1], SEAL_KEY_BYTES);
+    assert_memory_not_equal(place[0], place[1], SEAL_KEY_BYTES);
+    assert_memory_not_equal(place[0], sealing[0], SEAL_KEY_BYTES);
+}
+
 static void a_broken_secret_is_not_replaced(void **state) {
     (void)state;
     char file[FOLDER_PATH_MAX];
@@ -100,6 +129,7 @@ int main(void) {
 #define IN_FOLDER(name) cmocka_unit_test_setup_teardown(name, scratch_make, scratch_remove)
     const struct CMUnitTest tests[] = {
         IN_FOLDER(secrets_are_made_once_and_kept_private),
+        IN_FOLDER(a_copy_of_the_folder_does_not_unseal_its_sessions),
         IN_FOLDER(a_broken_secret_is_not_replaced),
         cmocka_unit_test(the_life_of_the_daemon_is_a_sound_machine),
     };

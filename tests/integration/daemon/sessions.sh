@@ -31,5 +31,14 @@ within 30 fleet_is .online $N || fail "after waking only $(fleet .online) of $N 
 within 30 connected || fail "after waking only $(seen '.state == "connected"') are connected"
 [ "$(handshakes)" = $N ] || fail "waking cost handshakes: $(handshakes)"
 no_violations
+
+# A copy of the folder, or one that was put back, goes on with none of them: their numbers are spent.
+stop TERM 0
+cp -a "$data" "$work/copy"
+rm -r "$data"
+mv "$work/copy" "$data"
+grep -q "could not be unsealed" "$work/server.log" && fail "sessions were lost before"
+start
+grep -q "could not be unsealed" "$work/server.log" || fail "sessions of a copied folder were taken up"
 stop TERM 0
 echo passed
