@@ -130,15 +130,14 @@ int options_config(const struct options *options, struct config *out, struct fau
 int host_port_parse(const char *text, char host[HOST_MAX], uint16_t *port, struct fault *fault) {
     const char *colon = strrchr(text, ':');
     char name[HOST_MAX];
-    char *end = NULL;
-    long number = colon == NULL ? -1 : strtol(colon + 1, &end, 10);
+    int64_t number = -1;
     const char *from = text[0] == '[' ? text + 1 : text;
     size_t len = colon == NULL ? 0 : (size_t)(colon - from);
     if (text[0] == '[' && len > 0) {
         len = from[len - 1] == ']' ? len - 1 : 0;
     }
-    if (number < 0 || number > 65535 || end == colon + 1 || *end != '\0' || len == 0 ||
-        len >= sizeof name) {
+    if (colon == NULL || !text_integer(colon + 1, &number) || number < 0 || number > UINT16_MAX ||
+        len == 0 || len >= sizeof name) {
         return fault_set(fault, SW_E_INPUT, "\"%.60s\" is not HOST:PORT", text);
     }
     memcpy(name, from, len);

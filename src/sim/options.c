@@ -1,5 +1,6 @@
 #include "sim/options.h"
 
+#include "slipway/util/check.h"
 #include "slipway/util/text.h"
 
 #include <getopt.h>
@@ -86,160 +87,29 @@ static bool read_ids(const char *text, struct options *out) {
     return true;
 }
 
-enum option_key {
-    KEY_SERVER = 256,
-    KEY_SERVER_KEY,
-    KEY_DEVICES,
-    KEY_IDS,
-    KEY_PLATFORM,
-    KEY_VERSION,
-    KEY_FIRMWARE,
-    KEY_SYSTEM,
-    KEY_LOSS,
-    KEY_LATENCY,
-    KEY_JITTER,
-    KEY_DISABLE,
-    KEY_ENABLE_AFTER,
-    KEY_POWER_CUT,
-    KEY_REBOOT,
-    KEY_PING,
-    KEY_FUNCTIONS,
-    KEY_KEEP_OLD,
-    KEY_LEGACY,
-    KEY_LEGACY_SLOW,
-    KEY_START_RATE,
-    KEY_OWN_ADDRESSES,
-    KEY_SEED,
-    KEY_CONTROL,
-    KEY_STATUS_FILE,
-    KEY_JSON,
-    KEY_PRINT_IDS,
-    KEY_PRINT_KEYS,
-    KEY_HELP
+/* One option: where its argument goes, or what it sets. */
+struct choice {
+    const char *name;
+    const char **text;
+    long *number;
+    long low, high; /* of the number */
+    bool *flag;
+    bool (*read)(const char *text, struct options *out);
 };
 
-static const struct option names[] = {
-    {"server", required_argument, NULL, KEY_SERVER},
-    {"server-key", required_argument, NULL, KEY_SERVER_KEY},
-    {"devices", required_argument, NULL, KEY_DEVICES},
-    {"ids", required_argument, NULL, KEY_IDS},
-    {"platform", required_argument, NULL, KEY_PLATFORM},
-    {"version", required_argument, NULL, KEY_VERSION},
-    {"firmware", required_argument, NULL, KEY_FIRMWARE},
-    {"system", required_argument, NULL, KEY_SYSTEM},
-    {"loss", required_argument, NULL, KEY_LOSS},
-    {"latency", required_argument, NULL, KEY_LATENCY},
-    {"jitter", required_argument, NULL, KEY_JITTER},
-    {"disable-updates", required_argument, NULL, KEY_DISABLE},
-    {"enable-after", required_argument, NULL, KEY_ENABLE_AFTER},
-    {"power-cut", required_argument, NULL, KEY_POWER_CUT},
-    {"reboot-ms", required_argument, NULL, KEY_REBOOT},
-    {"ping-ms", required_argument, NULL, KEY_PING},
-    {"functions", required_argument, NULL, KEY_FUNCTIONS},
-    {"start-rate", required_argument, NULL, KEY_START_RATE},
-    {"own-addresses", no_argument, NULL, KEY_OWN_ADDRESSES},
-    {"legacy", no_argument, NULL, KEY_LEGACY},
-    {"legacy-slow", no_argument, NULL, KEY_LEGACY_SLOW},
-    {"keep-old", no_argument, NULL, KEY_KEEP_OLD},
-    {"seed", required_argument, NULL, KEY_SEED},
-    {"control", required_argument, NULL, KEY_CONTROL},
-    {"status-file", required_argument, NULL, KEY_STATUS_FILE},
-    {"json", no_argument, NULL, KEY_JSON},
-    {"print-ids", no_argument, NULL, KEY_PRINT_IDS},
-    {"print-keys", no_argument, NULL, KEY_PRINT_KEYS},
-    {"help", no_argument, NULL, KEY_HELP},
-    {NULL, 0, NULL, 0},
-};
-
-static bool take(struct options *out, int key, const char *text, bool *asked) {
-    switch (key) {
-    case KEY_SERVER:
-        out->server = text;
-        return true;
-    case KEY_SERVER_KEY:
-        out->server_key = text;
-        return true;
-    case KEY_DEVICES:
-        return read_number(text, 1, 100000, &out->devices);
-    case KEY_IDS:
-        out->ids_file = text;
-        return true;
-    case KEY_PLATFORM:
-        return read_platform(text, out);
-    case KEY_VERSION:
-        if (!read_number(text, 0, VERSION_NONE, &out->version)) {
-            return false;
-        }
-        out->version = out->version == 0 ? VERSION_NONE : out->version;
-        return true;
-    case KEY_FIRMWARE:
-        out->firmware = text;
-        return true;
-    case KEY_SYSTEM:
-        return read_number(text, 1, UINT16_MAX, &out->system_version);
-    case KEY_LOSS:
-        return read_number(text, 0, 99, &out->loss_percent);
-    case KEY_LATENCY:
-        return read_number(text, 0, 60000, &out->latency_ms);
-    case KEY_JITTER:
-        return read_number(text, 0, 60000, &out->jitter_ms);
-    case KEY_DISABLE:
-        return read_ids(text, out);
-    case KEY_ENABLE_AFTER:
-        return read_number(text, 1, 86400, &out->enable_after_s);
-    case KEY_POWER_CUT:
-        return read_number(text, 0, 100, &out->power_cut_percent);
-    case KEY_REBOOT:
-        return read_number(text, 1, 3600000, &out->reboot_ms);
-    case KEY_PING:
-        return read_number(text, 100, 3600000, &out->ping_ms);
-    case KEY_FUNCTIONS:
-        return read_number(text, 1, 200, &out->functions);
-    case KEY_START_RATE:
-        return read_number(text, 0, 100000, &out->start_rate);
-    case KEY_OWN_ADDRESSES:
-        out->has_own_addresses = true;
-        return true;
-    case KEY_LEGACY:
-        out->is_legacy = true;
-        return true;
-    case KEY_LEGACY_SLOW:
-        out->is_legacy = true;
-        out->is_slow = true;
-        return true;
-    case KEY_KEEP_OLD:
-        out->keeps_old = true;
-        return true;
-    case KEY_SEED:
-        return read_number(text, 0, LONG_MAX, &out->seed);
-    case KEY_CONTROL:
-        out->control = text;
-        return true;
-    case KEY_STATUS_FILE:
-        out->status_file = text;
-        return true;
-    case KEY_JSON:
-        out->is_json = true;
-        return true;
-    case KEY_PRINT_IDS:
-        out->prints_ids = true;
-        return true;
-    case KEY_PRINT_KEYS:
-        out->prints_keys = true;
-        return true;
-    case KEY_HELP:
-        *asked = true;
-        fputs(usage, stdout);
-        return false;
-    default: /* getopt has complained */
-        fputs("slipway-sim: see --help\n", stderr);
-        return false;
+static bool take(const struct choice *choice, const char *text, struct options *out) {
+    if (choice->flag != NULL) {
+        *choice->flag = true;
+    } else if (choice->text != NULL) {
+        *choice->text = text;
+    } else if (choice->number != NULL) {
+        return read_number(text, choice->low, choice->high, choice->number);
     }
+    return choice->read == NULL || choice->read(text, out);
 }
 
 bool options_read(int argc, char **argv, struct options *out, bool *asked) {
     *out = (struct options){.devices = 1,
-                            .version = VERSION_NONE,
                             .system_version = 6200,
                             .reboot_ms = 1000,
                             .ping_ms = 25000,
@@ -248,12 +118,58 @@ bool options_read(int argc, char **argv, struct options *out, bool *asked) {
                             .seed = 1,
                             .platform = platform_find(13)};
     *asked = false;
-    int key;
-    while ((key = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        if (!take(out, key, optarg, asked)) {
+    const struct choice choices[] = {
+        {.name = "server", .text = &out->server},
+        {.name = "server-key", .text = &out->server_key},
+        {.name = "devices", .number = &out->devices, .low = 1, .high = 100000},
+        {.name = "ids", .text = &out->ids_file},
+        {.name = "platform", .read = read_platform},
+        {.name = "version", .number = &out->version, .high = VERSION_NONE},
+        {.name = "firmware", .text = &out->firmware},
+        {.name = "system", .number = &out->system_version, .low = 1, .high = UINT16_MAX},
+        {.name = "loss", .number = &out->loss_percent, .high = 99},
+        {.name = "latency", .number = &out->latency_ms, .high = 60000},
+        {.name = "jitter", .number = &out->jitter_ms, .high = 60000},
+        {.name = "disable-updates", .read = read_ids},
+        {.name = "enable-after", .number = &out->enable_after_s, .low = 1, .high = 86400},
+        {.name = "power-cut", .number = &out->power_cut_percent, .high = 100},
+        {.name = "reboot-ms", .number = &out->reboot_ms, .low = 1, .high = 3600000},
+        {.name = "ping-ms", .number = &out->ping_ms, .low = 100, .high = 3600000},
+        {.name = "functions", .number = &out->functions, .low = 1, .high = 200},
+        {.name = "start-rate", .number = &out->start_rate, .high = 100000},
+        {.name = "own-addresses", .flag = &out->has_own_addresses},
+        {.name = "legacy", .flag = &out->is_legacy},
+        {.name = "legacy-slow", .flag = &out->is_slow},
+        {.name = "keep-old", .flag = &out->keeps_old},
+        {.name = "seed", .number = &out->seed, .high = LONG_MAX},
+        {.name = "control", .text = &out->control},
+        {.name = "status-file", .text = &out->status_file},
+        {.name = "json", .flag = &out->is_json},
+        {.name = "print-ids", .flag = &out->prints_ids},
+        {.name = "print-keys", .flag = &out->prints_keys},
+        {.name = "help", .flag = asked},
+    };
+    struct option names[SW_COUNT(choices) + 1] = {{.name = NULL}};
+    for (size_t i = 0; i < SW_COUNT(choices); i++) {
+        int has_arg = choices[i].flag != NULL ? no_argument : required_argument;
+        names[i] = (struct option){.name = choices[i].name, .has_arg = has_arg};
+    }
+    int key, at = 0;
+    while ((key = getopt_long(argc, argv, "", names, &at)) == 0 && !*asked) {
+        if (!take(&choices[at], optarg, out)) {
             return false;
         }
     }
+    if (*asked) {
+        fputs(usage, stdout);
+        return false;
+    }
+    if (key != -1) { /* getopt has complained */
+        fputs("slipway-sim: see --help\n", stderr);
+        return false;
+    }
+    out->version = out->version == 0 ? VERSION_NONE : out->version;
+    out->is_legacy = out->is_legacy || out->is_slow;
     if (optind != argc) {
         return complain("not understood; see --help", argv[optind]);
     }

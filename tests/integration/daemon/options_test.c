@@ -25,6 +25,7 @@ static void addresses_are_read_and_written(void **state) {
                                       "127.0.0.1:65536",
                                       "127.0.0.1:-1",
                                       "127.0.0.1:80x",
+                                      "127.0.0.1: 80",
                                       "[]:80",
                                       "[::1:80",
                                       "no such host.invalid:1"};
