@@ -21,8 +21,8 @@ static void done_replace(struct gateway *gw, struct seat *seat, struct moment no
 static void done_verdict(struct gateway *gw, struct seat *seat, const struct gateway_job *job,
                          struct moment now) {
     bool is_known = job->plan.verdict == APP_VERDICT_KNOWN;
-    if (job->plan.verdict == APP_VERDICT_QUARANTINED || is_known) {
-        /* Found by its id: to be approved, or to be served. One with a wrong key is neither. */
+    if (job->plan.verdict != APP_VERDICT_WRONG_KEY) {
+        /* Found by its id: to be approved, also after all, or to be served. */
         is_known = table_name(&gw->table, seat) == SW_OK && is_known;
     } else {
         table_unname(&gw->table, seat);

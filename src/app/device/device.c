@@ -80,7 +80,7 @@ static int quarantine(struct app_tx *tx, const struct app_hello *hello, uint16_t
     int code = store_quarantine_get(tx->store, &hello->id, &old, tx->fault);
     bool is_new = code == SW_E_NOT_FOUND;
     if (code == SW_OK && old.is_denied) {
-        plan->verdict = APP_VERDICT_DENIED;
+        plan->verdict = is_wrong_key ? APP_VERDICT_WRONG_KEY : APP_VERDICT_DENIED;
         return SW_OK;
     }
     int64_t count = 0;

@@ -1,6 +1,8 @@
 /* What the store knows of a device whose session has ended. */
 #include "rig.h"
 
+#include "slipway/app/fleet.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -138,6 +140,27 @@ static void who_comes_back_in_its_session_is_online(void **state) {
     assert_true(rig_is_online(&rig, &client.id));
 }
 
+static int run_deny(struct app_tx *tx, void *arg) {
+    return app_quarantine_deny(tx, PRODUCT_ID_FIRST, arg);
+}
+
+/* It speaks on in its session, and a new one is the only thing that lets it in: once it is approved
+ * after all, the old one must be found. */
+static void the_session_of_a_denied_device_can_be_ended(void **state) {
+    (void)state;
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    struct app_notice forget = {.kind = APP_NOTICE_FORGET, .device = client.id};
+    assert_int_equal(app_execute(rig.app, run_deny, &client.id, NULL), SW_OK);
+    gateway_notice(rig.gw, &forget, rig.now, (wall_time){.ms = 0});
+    peer_connect(&client, &rig);
+    peer_hello(&client, &rig, 2, &client.id);
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    assert_true(gateway_counters(rig.gw)->quarantined > 0);
+    assert_int_equal(rig_sizes(&rig).sessions, 1);
+    gateway_notice(rig.gw, &forget, rig.now, (wall_time){.ms = 0});
+    assert_int_equal(rig_sizes(&rig).sessions, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -149,6 +172,7 @@ int main(void) {
         TEST(another_key_cannot_put_it_offline),
         TEST(what_a_device_repeats_when_it_has_left_is_no_return),
         TEST(who_comes_back_in_its_session_is_online),
+        TEST(the_session_of_a_denied_device_can_be_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
