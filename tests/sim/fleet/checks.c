@@ -8,10 +8,10 @@
 
 #include <stdlib.h>
 
-#define TARGET_LINGERS_MS 150000 /* an offer that is under way when its target goes */
-#define REFUSAL_LATE_MS   120000
-#define ERASING_MS        1000 /* from an offer that is accepted to its answer */
-#define DTLS_HEADER       13
+#define TARGET_LINGERS_MS  150000 /* an offer that is under way when its target goes */
+#define REFUSAL_LATE_MS    120000
+#define REMOVAL_LINGERS_MS 5000 /* an offer that is under way when its device is removed */
+#define ERASING_MS         1000 /* from an offer that is accepted to its answer */
 
 struct question {
     struct world *world;
@@ -126,8 +126,19 @@ static const struct world_image *image_of(const struct world *world, const struc
 
 /* --- durable first, acknowledge last --- */
 
+/* Not one of the fleet, or not until a moment ago. */
+static bool is_out(const struct world *world, unsigned device) {
+    const struct world_wish *wish = &world->devices[device].wish;
+    return wish->is_removed ||
+           (wish->removed.us != INT64_MAX &&
+            !mono_reached(world->now, mono_add_ms(wish->removed, TARGET_LINGERS_MS)));
+}
+
 /* The acknowledgement of a Hello says that what it reported is on disk. */
 static void check_hello(struct world *world, unsigned device) {
+    if (is_out(world, device)) {
+        return;
+    }
     struct question q = {.world = world, .device = device};
     const struct sim_device *sim = &world->devices[device].sim;
     uint16_t version =
@@ -151,6 +162,9 @@ static bool is_telling(const struct sim_device *sim) {
 
 /* Everything that it told of itself at the beginning was acknowledged: so all of it is on disk. */
 static void check_introduced(struct world *world, unsigned device) {
+    if (is_out(world, device)) {
+        return;
+    }
     struct question q = {.world = world, .device = device};
     const struct sim_device *sim = &world->devices[device].sim;
     if (!server_ask(world, run_row, &q)) {
@@ -218,13 +232,20 @@ static void check_commit(struct world *world, unsigned device) {
     bool is_part = is_system(world, &d->committed) || asset != NULL;
     if (!is_part && image_of(world, &d->committed, &version) == NULL) {
         world_fail(world, "device %u has committed a file that nobody uploaded", device);
+    } else if (is_out(world, device)) {
+        return; /* its last words were on their way */
     } else if (d->sim.config.is_legacy) {
         /* Here the request itself is the commit, and may come after the server changed its mind. */
         if (is_part ? !needs_part(world, device) : !was_target(world, device, version)) {
             world_fail(world, "device %u has committed version %u, which no rule gave it", device,
                        version);
         }
-    } else if (!server_ask(world, run_update, &q) || !q.has_update) {
+    } else if (!server_ask(world, run_update, &q)) {
+        return;
+    } else if (!q.has_update && world->skewed.us > 0 &&
+               !mono_reached(world->now, mono_add_ms(world->skewed, TARGET_LINGERS_MS))) {
+        return; /* a clock that is set forward ends the time in which it was to be heard again */
+    } else if (!q.has_update) {
         world_fail(world, "device %u has committed version %u without an open update", device,
                    version);
     } else if ((q.update.state != UPDATE_REBOOTING && !q.was_committed) ||
@@ -256,6 +277,12 @@ static void check_transfer(struct world *world, unsigned device) {
     uint16_t version = 0;
     if (world->devices[device].is_foreign) {
         world_fail(world, "a device that is not ours is sent firmware (%u)", device);
+        return;
+    }
+    const struct world_wish *wish = &world->devices[device].wish;
+    if (wish->is_removed &&
+        mono_reached(world->now, mono_add_ms(wish->removed, REMOVAL_LINGERS_MS))) {
+        world_fail(world, "device %u was removed and is sent firmware", device);
         return;
     }
     if (!sim->receiver.is_running) {
@@ -364,82 +391,6 @@ void check_device(struct world *world, unsigned device, uint32_t news) {
     }
 }
 
-/* --- numbers of records are never used twice --- */
-
-static uint64_t number_of(const uint8_t *header) {
-    uint64_t number = 0;
-    for (size_t i = 5; i < 11; i++) {
-        number = number << 8 | header[i];
-    }
-    return number;
-}
-
-/* Which session a record belongs to cannot be seen; a device may have two for a while, and each may
- * move to another port. So there must be one of them that this number can follow: the one that was
- * last at that port, else the one that comes nearest. */
-static uint64_t *session_number(struct world_device *d, uint16_t port, uint64_t number) {
-    uint64_t *best = NULL;
-    for (size_t i = 0; i < d->session_count; i++) {
-        if (d->sessions[i].number >= number) {
-            continue;
-        }
-        if (d->sessions[i].port == port) {
-            return &d->sessions[i].number;
-        }
-        if (best == NULL || d->sessions[i].number > *best) {
-            best = &d->sessions[i].number;
-        }
-    }
-    return best;
-}
-
-/* A Finished begins a new session with new keys. */
-static void begin_session(struct world_device *d, uint16_t port) {
-    d->session_count += d->session_count < SESSIONS_MAX ? 1 : 0;
-    memmove(d->sessions + 1, d->sessions, (SESSIONS_MAX - 1) * sizeof d->sessions[0]);
-    d->sessions[0].port = port;
-    d->sessions[0].number = 0;
-}
-
-/* The alert that ended a session may be told again, bit for bit: that is no second use. */
-static bool repeats_alert(struct world_device *d, const uint8_t *record, size_t len) {
-    if (record[0] != DTLS_ALERT || len > sizeof d->alerts[0].bytes) {
-        return false;
-    }
-    for (size_t i = 0; i < ALERTS_MAX; i++) {
-        if (d->alerts[i].len == len && memcmp(d->alerts[i].bytes, record, len) == 0) {
-            return true;
-        }
-    }
-    size_t place = d->alert_next++ % ALERTS_MAX;
-    d->alerts[place].len = len;
-    memcpy(d->alerts[place].bytes, record, len);
-    return false;
-}
-
-void check_record(struct world *world, unsigned device, uint16_t port, struct span datagram) {
-    struct world_device *d = &world->devices[device];
-    size_t at = 0;
-    while (at + DTLS_HEADER <= datagram.len) {
-        const uint8_t *header = datagram.data + at;
-        bool is_protected = header[3] != 0 || header[4] != 0;
-        uint64_t number = number_of(header);
-        size_t len = DTLS_HEADER + ((size_t)header[11] << 8 | header[12]);
-        if (is_protected && header[0] == DTLS_HANDSHAKE && number == 0) {
-            begin_session(d, port);
-        } else if (is_protected && at + len <= datagram.len && !repeats_alert(d, header, len)) {
-            uint64_t *last = session_number(d, port, number);
-            if (last == NULL) {
-                world_fail(world, "a record number to device %u is used again: %llu", device,
-                           (unsigned long long)number);
-                return;
-            }
-            *last = number;
-        }
-        at += len;
-    }
-}
-
 /* --- the server itself --- */
 
 void check_server(struct world *world) {
@@ -530,7 +481,7 @@ void check_explain(struct world *world) {
                    sim->updates_enabled ? "" : ", disabled", sim->updates_forced ? ", forced" : "",
                    sim->handshakes, sim->resumes);
         struct question q = {.world = world, .device = i};
-        if (server_is_up(world)) {
+        if (server_is_up(world) && !world->devices[i].wish.is_removed) {
             (void)server_ask(world, run_decision, &q);
             (void)server_ask(world, run_history, &q);
         }

@@ -13,6 +13,10 @@ static const char *const mutant_names[MUTANTS] = {
     [MUTANT_STALE_STORE] = "stale-store",
     [MUTANT_NO_ASSETS] = "no-assets",
     [MUTANT_DEAF] = "deaf",
+    [MUTANT_FULL_IS_FINE] = "full-is-fine",
+    [MUTANT_UNSYNCED] = "unsynced",
+    [MUTANT_STILL_CLOCK] = "still-clock",
+    [MUTANT_NO_REMOVAL] = "no-removal",
 };
 
 struct outcome {
@@ -120,8 +124,12 @@ static bool read_arguments(int argc, char **argv, struct arguments *out) {
 int main(int argc, char **argv) {
     struct arguments arguments = {.first = 1, .last = 20};
     if (!read_arguments(argc, argv, &arguments)) {
-        fprintf(stderr, "usage: sim_fleet [--seeds A..B] [--verbose] [--tell] [--mutant lost-rows|"
-                        "wrong-image|no-locks|stale-store|no-assets|deaf] [--expect-failure]\n");
+        fprintf(stderr, "usage: sim_fleet [--seeds A..B] [--verbose] [--tell] [--mutant NAME] "
+                        "[--expect-failure]\nmutants:");
+        for (int m = 1; m < MUTANTS; m++) {
+            fprintf(stderr, " %s", mutant_names[m]);
+        }
+        fputc('\n', stderr);
         return EXIT_FAILURE;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);

@@ -31,7 +31,7 @@ uint16_t operator_target(const struct world *world, unsigned device) {
     if (wish->locked != 0) {
         best = 3U << 16 | wish->locked;
     }
-    return wish->is_development ? 0 : (uint16_t)best;
+    return wish->is_development || wish->is_removed ? 0 : (uint16_t)best;
 }
 
 static void note_targets(struct world *world) {
@@ -77,6 +77,9 @@ static void make_module(struct world *world, struct world_image *image,
 
 static void make_image(struct world *world, unsigned version, size_t body_len) {
     struct world_image *image = &world->images[version - 1];
+    free(image->bytes); /* of an upload that was not stored */
+    free(image->zip);
+    *image = (struct world_image){.bytes = NULL};
     struct image_recipe recipe = {.function = MODULE_USER_PART,
                                   .index = 2,
                                   .module_version = 6,
@@ -279,6 +282,104 @@ static void flash(struct world *world, unsigned device, unsigned version) {
     }
 }
 
+/* --- second thoughts --- */
+
+static int run_delete(struct app_tx *tx, void *arg) {
+    const struct edit *edit = arg;
+    return app_firmware_delete(tx, edit->world->product_id, edit->device);
+}
+
+/* Refused when it was released, is locked to, or on its way. */
+static void delete_version(struct world *world, unsigned version) {
+    struct edit edit = {.world = world, .device = version};
+    if (server_call(world, run_delete, &edit, "delete")) {
+        world->images[version - 1].is_deleted = true;
+    }
+}
+
+static int run_regroup(struct app_tx *tx, void *arg) {
+    const struct edit *edit = arg;
+    struct group group;
+    struct app_group_edit fields = {.name = group_names[edit->device]};
+    int code = app_group_delete(tx, edit->world->product_id, fields.name);
+    return code == SW_OK ? app_group_create(tx, edit->world->product_id, &fields, &group) : code;
+}
+
+/* A group is deleted, and another one gets its name: without members and releases. */
+static void regroup(struct world *world, unsigned group) {
+    struct edit edit = {.world = world, .device = group};
+    if (server_call(world, run_regroup, &edit, "regroup")) {
+        world->group_version[group] = 0;
+        for (unsigned i = 0; i < world->profile.devices; i++) {
+            world->devices[i].wish.in_group[group] = false;
+        }
+    }
+}
+
+static int run_remove(struct app_tx *tx, void *arg) {
+    const struct edit *edit = arg;
+    const struct device_id *id = &edit->world->devices[edit->device].sim.config.id;
+    return edit->edit.has_forced ? app_quarantine_deny(tx, edit->world->product_id, id)
+                                 : app_device_remove(tx, edit->world->product_id, id);
+}
+
+static int run_return(struct app_tx *tx, void *arg) {
+    const struct edit *edit = arg;
+    struct app_import_result result;
+    char text[DEVICE_ID_DIGITS + 1];
+    device_id_text(&edit->world->devices[edit->device].sim.config.id, text);
+    struct span span = span_text(text);
+    int code = app_device_import(tx, edit->world->product_id, &span, 1, &result);
+    if (code == SW_OK) {
+        app_import_result_free(&result);
+    }
+    return code;
+}
+
+/* It comes back as a new one: nothing of what it was set to is left. */
+static void give_back(struct world *world, unsigned device) {
+    struct edit edit = {.world = world, .device = device};
+    if (server_call(world, run_return, &edit, "return")) {
+        world->devices[device].wish.is_removed = false;
+    }
+}
+
+static void take_away(struct world *world, unsigned device) {
+    struct world_wish *wish = &world->devices[device].wish;
+    struct edit edit = {.world = world, .device = device};
+    edit.edit.has_forced = world_chance(world, 30); /* denied: it is to stay out */
+    if (device == 0 && world->profile.has_impostor) {
+        return; /* whoever comes first would be it */
+    }
+    if (world->mutant == MUTANT_NO_REMOVAL || server_call(world, run_remove, &edit, "remove")) {
+        wish->is_removed = true;
+        wish->removed = world->now;
+        wish->is_development = false;
+        wish->is_forced = false;
+        wish->locked = 0;
+        wish->flashed = 0;
+        wish->flashed_before = 0;
+        memset(wish->in_group, 0, sizeof wish->in_group);
+    }
+}
+
+static void think_again(struct world *world, unsigned device, unsigned version) {
+    switch (rng_below(&world->rng, 5)) {
+    case 0:
+        release(world, version, APP_FALSE, 0);
+        break;
+    case 1:
+        delete_version(world, version);
+        break;
+    case 2:
+        regroup(world, (unsigned)rng_below(&world->rng, GROUPS));
+        break;
+    default:
+        take_away(world, device);
+        break;
+    }
+}
+
 /* The device's own application has a say, too. */
 static void allow(struct world *world, unsigned device, bool allowed) {
     uint8_t data[8192];
@@ -297,6 +398,20 @@ void operator_act(struct world *world) {
         return;
     }
     unsigned version = 1 + (unsigned)rng_below(&world->rng, world->versions);
+    if (world->images[version - 1].is_deleted) {
+        version = 1;
+    }
+    bool is_moody = world->profile.is_moody && world_chance(world, 30);
+    if (world->devices[device].wish.is_removed) {
+        give_back(world, device);
+        note_targets(world);
+        return;
+    }
+    if (is_moody) {
+        think_again(world, device, version);
+        note_targets(world);
+        return;
+    }
     switch (what) {
     case 0:
         upload_system(world);
@@ -348,6 +463,9 @@ void operator_heal(struct world *world) {
         unsigned groups = 0;
         for (unsigned g = 0; g < GROUPS; g++) {
             groups |= world->devices[i].wish.in_group[g] ? 1U << g : 0;
+        }
+        if (server_is_up(world) && world->devices[i].wish.is_removed) {
+            give_back(world, i);
         }
         if (server_is_up(world) && !world->devices[i].sim.config.keeps_old) {
             edit_groups(world, i, groups); /* an operator's act is a new chance */

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define TICKS_MAX 64 /* in a row at one moment */
+#define TICKS_MAX  64               /* in a row at one moment */
+#define RESTART_US INT64_C(5000000) /* after a start that failed */
+#define STEPS_MAX  60               /* writes and syncs that a crash may come after */
 
 static void keep(struct store_job ***list, size_t *count, size_t *cap, struct store_job *job) {
     if (*count == *cap) {
@@ -164,7 +166,7 @@ static void bring_back_copy(struct world *world) {
 
 static struct app_options options_of(struct world *world) {
     return (struct app_options){.path = world->path,
-                                .synchronous_normal = true,
+                                .synchronous_normal = world->mutant == MUTANT_UNSYNCED,
                                 .retry_ms = 5000,
                                 .attempts_max = 3,
                                 .notice = on_notice,
@@ -195,7 +197,14 @@ void server_start(struct world *world) {
     world->server++;
     world->is_dying = false;
     world_tell(world, "the server starts");
-    if (app_open(&world->app, &options, &fault) != SW_OK) {
+    int code = app_open(&world->app, &options, &fault);
+    if (code != SW_OK && disk_now() != DISK_FINE && (code == SW_E_IO || code == SW_E_SPACE)) {
+        world_event_put(world,
+                        world_event_new(world, EVENT_RESTART, mono_add_us(world->now, RESTART_US),
+                                        span_of(NULL, 0)));
+        return;
+    }
+    if (code != SW_OK) {
         world_fail(world, "the store does not open: %s", fault.text);
         return;
     }
@@ -232,10 +241,12 @@ void server_crash(struct world *world) {
     world->crashes++;
     world->is_dying = true;
     world_tell(world, "the server crashes");
-    /* A commit under way may have reached the disk or not. */
-    (void)app_pump(world->app, world_chance(world, 50) ? STORE_TROUBLE_CRASH_BEFORE
-                                                       : STORE_TROUBLE_CRASH_AFTER);
+    /* A commit under way may have reached the disk, in part or not at all. */
+    disk_end_in(1 + (unsigned)rng_below(&world->rng, STEPS_MAX));
+    (void)app_pump(world->app, STORE_TROUBLE_NONE);
+    disk_end_in(0);
     end(world);
+    disk_return(!world_chance(world, world->profile.power_cuts));
     if (world->mutant == MUTANT_STALE_STORE) {
         bring_back_copy(world);
     }
@@ -290,7 +301,9 @@ void server_pump(struct world *world) {
         struct store_job *job = world->back[0];
         memmove(world->back, world->back + 1, --world->back_count * sizeof(struct store_job *));
         no_longer_out(world, job);
-        int code = is_lie && job->code == SW_E_IO ? SW_OK : job->code;
+        bool is_hidden = (is_lie && job->code == SW_E_IO) ||
+                         (world->mutant == MUTANT_FULL_IS_FINE && job->code == SW_E_SPACE);
+        int code = is_hidden ? SW_OK : job->code;
         world_trace(world, "written", &code, sizeof code);
         gateway_job_done(world->gateway, job, code, world->now, world_wall(world));
     }
@@ -311,7 +324,10 @@ void server_read(struct world *world, struct store_job *job) {
     }
     struct store *reader;
     struct fault fault;
+    /* Only the daemon's start opens one: no trouble belongs here. */
+    disk_look(true);
     SW_CHECK(app_reader_open(world->app, &reader, &fault) == SW_OK);
+    disk_look(false);
     int code = app_read(world->app, reader, read_one, job, &error);
     app_reader_close(world->app, reader);
     if (id != 0) {
@@ -356,11 +372,15 @@ void server_command(struct world *world, unsigned device) {
 bool server_call(struct world *world, app_run_fn *run, void *arg, const char *what) {
     struct app_error error;
     world->calls++;
+    disk_spare(true);
     int code = app_execute(world->app, run, arg, &error);
+    disk_spare(false);
     world_trace(world, what, &code, sizeof code);
     world_tell(world, "operator: %s: %s %s", what, sw_error_name(code), error.description);
     /* A flash may come too early or too late for a device, and everything too late for some. */
-    bool may_fail = code == SW_E_STATE || code == SW_E_CONFLICT || strcmp(what, "flash") == 0;
+    bool may_fail = code == SW_E_STATE || code == SW_E_CONFLICT || strcmp(what, "flash") == 0 ||
+                    (code == SW_E_DENIED && strcmp(what, "delete") == 0) ||
+                    (disk_now() != DISK_FINE && (code == SW_E_IO || code == SW_E_SPACE));
     if (code != SW_OK && !may_fail) {
         world_fail(world, "%s was refused: %s", what, error.description);
     }
@@ -371,10 +391,12 @@ bool server_ask(struct world *world, app_run_fn *run, void *arg) {
     struct app_error error;
     struct store *reader;
     struct fault fault;
+    disk_look(true);
     int code = app_reader_open(world->app, &reader, &fault);
     SW_CHECK(code == SW_OK);
     code = app_read(world->app, reader, run, arg, &error);
     app_reader_close(world->app, reader);
+    disk_look(false);
     if (code != SW_OK) {
         world_tell(world, "a question was not answered: %s", error.description);
         world_fail(world, "a question was not answered: %s", error.description);

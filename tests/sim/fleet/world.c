@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #define SECOND_US   INT64_C(1000000)
-#define WALL_MS     INT64_C(1700000000000)
 #define CONVERGE_US (6 * 3600 * SECOND_US)
 /* One whose session was ended while it slept resumes it in vain three times. */
 #define WAKING_S         240
@@ -70,6 +69,10 @@ static void draw_profile(struct world *world) {
     p->step_percent = rng_below(rng, 3) == 0 ? 1 + (unsigned)rng_below(rng, 5) : 0;
     p->restless_percent = rng_below(rng, 2) == 0 ? (unsigned)rng_below(rng, 10) : 0;
     p->commit_us_max = rng_below(rng, 4) == 0 ? rng_between(rng, 1000, 2000000) : p->commit_us_max;
+    p->disk_troubles = rng_below(rng, 3) == 0 ? 1 + (unsigned)rng_below(rng, 4) : 0;
+    p->power_cuts = rng_below(rng, 2) == 0 ? 60 : 0;
+    p->clock_steps = rng_below(rng, 3) == 0 ? 1 + (unsigned)rng_below(rng, 4) : 0;
+    p->is_moody = rng_below(rng, 3) == 0;
 }
 
 /* --- notes --- */
@@ -109,10 +112,6 @@ void world_trace(struct world *world, const char *what, const void *bytes, size_
     mix(world, bytes, len);
 }
 
-wall_time world_wall(const struct world *world) {
-    return (wall_time){.ms = WALL_MS + world->now.us / 1000};
-}
-
 /* --- devices --- */
 
 static void open_device(struct world *world, unsigned i) {
@@ -138,6 +137,7 @@ static void open_device(struct world *world, unsigned i) {
     scalar[0] &= 0x7f;
     d->key = crypto_key_from_scalar(scalar);
     d->disabled_since = MONO_NEVER;
+    d->wish.removed = MONO_NEVER;
     config.key = d->key;
     config.seed = rng_next(&world->rng);
     rng_fill(&world->rng, config.id.b, sizeof config.id.b);
@@ -253,6 +253,7 @@ static void name_store(char *out, size_t cap, const char *what) {
 
 void world_prepare(void) {
     static struct world nothing;
+    disk_prepare();
     name_store(blank, sizeof blank, "blank");
     memcpy(nothing.path, blank, sizeof nothing.path);
     rng_seed(&nothing.rng, 1);
@@ -260,6 +261,7 @@ void world_prepare(void) {
 }
 
 void world_finish(void) {
+    disk_finish();
     (void)unlink(blank);
 }
 
@@ -299,6 +301,7 @@ void world_open(struct world *world, uint64_t seed, enum world_mutant mutant) {
     name_store(world->path, sizeof world->path, "db");
     remove_store(world);
     copy_store(world->path);
+    disk_mount(world->path, seed);
     world->crypto = dtls_crypto_new();
     world->server_key = crypto_key_from_scalar(scalar);
     world->everybody = world->profile.devices + (world->profile.has_stranger ? 1 : 0) +
@@ -399,6 +402,14 @@ static void happen(struct world *world, struct world_event *event) {
             server_start(world);
         }
         break;
+    case EVENT_DISK:
+        machine_trouble_disk(world);
+        break;
+    case EVENT_CLOCK:
+        if (!world->is_healed) {
+            machine_set_clock(world);
+        }
+        break;
     }
 }
 
@@ -473,6 +484,10 @@ static void heal(struct world *world) {
     p->corrupt_percent = 0;
     p->store_percent = 0;
     p->jitter_us = 0;
+    disk_turn(DISK_FINE);
+    if (world_chance(world, 50)) {
+        world_set_clock(world, 0);
+    }
     for (unsigned i = 0; i < p->devices; i++) {
         world->devices[i].sim.config.power_cut_percent = 0;
     }
@@ -500,6 +515,12 @@ void world_run(struct world *world) {
     }
     for (unsigned i = 0; i < world->profile.crashes; i++) {
         plan(world, EVENT_CRASH, rng_between(&world->rng, 0, world->profile.chaos_us));
+    }
+    for (unsigned i = 0; i < world->profile.disk_troubles; i++) {
+        plan(world, EVENT_DISK, rng_between(&world->rng, 0, world->profile.chaos_us));
+    }
+    for (unsigned i = 0; i < world->profile.clock_steps; i++) {
+        plan(world, EVENT_CLOCK, rng_between(&world->rng, 0, world->profile.chaos_us));
     }
     run_until(world, mono_add_us(world->now, world->profile.chaos_us));
     if (world->failure[0] == '\0') {

@@ -48,16 +48,24 @@ struct world_profile {
     bool has_assets;           /* some applications come as bundles */
     unsigned sleepy_percent;   /* of devices: awake for seconds only, asleep for minutes */
     unsigned step_percent;     /* of a device's steps: server or device fail right after it */
+    unsigned disk_troubles;    /* times in which the disk is full or has errors */
+    unsigned power_cuts;  /* percent of the server's crashes: what was not synced may be lost */
+    unsigned clock_steps; /* times at which the wall clock is set */
+    bool is_moody;        /* the operator takes back, deletes and removes */
 };
 
 enum world_mutant {
     MUTANT_NONE,
-    MUTANT_LOST_ROWS,   /* commits that did not happen are reported as done */
-    MUTANT_WRONG_IMAGE, /* another version's bytes are read from the store */
-    MUTANT_NO_LOCKS,    /* locks never reach the store */
-    MUTANT_STALE_STORE, /* a crash takes the store back to an earlier moment */
-    MUTANT_NO_ASSETS,   /* of bundles, only the application is stored */
-    MUTANT_DEAF,        /* that a device disabled updates is not heard */
+    MUTANT_LOST_ROWS,    /* commits that did not happen are reported as done */
+    MUTANT_WRONG_IMAGE,  /* another version's bytes are read from the store */
+    MUTANT_NO_LOCKS,     /* locks never reach the store */
+    MUTANT_STALE_STORE,  /* a crash takes the store back to an earlier moment */
+    MUTANT_NO_ASSETS,    /* of bundles, only the application is stored */
+    MUTANT_DEAF,         /* that a device disabled updates is not heard */
+    MUTANT_FULL_IS_FINE, /* what found no room on the disk is reported as done */
+    MUTANT_UNSYNCED,     /* commits are not synced */
+    MUTANT_STILL_CLOCK,  /* a clock that was set back stands still until it is as late again */
+    MUTANT_NO_REMOVAL,   /* devices that are removed stay in the store */
     MUTANTS
 };
 
@@ -70,6 +78,7 @@ struct world_image {
     struct sha256 hash;        /* of the file */
     struct sha256 module_hash; /* what a device reports */
     bool needs_system;
+    bool is_deleted;
     uint8_t assets; /* bit a: it depends on world->assets[a] */
     uint8_t *zip;   /* then it is uploaded as this */
     size_t zip_len;
@@ -97,6 +106,8 @@ struct world_wish {
         mono_time until; /* MONO_NEVER = the present target */
     } past[PAST_MAX];
     size_t past_count;
+    bool is_removed;
+    mono_time removed; /* last; MONO_NEVER = it was not */
 };
 
 struct world_device {
@@ -133,7 +144,9 @@ enum world_event_kind {
     EVENT_RESTLESS,
     EVENT_NAP,
     EVENT_CRASH,
-    EVENT_RESTART
+    EVENT_RESTART,
+    EVENT_DISK,
+    EVENT_CLOCK
 };
 
 struct world_event {
@@ -157,6 +170,9 @@ struct world {
     struct world_profile profile;
     struct rng rng;
     mono_time now;
+    int64_t skew_ms;  /* of the wall clock */
+    mono_time skewed; /* when it was set last; 0 = never */
+    int64_t wall_ms;  /* STILL_CLOCK: the latest time that it showed */
     bool is_healed;
 
     struct world_event **heap;
@@ -212,8 +228,37 @@ void world_fail(struct world *world, const char *format, ...) __attribute__((for
 void world_trace(struct world *world, const char *what, const void *bytes, size_t len);
 void world_tell(const struct world *world, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-wall_time world_wall(const struct world *world);
 bool world_chance(struct world *world, unsigned percent);
+
+/* --- machine.c --- */
+wall_time world_wall(struct world *world);
+void world_set_clock(struct world *world, int64_t skew_ms);
+/* A trouble of chance, or the end of one. */
+void machine_trouble_disk(struct world *world);
+/* By a while of chance, in either direction. */
+void machine_set_clock(struct world *world);
+
+/* --- disk.c --- */
+enum disk_state {
+    DISK_FINE,
+    DISK_FULL, /* nothing may grow */
+    DISK_SICK  /* some reads, writes and syncs fail */
+};
+/* Once: every database is on it from then on. */
+void disk_prepare(void);
+void disk_finish(void);
+/* Watches the database at path, and its log. */
+void disk_mount(const char *path, uint64_t seed);
+void disk_turn(enum disk_state state);
+enum disk_state disk_now(void);
+/* No sync fails: of a commit whose sync failed nobody knows whether a crash will bring it back. */
+void disk_spare(bool is_spared);
+/* No read fails: it is the checks that read. */
+void disk_look(bool is_looked_at);
+/* After so many writes and syncs nothing reaches the disk any more: the process is gone. */
+void disk_end_in(unsigned steps);
+/* The next life begins; without power, of what was not synced anything may be lost. */
+void disk_return(bool had_power);
 
 /* --- event.c --- */
 struct world_event *world_event_new(struct world *world, enum world_event_kind kind, mono_time due,
@@ -267,9 +312,11 @@ void assets_note(struct world *world, const struct app_file *file);
 /* NULL: it is none of them. */
 const struct world_asset *assets_find(const struct world *world, const struct sha256 *module);
 
+/* --- record.c --- */
+void check_record(struct world *world, unsigned device, uint16_t port, struct span datagram);
+
 /* --- checks.c --- */
 void check_device(struct world *world, unsigned device, uint32_t news);
-void check_record(struct world *world, unsigned device, uint16_t port, struct span datagram);
 void check_restarted(struct world *world);
 void check_server(struct world *world);
 bool check_converged(struct world *world);
