@@ -116,7 +116,7 @@ void ota_acked(struct ota *ota, uint32_t cumulative, struct span bitmap, mono_ti
     }
     int status = window_acked(ota, cumulative, bitmap, now);
     if (status == SW_E_INPUT && ++ota->strange >= STRANGE_MAX) {
-        /* One may be a straggler of an earlier transfer; so many are a device that lies. */
+        /* A few may come of stragglers of an earlier transfer; so many are a device that lies. */
         fail(ota, OTA_FAILURE_PROTOCOL, now);
     } else if (ota->cumulative == ota->chunk_count) {
         ota_move(ota, OTA_FINISHING, now);

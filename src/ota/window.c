@@ -19,6 +19,7 @@
 #define LOSS_NOISE_DIVISOR 8
 #define LOSS_NOISE_SLACK   3 /* of few chunks, a few more may be lost by chance */
 #define PASSED_MAX         3
+#define DOUBTED_TIMEOUTS   2 /* in a row, and the device says that it has less than we thought */
 #define RTO_FIRST_US       INT64_C(1500000)
 #define RTO_MIN_US         INT64_C(350000)
 #define RTO_MAX_US         INT64_C(6000000) /* two datagrams in 6 s burden nobody */
@@ -212,12 +213,44 @@ static void judge_losses(struct ota *ota, uint32_t arrived, uint32_t lost) {
     ota->c.round_lost = 0;
 }
 
+/* The device has less than an acknowledgement of an earlier transfer said that came late: what is
+ * ahead of its word counts as lost, and what is beyond its window as never sent. */
+static void stand_back(struct ota *ota, uint32_t cumulative) {
+    uint32_t most = cumulative + ota->window + 1;
+    ota->cumulative = cumulative;
+    ota->next_new = ota->next_new < most ? ota->next_new : most;
+    ota->c.flight = 0;
+    ota->c.lost = 0;
+    for (uint32_t index = cumulative + 1; index < ota->next_new; index++) {
+        *slot_of(ota, index) = (struct ota_slot){.state = SLOT_LOST, .tries = 1};
+        ota->c.lost++;
+    }
+}
+
+/* The chunk behind the cumulative one is missing by the device's latest word, whatever an earlier
+ * transfer's bitmap said of it. */
+static void miss_first(struct ota *ota) {
+    struct ota_slot *slot = slot_of(ota, ota->cumulative + 1);
+    if (ota->cumulative + 1 < ota->next_new && slot->state == SLOT_ARRIVED) {
+        slot->state = SLOT_LOST;
+        slot->passed = 0;
+        ota->c.lost++;
+    }
+}
+
 int window_acked(struct ota *ota, uint32_t cumulative, struct span bitmap, mono_time now) {
     if (cumulative >= ota->next_new || !bitmap_is_sound(ota, cumulative, bitmap)) {
         return SW_E_INPUT;
     }
-    if (cumulative < ota->cumulative) {
+    bool is_behind = cumulative < ota->cumulative;
+    if (is_behind && ota->c.timeouts < DOUBTED_TIMEOUTS) {
         return SW_E_EXISTS; /* overtaken by a later one */
+    }
+    if (is_behind) {
+        stand_back(ota, cumulative);
+        if (!bitmap_is_sound(ota, cumulative, bitmap)) {
+            return SW_E_INPUT;
+        }
     }
     struct arrivals arrivals;
     arrivals.count = 0;
@@ -233,6 +266,7 @@ int window_acked(struct ota *ota, uint32_t cumulative, struct span bitmap, mono_
     }
     bool is_progress = arrivals.count > 0 || cumulative > ota->cumulative;
     ota->cumulative = cumulative;
+    miss_first(ota);
     if (arrivals.newest != NULL) {
         window_measured(ota, age_us(ota, arrivals.newest, now));
     }
@@ -244,7 +278,7 @@ int window_acked(struct ota *ota, uint32_t cumulative, struct span bitmap, mono_
         ota->c.timer = ota->c.flight > 0 ? mono_add_us(now, rto_us(ota)) : MONO_NEVER;
     }
     judge_losses(ota, arrivals.count, lost);
-    return SW_OK;
+    return is_behind ? SW_E_INPUT : SW_OK;
 }
 
 /* --- what goes out --- */
@@ -307,12 +341,11 @@ void window_sent(struct ota *ota, uint32_t index, mono_time now) {
     struct ota_slot *slot = slot_of(ota, index);
     if (index == ota->next_new) {
         ota->next_new++;
-        ota->chunks_sent++;
         slot->tries = 0;
     } else {
         ota->c.lost--;
-        ota->chunks_resent++;
     }
+    *(index > ota->chunks_sent ? &ota->chunks_sent : &ota->chunks_resent) += 1;
     slot->tries = (uint8_t)(slot->tries < UINT8_MAX ? slot->tries + 1 : UINT8_MAX);
     slot->state = SLOT_FLIGHT;
     slot->passed = 0;

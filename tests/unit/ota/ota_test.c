@@ -316,6 +316,29 @@ static void an_overtaken_acknowledgement_takes_nothing_back(void **state) {
     assert_int_equal(ota.strange, 0);
 }
 
+/* One of the transfer before, which was cancelled: it claims chunks that the device does not have.
+ */
+static void a_late_word_of_an_earlier_transfer_does_not_stall_the_next(void **state) {
+    (void)state;
+    static const uint32_t counts[] = {100, 190, 700};
+    for (uint64_t seed = 1; seed <= 300; seed++) {
+        struct ota_params params = {.file_bytes = 512 * counts[seed % 3], .chunk_bytes = 512};
+        struct link link = {.delay_us = 60000, .jitter_us = 20000, .loss = 20};
+        world_init(&world, seed, &params, 0, 256, &link);
+        uint32_t cumulative = (uint32_t)(seed % 16);
+        struct packet stale = {.at = mono_add_us(world.now, (int64_t)seed * 5000),
+                               .is_ack = true,
+                               .ack = {.is_sent = true, .cumulative = cumulative, .len = 4}};
+        stale.ack.bitmap[0] = (uint8_t)(seed * 37 & 0xfe);
+        world.packets[world.count++] = stale;
+        world_run(&world);
+        assert_int_equal(world.ota.state, OTA_FINISHING);
+        assert_true(receiver_is_complete(&world.device));
+        assert_int_equal(world.ota.chunks_sent, world.device.count);
+        assert_true(world.now.us < 120000000);
+    }
+}
+
 static void three_later_arrivals_mean_lost_and_two_do_not(void **state) {
     (void)state;
     struct ota ota = begun(100000, 8);
@@ -438,6 +461,7 @@ int main(void) {
         cmocka_unit_test(new_chunks_leave_together),
         cmocka_unit_test(nonsense_is_never_believed),
         cmocka_unit_test(an_overtaken_acknowledgement_takes_nothing_back),
+        cmocka_unit_test(a_late_word_of_an_earlier_transfer_does_not_stall_the_next),
         cmocka_unit_test(three_later_arrivals_mean_lost_and_two_do_not),
         cmocka_unit_test(losses_halve_the_window_once_per_window),
         cmocka_unit_test(refusals),
