@@ -2,6 +2,7 @@
 
 #include "administrator.h"
 
+#include "slipway/gateway/core.h"
 #include "slipway/util/hex.h"
 
 #include <arpa/inet.h>
@@ -11,7 +12,6 @@
 #define DCT_ADDRESS  192
 #define DCT_PORT     (DCT_ADDRESS + 66)
 #define DCT_NAME_MAX 63
-#define DEVICE_PORT  5684 /* the only one that current Device OS speaks to */
 
 int dct_encode(const struct p256_point *key, const char *host, uint8_t out[DCT_BYTES]) {
     struct in_addr v4;
@@ -38,8 +38,8 @@ int dct_encode(const struct p256_point *key, const char *host, uint8_t out[DCT_B
         out[DCT_ADDRESS + 1] = (uint8_t)len;
         memcpy(out + DCT_ADDRESS + 2, host, len);
     }
-    out[DCT_PORT] = DEVICE_PORT >> 8;
-    out[DCT_PORT + 1] = DEVICE_PORT & 0xff;
+    out[DCT_PORT] = GATEWAY_PORT >> 8;
+    out[DCT_PORT + 1] = GATEWAY_PORT & 0xff;
     return SW_OK;
 }
 

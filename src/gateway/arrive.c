@@ -18,6 +18,8 @@
 #define COST_STEP   24 /* a key exchange and a signature of the peer's */
 #define COST_ACCEPT 8  /* keys and a signature of ours */
 #define COST_REPLY  1  /* a cookie */
+/* Below these are no clients, but services that answer whatever comes, such as echo. */
+#define SERVER_PORTS 1024
 /* While no handshake may give way, between looks for one that may. */
 #define ROOM_LOOK_MS 10
 
@@ -50,9 +52,11 @@ static bool allowance_take(struct allowance *allowance, mono_time now) {
     return true;
 }
 
-/* Unchanged, and only if it says its own length: nobody gains a byte by a forged source. */
+/* Unchanged, and only if it says its own length: nobody gains a byte by a forged source. And never
+ * to where servers are, which might echo it again, and we theirs, for ever. */
 static void arrive_probe(struct gateway *gw, const struct gateway_arrival *item, mono_time now) {
-    if (!allowance_take(&gw->probes, now)) {
+    bool is_server = item->from.port < SERVER_PORTS || item->from.port == GATEWAY_PORT;
+    if (is_server || !allowance_take(&gw->probes, now)) {
         gw->counters.probes_dropped++;
         return;
     }

@@ -20,6 +20,9 @@
 #include "slipway/util/outbox.h"
 #include "slipway/util/time.h"
 
+/* Where current Device OS looks for its server, whatever port a server record names. */
+#define GATEWAY_PORT 5684
+
 struct gateway;
 struct store_job;
 
@@ -166,7 +169,7 @@ bool gateway_is_drained(const struct gateway *gw);
     X(dropped_busy)    /* no working memory, or too many datagrams held for a session */           \
     X(knocks)          /* at devices that could not be heard after a crash */                      \
     X(probes_echoed)                                                                               \
-    X(probes_dropped) /* over the rate */                                                          \
+    X(probes_dropped) /* over the rate, or from a server */                                        \
     X(hellos_cookie)  /* answered statelessly */                                                   \
     X(hellos_refused) /* answered with an alert */                                                 \
     X(alerts_dropped) /* over the rate of their source */                                          \

@@ -1,5 +1,7 @@
 #include "rig.h"
 
+#include "slipway/util/check.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -375,6 +377,25 @@ static void probes_are_echoed_if_they_say_their_length(void **state) {
     peer_close(&client);
 }
 
+/* Two servers that echo each other's would never end. */
+static void probes_of_servers_are_not_echoed(void **state) {
+    (void)state;
+    struct peer client;
+    peer_open(&client, &rig, 1);
+    uint8_t probe[13 + 64] = {252, 0xfe, 0xfd, 0x80, 1, [12] = 64};
+    static const uint16_t servers[] = {GATEWAY_PORT, 7, 1023, 0};
+    for (size_t n = 0; n < SW_COUNT(servers); n++) {
+        client.address.port = servers[n];
+        peer_datagram(&client, &rig, span_of(probe, sizeof probe));
+        assert_int_equal(rig.sent_count, 0);
+    }
+    assert_int_equal(COUNTER(probes_dropped), SW_COUNT(servers));
+    client.address.port = 1024;
+    peer_datagram(&client, &rig, span_of(probe, sizeof probe));
+    assert_int_equal(rig.sent_count, 1);
+    peer_close(&client);
+}
+
 static void noise_is_dropped_and_counted(void **state) {
     (void)state;
     struct peer client;
@@ -483,6 +504,7 @@ int main(void) {
         TEST(who_missed_the_end_of_its_session_is_told_again),
         TEST(without_a_hello_a_session_is_short_lived),
         TEST(probes_are_echoed_if_they_say_their_length),
+        TEST(probes_of_servers_are_not_echoed),
         TEST(noise_is_dropped_and_counted),
         TEST(a_command_to_nobody_is_answered_at_once),
         TEST(a_ping_is_answered_by_the_device_or_by_time),
