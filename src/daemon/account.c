@@ -143,7 +143,9 @@ static int open_app(struct account *account, struct folder *folder, struct fault
     if (status != SW_OK && !is_served) {
         return status;
     }
-    status = folder_file(folder, "slipway.db", path, fault);
+    /* A daemon that finds a database wants the keys that were there before it. */
+    status = is_served ? SW_OK : folder_make_keys(folder, fault);
+    status = status != SW_OK ? status : folder_file(folder, FOLDER_DATABASE, path, fault);
     const struct app_options options = {.path = path, .is_guest = is_served};
     return status == SW_OK ? app_open(&account->app, &options, fault) : status;
 }

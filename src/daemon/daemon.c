@@ -89,7 +89,7 @@ static void daemon_notice(void *arg, const struct app_notice *notice) {
 static int open_store(struct daemon *daemon, struct fault *fault) {
     const struct config *config = &daemon->config;
     char path[FOLDER_PATH_MAX];
-    int status = folder_file(&daemon->folder, "slipway.db", path, fault);
+    int status = folder_file(&daemon->folder, FOLDER_DATABASE, path, fault);
     if (status != SW_OK) {
         return status;
     }

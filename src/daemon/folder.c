@@ -36,6 +36,11 @@ int folder_open(struct folder *folder, const char *path, struct fault *fault) {
     return store_lock_folder(path, &folder->lock, fault);
 }
 
+void folder_name(struct folder *folder, const char *path) {
+    *folder = (struct folder){.lock = -1};
+    (void)snprintf(folder->path, sizeof folder->path, "%s", path);
+}
+
 void folder_close(struct folder *folder) {
     if (folder->lock >= 0) {
         (void)close(folder->lock);
@@ -96,6 +101,18 @@ static int file_write(const char *path, mode_t mode, struct span bytes, struct f
                : fault_set(fault, status, "%s cannot be written: %s", path, strerror(error));
 }
 
+/* A key may be made only for a new folder: what is in a database depends on the ones that were
+ * there, and a fleet that knows another server would be lost without a word. */
+static int key_may_be_made(const struct folder *folder, const char *path, struct fault *fault) {
+    char database[FOLDER_PATH_MAX];
+    int status = folder_file(folder, FOLDER_DATABASE, database, fault);
+    return status == SW_OK && access(database, F_OK) == 0
+               ? fault_set(fault, SW_E_STATE,
+                           "%s is missing, and %s depends on it: restore it from a backup", path,
+                           FOLDER_DATABASE)
+               : status;
+}
+
 /* Others can make no use of the public half; it is written each time so that it always fits. */
 static int key_publish(const struct folder *folder, const struct crypto_key *key,
                        struct fault *fault) {
@@ -127,7 +144,8 @@ int folder_server_key(const struct folder *folder, struct crypto_key **out, stru
         if (*out == NULL) {
             status = fault_set(fault, SW_E_INPUT, "%s is not a P-256 private key", path);
         }
-    } else if (status == SW_E_NOT_FOUND) {
+    } else if (status == SW_E_NOT_FOUND &&
+               (status = key_may_be_made(folder, path, fault)) == SW_OK) {
         *out = crypto_key_generate();
         int wrote = *out == NULL ? SW_E_CRYPTO : crypto_key_to_pem(*out, (char *)pem, sizeof pem);
         status = wrote < 0 ? fault_set(fault, wrote, "no server key can be made")
@@ -154,7 +172,8 @@ int folder_session_key(const struct folder *folder, uint8_t out[SEAL_KEY_BYTES],
     status = file_read(path, bytes, sizeof bytes, &len, fault);
     if (status == SW_OK && len != SEAL_KEY_BYTES) {
         status = fault_set(fault, SW_E_INPUT, "%s is not %d bytes long", path, SEAL_KEY_BYTES);
-    } else if (status == SW_E_NOT_FOUND) {
+    } else if (status == SW_E_NOT_FOUND &&
+               (status = key_may_be_made(folder, path, fault)) == SW_OK) {
         sys_entropy(bytes, SEAL_KEY_BYTES);
         status = file_write(path, 0600, span_of(bytes, SEAL_KEY_BYTES), fault);
     }
@@ -187,6 +206,16 @@ int folder_place_key(const struct folder *folder, const uint8_t key[SEAL_KEY_BYT
     return SW_OK;
 }
 
+int folder_make_keys(const struct folder *folder, struct fault *fault) {
+    struct crypto_key *key = NULL;
+    uint8_t sealing[SEAL_KEY_BYTES];
+    int status = folder_server_key(folder, &key, fault);
+    status = status != SW_OK ? status : folder_session_key(folder, sealing, fault);
+    crypto_key_free(key);
+    crypto_wipe(sealing, sizeof sealing);
+    return status;
+}
+
 int folder_secret(const struct folder *folder, const char *name, char out[TOKEN_DIGITS + 1],
                   struct fault *fault) {
     char path[FOLDER_PATH_MAX];
@@ -215,5 +244,26 @@ int folder_secret(const struct folder *folder, const char *name, char out[TOKEN_
     }
     crypto_wipe(text, sizeof text);
     crypto_wipe(random, sizeof random);
+    return status;
+}
+
+int folder_copy_secrets(const struct folder *from, const struct folder *to, struct fault *fault) {
+    static const char *const names[] = {"server_key.pem", "session_key", "admin_token",
+                                        "admin_password"};
+    uint8_t bytes[FILE_MAX];
+    int status = SW_OK;
+    for (size_t n = 0; n < SW_COUNT(names) && status == SW_OK; n++) {
+        char path[FOLDER_PATH_MAX];
+        size_t len = 0;
+        status = folder_file(from, names[n], path, fault);
+        status = status != SW_OK ? status : file_read(path, bytes, sizeof bytes, &len, fault);
+        if (status == SW_E_NOT_FOUND) {
+            status = SW_OK;
+            continue;
+        }
+        status = status != SW_OK ? status : folder_file(to, names[n], path, fault);
+        status = status != SW_OK ? status : file_write(path, 0600, span_of(bytes, len), fault);
+    }
+    crypto_wipe(bytes, sizeof bytes);
     return status;
 }

@@ -5,7 +5,9 @@
  *   server_key.pub.pem   its public half, .pub.der the same as SubjectPublicKeyInfo
  *   session_key          seals stored sessions, PSKs and webhooks, 0600
  *   admin_token          the administrator's token unless one is given, 0600
- *   admin_password       its first password, likewise, 0600 */
+ *   admin_password       its first password, likewise, 0600
+ *
+ * The two keys are made for a new folder only: beside a database a missing one is a mistake. */
 #ifndef SLIPWAY_DAEMON_FOLDER_H
 #define SLIPWAY_DAEMON_FOLDER_H
 
@@ -14,6 +16,7 @@
 #include "slipway/crypto/secret.h"
 
 #define FOLDER_PATH_MAX 4096
+#define FOLDER_DATABASE "slipway.db"
 
 struct folder {
     char path[FOLDER_PATH_MAX];
@@ -23,11 +26,13 @@ struct folder {
 /* Creates the folder (0700) when it is missing, and locks it. SW_E_BUSY: another daemon has it. */
 int folder_open(struct folder *folder, const char *path, struct fault *fault) SW_NODISCARD;
 void folder_close(struct folder *folder);
+/* Without the lock, to work beside a running daemon; there is nothing to close. */
+void folder_name(struct folder *folder, const char *path);
 /* The path of a file in it; SW_E_RANGE when too long. */
 int folder_file(const struct folder *folder, const char *name, char out[FOLDER_PATH_MAX],
                 struct fault *fault) SW_NODISCARD;
 
-/* Each reads its file, or makes it. */
+/* Each reads its file, or makes it. SW_E_STATE: a key is missing beside a database. */
 int folder_server_key(const struct folder *folder, struct crypto_key **out,
                       struct fault *fault) SW_NODISCARD;
 int folder_session_key(const struct folder *folder, uint8_t out[SEAL_KEY_BYTES],
@@ -37,8 +42,13 @@ int folder_session_key(const struct folder *folder, uint8_t out[SEAL_KEY_BYTES],
  * be used twice, and with them nonces. */
 int folder_place_key(const struct folder *folder, const uint8_t key[SEAL_KEY_BYTES],
                      uint8_t out[SEAL_KEY_BYTES], struct fault *fault) SW_NODISCARD;
+/* Both, for their files alone. */
+int folder_make_keys(const struct folder *folder, struct fault *fault) SW_NODISCARD;
 /* 40 hexadecimal digits. */
 int folder_secret(const struct folder *folder, const char *name, char out[TOKEN_DIGITS + 1],
                   struct fault *fault) SW_NODISCARD;
+/* Copies the keys and secrets that there are to another folder. */
+int folder_copy_secrets(const struct folder *from, const struct folder *to,
+                        struct fault *fault) SW_NODISCARD;
 
 #endif

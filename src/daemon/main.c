@@ -141,6 +141,8 @@ int main(int argc, char **argv) {
         return task_key(&daemon.options);
     case TASK_TOKEN:
         return task_token(&daemon.options);
+    case TASK_BACKUP:
+        return task_backup(&daemon.options);
     case TASK_TOKEN_CREATE:
     case TASK_USER_ADD:
     case TASK_USER_PASSWORD:

@@ -19,6 +19,7 @@ static const struct {
              {"user", "add", true, TASK_USER_ADD},
              {"user", "password", true, TASK_USER_PASSWORD},
              {"user", "remove", true, TASK_USER_REMOVE},
+             {"backup", NULL, false, TASK_BACKUP},
              {"--dump-config", NULL, false, TASK_DUMP},
              {"--example-config", NULL, false, TASK_EXAMPLE},
              {"--version", NULL, false, TASK_VERSION},
@@ -82,10 +83,10 @@ int options_read(int argc, char **argv, struct options *out, struct fault *fault
     const struct {
         const char *word;
         const char **value;
-    } values[] = {{"--data", &out->data},     {"--http", &out->http},
-                  {"--dtls", &out->dtls},     {"--config", &out->file},
-                  {"--dct", &out->dct},       {"--password-file", &out->password},
-                  {"--expires-in", &lifetime}};
+    } values[] = {{"--data", &out->data}, {"--http", &out->http},
+                  {"--dtls", &out->dtls}, {"--config", &out->file},
+                  {"--dct", &out->dct},   {"--password-file", &out->password},
+                  {"--to", &out->to},     {"--expires-in", &lifetime}};
     for (int n = 1; n < argc; n++) {
         bool known = strcmp(argv[n], "--spki") == 0;
         out->spki = out->spki || known;
@@ -110,8 +111,11 @@ int options_read(int argc, char **argv, struct options *out, struct fault *fault
     status = status != SW_OK ? status : read_lifetime(lifetime, out, fault);
     bool needs_data = out->task != TASK_DUMP && out->task != TASK_EXAMPLE &&
                       out->task != TASK_VERSION && out->task != TASK_HELP;
-    return status == SW_OK && needs_data && out->data == NULL
-               ? fault_set(fault, SW_E_INPUT, "--data DIR is missing; see --help")
+    if (status == SW_OK && needs_data && out->data == NULL) {
+        return fault_set(fault, SW_E_INPUT, "--data DIR is missing; see --help");
+    }
+    return status == SW_OK && out->task == TASK_BACKUP && out->to == NULL
+               ? fault_set(fault, SW_E_INPUT, "--to FOLDER is missing; see --help")
                : status;
 }
 

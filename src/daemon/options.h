@@ -9,6 +9,7 @@ enum task {
     TASK_KEY,   /* print the server's public key */
     TASK_TOKEN, /* print the administrator's token */
     TASK_TOKEN_CREATE,
+    TASK_BACKUP,
     TASK_USER_ADD,
     TASK_USER_PASSWORD,
     TASK_USER_REMOVE,
@@ -28,6 +29,7 @@ struct options {
     int64_t lifetime_s;      /* TASK_TOKEN_CREATE; 0 = never ends */
     const char *dct;         /* TASK_KEY: host for the device's configuration block */
     bool spki;               /* TASK_KEY: hexadecimal instead of PEM */
+    const char *to;          /* TASK_BACKUP: the folder to make */
 };
 
 #define OPTIONS_USAGE                                                                              \
@@ -48,6 +50,7 @@ struct options {
     "  key                     prints the public key by which devices know the server, as PEM\n"   \
     "      --spki                  as DER in hexadecimal\n"                                        \
     "      --dct HOST              as the 320 bytes of a device's server record\n"                 \
+    "  backup --to FOLDER      copies the data to a new folder, which can be used as DIR\n"        \
     "\n"                                                                                           \
     "without a folder:\n"                                                                          \
     "  --example-config        settings with their defaults and what they mean\n"                  \

@@ -48,12 +48,6 @@ static int task_failed(const struct fault *fault) {
     return EXIT_FAILURE;
 }
 
-/* These work beside a running daemon: they read the folder without its lock. */
-static void folder_name(struct folder *folder, const char *path) {
-    *folder = (struct folder){.lock = -1};
-    (void)snprintf(folder->path, sizeof folder->path, "%s", path);
-}
-
 int task_key(const struct options *options) {
     struct folder folder;
     struct crypto_key *key = NULL;

@@ -7,6 +7,8 @@
 
 int task_key(const struct options *options);
 int task_token(const struct options *options);
+/* A new folder with the state of this moment, without sessions; a daemon may serve meanwhile. */
+int task_backup(const struct options *options);
 /* TASK_USER_ADD, TASK_USER_PASSWORD, TASK_USER_REMOVE, TASK_TOKEN_CREATE. Beside a running daemon
  * they write through the database's own locks and are in force at once; without one they hold the
  * folder's lock, and make what is missing. */

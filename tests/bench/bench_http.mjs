@@ -255,6 +255,8 @@ async function main() {
     const data = join(folder, 'fleet');
     const fleet = fleetPath();
     mkdirSync(data);
+    execFileSync(join(build, 'slipwayd'), ['key', '--data', data]);
+    writeFileSync(join(data, 'session_key'), randomBytes(32));
     copyFileSync(fleet, join(data, 'slipway.db'));
     if (parts.includes('requests') || parts.includes('impact')) {
         const slipway = await startSlipway(data, true);

@@ -92,7 +92,10 @@ refused "secrets/password" env "SLIPWAY_ADMIN_TOKEN=$TOKEN" "$bin/slipwayd" --da
 data=$kept
 
 # What cannot be served is said in one line.
-mkdir "$work/foreign" "$work/newer" "$work/junk"
+for folder in foreign newer junk; do
+    mkdir "$work/$folder"
+    cp "$data/server_key.pem" "$data/session_key" "$work/$folder/"
+done
 sqlite3 "$work/foreign/slipway.db" 'CREATE TABLE theirs(x)'
 refused slipway.db "$bin/slipwayd" --data "$work/foreign" --http 127.0.0.1:0 --dtls 127.0.0.1:0
 cp "$data/slipway.db" "$work/newer/"

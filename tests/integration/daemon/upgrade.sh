@@ -23,6 +23,8 @@ database_of() { # N FILE
 for step in $(seq 3 $((last - 1))); do
     rm -rf "$data"
     mkdir -m 700 "$data"
+    "$bin/slipwayd" key --data "$data" >/dev/null
+    head -c 32 /dev/urandom >"$data/session_key"
     database_of "$step" "$data/slipway.db"
     sqlite3 "$data/slipway.db" "PRAGMA foreign_keys = ON;
         INSERT INTO product (id, platform_id, name, slug, created_ms, updated_ms)
