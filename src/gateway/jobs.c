@@ -105,23 +105,21 @@ static bool restored_one(void *arg, const uint8_t cid[APP_CID_BYTES],
     }
     struct restored *out = &job->u.restore.items[job->u.restore.count];
     memset(out, 0, sizeof *out);
-    int len = sealed.len < SEAL_OVERHEAD
-                  ? SW_E_INPUT
-                  : crypto_unseal(job->u.restore.seal_key, span_of(cid, APP_CID_BYTES), sealed,
-                                  plain, sizeof plain);
-    if (len >= SW_OK) {
+    int status = crypto_unseal(job->u.restore.seal_key, span_of(cid, APP_CID_BYTES), sealed, plain,
+                               sizeof plain);
+    if (status == SW_OK) {
         struct reader r = reader_of(span_of(plain, sealed.len - SEAL_OVERHEAD));
         uint8_t form = reader_u8(&r);
         out->is_cellular = (reader_u8(&r) & 1U) != 0;
         read_proof(&r, form, &out->proof);
-        len = form != KEEP_FORM && form != KEEP_FORM_KEYS
-                  ? SW_E_VERSION
-                  : session_decode(reader_rest(&r), job->u.restore.now, &out->session);
+        status = form != KEEP_FORM && form != KEEP_FORM_KEYS
+                     ? SW_E_VERSION
+                     : session_decode(reader_rest(&r), job->u.restore.now, &out->session);
     }
-    if (len >= SW_OK && out->session.dtls.cid_in_len == 0) {
+    if (status == SW_OK && out->session.dtls.cid_in_len == 0) {
         memcpy(out->session.dtls.cid_in, cid, APP_CID_BYTES); /* the name of its row, see hello.c */
     }
-    if (len >= SW_OK && memcmp(out->session.dtls.cid_in, cid, APP_CID_BYTES) == 0) {
+    if (status == SW_OK && memcmp(out->session.dtls.cid_in, cid, APP_CID_BYTES) == 0) {
         job->u.restore.count++;
     } else {
         job->u.restore.unreadable++;

@@ -8,6 +8,8 @@
 #include "gateway/gateway.h"
 
 #include "slipway/util/check.h"
+#include "slipway/util/hex.h"
+#include "slipway/util/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,39 +24,23 @@
 #define DAY_MS          INT64_C(86400000)
 #define FULL_ROUNDS     64 /* of a session whose output fills the box */
 
-static const char hex_digits[] = "0123456789abcdef";
-
 void address_text(const struct address *address, char out[ADDRESS_BYTES]) {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    size_t at = 0;
-    if (memcmp(address->ip, mapped, sizeof mapped) == 0) {
-        for (unsigned n = 12; n < 16; n++) {
-            uint8_t v = address->ip[n];
-            if (v >= 100) {
-                out[at++] = (char)('0' + v / 100);
-            }
-            if (v >= 10) {
-                out[at++] = (char)('0' + v / 10 % 10);
-            }
-            out[at++] = (char)('0' + v % 10);
-            out[at++] = '.';
+    bool is_v4 = memcmp(address->ip, mapped, sizeof mapped) == 0;
+    struct text text = text_of(out, ADDRESS_BYTES);
+    for (unsigned n = is_v4 ? 12 : 0; n < 16; n += is_v4 ? 1 : 2) {
+        if (text.at > 0) {
+            text_add(&text, is_v4 ? "." : ":");
         }
-        out[at - 1] = '\0';
-        return;
-    }
-    for (unsigned n = 0; n < 16; n += 2) {
-        unsigned word = (unsigned)address->ip[n] << 8 | address->ip[n + 1];
-        bool started = false;
-        for (int shift = 12; shift >= 0; shift -= 4) {
-            unsigned digit = word >> shift & 15U;
-            if (digit != 0 || started || shift == 0) {
-                out[at++] = hex_digits[digit];
-                started = true;
-            }
+        if (is_v4) {
+            text_add_number(&text, address->ip[n]);
+        } else {
+            char word[5];
+            hex_encode(span_of(address->ip + n, 2), word, sizeof word);
+            size_t zeroes = strspn(word, "0");
+            text_add(&text, word + (zeroes < 4 ? zeroes : 3));
         }
-        out[at++] = ':';
     }
-    out[at - 1] = '\0';
 }
 
 void seat_send(struct gateway *gw, gateway_path path, const struct address *to,

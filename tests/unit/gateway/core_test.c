@@ -1,5 +1,6 @@
 #include "rig.h"
 
+#include "gateway/gateway.h"
 #include "slipway/util/check.h"
 
 #include <setjmp.h>
@@ -396,6 +397,23 @@ static void probes_of_servers_are_not_echoed(void **state) {
     peer_close(&client);
 }
 
+static void addresses_are_told_as_people_write_them(void **state) {
+    (void)state;
+    static const struct {
+        struct address address;
+        const char *text;
+    } cases[] = {
+        {{.ip = {[10] = 0xff, [11] = 0xff, 10, 0, 255, 107}}, "10.0.255.107"},
+        {{.ip = {[15] = 1}}, "0:0:0:0:0:0:0:1"},
+        {{.ip = {0x20, 1, 0x0d, 0xb8, 0, 0x10, [14] = 0xff, 0xff}}, "2001:db8:10:0:0:0:0:ffff"},
+    };
+    for (size_t i = 0; i < SW_COUNT(cases); i++) {
+        char text[ADDRESS_BYTES];
+        address_text(&cases[i].address, text);
+        assert_string_equal(text, cases[i].text);
+    }
+}
+
 static void noise_is_dropped_and_counted(void **state) {
     (void)state;
     struct peer client;
@@ -506,6 +524,7 @@ int main(void) {
         TEST(probes_are_echoed_if_they_say_their_length),
         TEST(probes_of_servers_are_not_echoed),
         TEST(noise_is_dropped_and_counted),
+        cmocka_unit_test(addresses_are_told_as_people_write_them),
         TEST(a_command_to_nobody_is_answered_at_once),
         TEST(a_ping_is_answered_by_the_device_or_by_time),
         TEST(a_caller_that_gives_up_frees_the_lane),

@@ -157,6 +157,27 @@ static void a_flapping_address_costs_little(void **state) {
     assert_true(peer_is_acked(good, &rig, 20));
 }
 
+static void reports_in_flight_are_bounded(void **state) {
+    (void)state;
+    static const struct gateway_config config = {.jobs_max = 4, .active_max = 8};
+    rig_open(&rig, &config);
+    peer_serve(good, &rig, 1);
+    for (uint16_t id = 100; id < 110; id++) {
+        publish(good, COAP_CON, id, "temperature", "21");
+    }
+    assert_int_equal(COUNTER(jobs_refused), 10 - config.jobs_max);
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    assert_true(peer_is_acked(good, &rig, 100));
+    good->seen = 0;
+    assert_false(peer_is_acked(good, &rig, 109)); /* the device repeats it */
+    publish(good, COAP_CON, 109, "temperature", "21");
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    good->seen = 0;
+    assert_true(peer_is_acked(good, &rig, 109));
+    peer_close(good);
+    rig_close(&rig);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -166,6 +187,7 @@ int main(void) {
         TEST(what_device_os_may_say_is_all_kept),
         TEST(flapping_flags_wait_at_the_device),
         TEST(a_flapping_address_costs_little),
+        cmocka_unit_test(reports_in_flight_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
