@@ -57,9 +57,7 @@ int store_user_list(struct store *store, uint16_t product_id, struct store_user 
                     size_t *count, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_USER_LIST, fault);
     bind_int(q, ":product", product_id);
-    int code = SW_OK;
-    *items = stmt_all(store, q, read_user, sizeof **items, count, &code, fault);
-    return code;
+    return stmt_all(store, q, read_user, sizeof **items, items, count, fault);
 }
 
 int store_user_set_password(struct store *store, const struct store_user *row,
@@ -93,8 +91,7 @@ int store_login_failed(struct store *store, const struct store_login *login, int
     bind_int(q, ":user", login->user_id);
     bind_text(q, ":place", login->place);
     bind_int(q, ":now", now_ms);
-    int code = stmt_run(store, q, fault);
-    return code < 0 ? code : SW_OK;
+    return stmt_do(store, q, fault);
 }
 
 int store_login_forget(struct store *store, const struct store_login *login, struct fault *fault) {
@@ -103,8 +100,7 @@ int store_login_forget(struct store *store, const struct store_login *login, str
     bind_text(q, ":place", login->place);
     bind_int(q, ":since", login->since_ms);
     bind_int(q, ":until", login->until_ms);
-    int code = stmt_run(store, q, fault);
-    return code < 0 ? code : SW_OK;
+    return stmt_do(store, q, fault);
 }
 
 int store_user_edit(struct store *store, const struct user *user, struct fault *fault) {
@@ -201,9 +197,7 @@ int store_token_list(struct store *store, int64_t user_id, struct store_token **
                      size_t *count, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_TOKEN_LIST, fault);
     bind_int(q, ":user", user_id);
-    int code = SW_OK;
-    *items = stmt_all(store, q, read_token, sizeof **items, count, &code, fault);
-    return code;
+    return stmt_all(store, q, read_token, sizeof **items, items, count, fault);
 }
 
 int store_token_delete(struct store *store, const struct store_token *row, struct fault *fault) {
@@ -215,20 +209,17 @@ int store_token_delete(struct store *store, const struct store_token *row, struc
     }
     q = stmt(store, STMT_TOKEN_DELETE_PAIR, fault);
     bind_int(q, ":pair", row->pair);
-    code = stmt_run(store, q, fault);
-    return code < 0 ? code : SW_OK;
+    return stmt_do(store, q, fault);
 }
 
 int store_token_delete_user(struct store *store, int64_t user_id, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_TOKEN_DELETE_USER, fault);
     bind_int(q, ":user", user_id);
-    int code = stmt_run(store, q, fault);
-    return code < 0 ? code : SW_OK;
+    return stmt_do(store, q, fault);
 }
 
 int store_token_delete_expired(struct store *store, int64_t now_ms, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_TOKEN_DELETE_EXPIRED, fault);
     bind_int(q, ":now", now_ms);
-    int code = stmt_run(store, q, fault);
-    return code < 0 ? code : SW_OK;
+    return stmt_do(store, q, fault);
 }

@@ -31,9 +31,7 @@ int store_bundle_assets(struct store *store, int64_t image_id, struct image_reco
                         size_t *count, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_BUNDLE_ASSETS, fault);
     bind_int(q, ":id", image_id);
-    int code = SW_OK;
-    *items = stmt_all(store, q, store_read_image, sizeof **items, count, &code, fault);
-    return code;
+    return stmt_all(store, q, store_read_image, sizeof **items, items, count, fault);
 }
 
 int store_bundle_of_version(struct store *store, uint16_t product_id, uint16_t version,

@@ -19,10 +19,9 @@ static void read_set_group(sqlite3_stmt *q, void *row) {
 static int load_set(struct store *store, int64_t id, struct group_set **out, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_SET_GROUPS, fault);
     bind_int(q, ":set", id);
-    int code = SW_OK;
     size_t count = 0;
-    struct set_group *groups =
-        stmt_all(store, q, read_set_group, sizeof *groups, &count, &code, fault);
+    struct set_group *groups;
+    int code = stmt_all(store, q, read_set_group, sizeof *groups, &groups, &count, fault);
     struct group_set *set = NULL;
     if (code == SW_OK) {
         set = malloc(sizeof *set + count * sizeof *groups);
@@ -162,9 +161,7 @@ int store_set_members(struct store *store, uint16_t product_id, struct store_set
                       size_t *count, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_SETS_OF_PRODUCT, fault);
     bind_int(q, ":product", product_id);
-    int code = SW_OK;
-    *items = stmt_all(store, q, read_set_member, sizeof **items, count, &code, fault);
-    return code;
+    return stmt_all(store, q, read_set_member, sizeof **items, items, count, fault);
 }
 
 /* Takes a group out of one set, in place: its devices are not touched, so it costs the same for

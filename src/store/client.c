@@ -45,9 +45,7 @@ int store_client_list(struct store *store, uint16_t product_id, struct client **
                       size_t *count, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_CLIENT_LIST, fault);
     bind_int(q, ":product", product_id);
-    int code = SW_OK;
-    *items = stmt_all(store, q, read_client, sizeof **items, count, &code, fault);
-    return code;
+    return stmt_all(store, q, read_client, sizeof **items, items, count, fault);
 }
 
 int store_client_edit(struct store *store, const struct client *client, struct fault *fault) {

@@ -144,8 +144,7 @@ int store_device_delete(struct store *store, int64_t num, struct fault *fault) {
 }
 
 int store_device_all_offline(struct store *store, struct fault *fault) {
-    int code = stmt_run(store, stmt(store, STMT_DEVICE_ALL_OFFLINE, fault), fault);
-    return code < 0 ? code : SW_OK;
+    return stmt_do(store, stmt(store, STMT_DEVICE_ALL_OFFLINE, fault), fault);
 }
 
 static void read_id(sqlite3_stmt *q, void *row) {
@@ -158,15 +157,13 @@ int store_subscription_put(struct store *store, int64_t num, const char *prefix,
     bind_int(q, ":num", num);
     bind_text(q, ":prefix", prefix);
     bind_int(q, ":max", max);
-    int code = stmt_run(store, q, fault);
-    return code < SW_OK ? code : SW_OK;
+    return stmt_do(store, q, fault);
 }
 
 int store_subscription_clear(struct store *store, int64_t num, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_SUBSCRIPTION_CLEAR, fault);
     bind_int(q, ":num", num);
-    int code = stmt_run(store, q, fault);
-    return code < SW_OK ? code : SW_OK;
+    return stmt_do(store, q, fault);
 }
 
 int store_subscribers(struct store *store, uint16_t product_id, const char *name, uint32_t max,
@@ -175,16 +172,12 @@ int store_subscribers(struct store *store, uint16_t product_id, const char *name
     bind_int(q, ":product", product_id);
     bind_text(q, ":name", name);
     bind_int(q, ":max", max);
-    int code = SW_OK;
-    *ids = stmt_all(store, q, read_id, sizeof **ids, count, &code, fault);
-    return code;
+    return stmt_all(store, q, read_id, sizeof **ids, ids, count, fault);
 }
 
 int store_device_online(struct store *store, uint16_t product_id, struct device_id **items,
                         size_t *count, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_DEVICE_ONLINE, fault);
     bind_int(q, ":product", product_id);
-    int code = SW_OK;
-    *items = stmt_all(store, q, read_id, sizeof **items, count, &code, fault);
-    return code;
+    return stmt_all(store, q, read_id, sizeof **items, items, count, fault);
 }

@@ -51,9 +51,7 @@ int store_firmware_list(struct store *store, uint16_t product_id, struct firmwar
                         size_t *count, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_FIRMWARE_LIST, fault);
     bind_int(q, ":product", product_id);
-    int code = SW_OK;
-    *items = stmt_all(store, q, read_firmware, sizeof **items, count, &code, fault);
-    return code;
+    return stmt_all(store, q, read_firmware, sizeof **items, items, count, fault);
 }
 
 int store_firmware_update(struct store *store, const struct firmware *firmware,
@@ -98,9 +96,8 @@ int store_firmware_touch(struct store *store, uint16_t product_id, uint16_t vers
 
 int store_firmware_mark_tested(struct store *store, uint16_t product_id, uint16_t version,
                                int64_t now_ms, struct fault *fault) {
-    int code = stmt_run(
-        store, stmt_at(store, STMT_FIRMWARE_TESTED, product_id, version, now_ms, fault), fault);
-    return code < 0 ? code : SW_OK;
+    return stmt_do(store, stmt_at(store, STMT_FIRMWARE_TESTED, product_id, version, now_ms, fault),
+                   fault);
 }
 
 int store_firmware_locks(struct store *store, uint16_t product_id, uint16_t version, int64_t *count,
@@ -116,7 +113,5 @@ int store_firmware_groups(struct store *store, uint16_t product_id, uint16_t ver
     sqlite3_stmt *q = stmt(store, STMT_FIRMWARE_GROUPS, fault);
     bind_int(q, ":product", product_id);
     bind_int(q, ":version", version);
-    int code = SW_OK;
-    *names = stmt_all(store, q, read_group_name, sizeof **names, count, &code, fault);
-    return code;
+    return stmt_all(store, q, read_group_name, sizeof **names, names, count, fault);
 }

@@ -43,9 +43,7 @@ int store_group_list(struct store *store, uint16_t product_id, const char *part,
     sqlite3_stmt *q = stmt(store, STMT_GROUP_LIST, fault);
     bind_int(q, ":product", product_id);
     bind_text(q, ":part", part);
-    int code = SW_OK;
-    *items = stmt_all(store, q, read_group, sizeof **items, count, &code, fault);
-    return code;
+    return stmt_all(store, q, read_group, sizeof **items, items, count, fault);
 }
 
 int store_group_update(struct store *store, const struct group *group, struct fault *fault) {

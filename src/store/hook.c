@@ -76,9 +76,7 @@ int store_hook_list(struct store *store, uint16_t product_id, struct hook **item
                     struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_HOOK_LIST, fault);
     bind_int(q, ":product", product_id);
-    int code = SW_OK;
-    *items = stmt_all(store, q, read_hook, sizeof **items, count, &code, fault);
-    return code;
+    return stmt_all(store, q, read_hook, sizeof **items, items, count, fault);
 }
 
 int store_hook_count(struct store *store, uint16_t product_id, int64_t *count,
@@ -129,9 +127,7 @@ static void read_id(sqlite3_stmt *q, void *row) {
 
 int store_hook_ids(struct store *store, int64_t **ids, size_t *count, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_HOOK_EVERY, fault);
-    int code = SW_OK;
-    *ids = stmt_all(store, q, read_id, sizeof **ids, count, &code, fault);
-    return code;
+    return stmt_all(store, q, read_id, sizeof **ids, ids, count, fault);
 }
 
 int store_hook_plain(struct store *store, int64_t id, uint8_t **json, size_t *len,
@@ -168,8 +164,8 @@ int store_hook_offer(struct store *store, const struct event *event, uint32_t qu
         bind_blob(q, ":device", event->device.b, sizeof event->device.b);
     }
     size_t count = 0;
-    int code = SW_OK;
-    struct wanting *items = stmt_all(store, q, read_wanting, sizeof *items, &count, &code, fault);
+    struct wanting *items;
+    int code = stmt_all(store, q, read_wanting, sizeof *items, &items, &count, fault);
     for (size_t i = 0; code == SW_OK && i < count; i++) {
         code = items[i].queued < queue_max
                    ? store_hook_queue(store, items[i].id, event->id, fault)
@@ -234,8 +230,7 @@ int store_delivery_delete(struct store *store, int64_t id, struct fault *fault) 
 int store_delivery_delete_all(struct store *store, int64_t hook_id, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_DELIVERY_DELETE_ALL, fault);
     bind_int(q, ":hook", hook_id);
-    int code = stmt_run(store, q, fault);
-    return code < 0 ? code : SW_OK;
+    return stmt_do(store, q, fault);
 }
 
 int store_hook_ready(struct store *store, const struct store_hook_time *time, uint32_t max,
@@ -281,8 +276,7 @@ int store_hook_log_add(struct store *store, int64_t hook_id, const struct hook_l
     bind_int(q, ":hook", hook_id);
     bind_int(q, ":failed", log->is_failed);
     bind_int(q, ":kept", HOOK_LOG_KEPT);
-    code = stmt_run(store, q, fault);
-    return code < 0 ? code : SW_OK;
+    return stmt_do(store, q, fault);
 }
 
 static void read_log(sqlite3_stmt *q, void *row) {
@@ -301,7 +295,5 @@ int store_hook_log_list(struct store *store, int64_t hook_id, bool is_failed,
     sqlite3_stmt *q = stmt(store, STMT_HOOK_LOG_LIST, fault);
     bind_int(q, ":hook", hook_id);
     bind_int(q, ":failed", is_failed);
-    int code = SW_OK;
-    *items = stmt_all(store, q, read_log, sizeof **items, count, &code, fault);
-    return code;
+    return stmt_all(store, q, read_log, sizeof **items, items, count, fault);
 }

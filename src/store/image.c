@@ -113,9 +113,7 @@ int store_image_list_system(struct store *store, uint16_t platform_id, struct im
     sqlite3_stmt *q = stmt(store, STMT_IMAGE_SYSTEM_LIST, fault);
     bind_int(q, ":first", platform_id);
     bind_int(q, ":last", platform_id == 0 ? UINT16_MAX : platform_id);
-    int code = SW_OK;
-    *items = stmt_all(store, q, store_read_image, sizeof **items, count, &code, fault);
-    return code;
+    return stmt_all(store, q, store_read_image, sizeof **items, items, count, fault);
 }
 
 int store_image_delete(struct store *store, int64_t id, struct fault *fault) {
@@ -133,6 +131,5 @@ int store_image_needed(struct store *store, int64_t id, int64_t *count, struct f
 int store_image_forget_one_offs(struct store *store, int64_t before_ms, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_IMAGE_FORGET_ONE_OFFS, fault);
     bind_int(q, ":before", before_ms);
-    int code = stmt_run(store, q, fault);
-    return code < 0 ? code : SW_OK;
+    return stmt_do(store, q, fault);
 }

@@ -46,6 +46,8 @@ void bind_null(sqlite3_stmt *q, const char *name);
 /* Runs a statement without rows to its end and resets it: the number of changed rows, or an error.
  */
 int stmt_run(struct store *store, sqlite3_stmt *q, struct fault *fault) SW_NODISCARD;
+/* The same however many rows change. */
+int stmt_do(struct store *store, sqlite3_stmt *q, struct fault *fault) SW_NODISCARD;
 /* The same when exactly one row must change: SW_E_NOT_FOUND if none did. */
 int stmt_run_one(struct store *store, sqlite3_stmt *q, struct fault *fault) SW_NODISCARD;
 /* The next row: 1; at the end or on an error it is reset: 0 or the code. */
@@ -56,13 +58,13 @@ typedef void row_fn(sqlite3_stmt *q, void *row);
 /* One row or SW_E_NOT_FOUND. */
 int stmt_one(struct store *store, sqlite3_stmt *q, row_fn *read, void *row,
              struct fault *fault) SW_NODISCARD;
-/* All rows in a malloc'ed array of *count elements of row_bytes each; NULL when there are none or
- * *code is not SW_OK. */
-void *stmt_all(struct store *store, sqlite3_stmt *q, row_fn *read, size_t row_bytes, size_t *count,
-               int *code, struct fault *fault);
+/* All rows in a malloc'ed array of *count elements of row_bytes each. `items` is the address of the
+ * pointer to them, which is NULL when there are none or it fails. */
+int stmt_all(struct store *store, sqlite3_stmt *q, row_fn *read, size_t row_bytes, void *items,
+             size_t *count, struct fault *fault) SW_NODISCARD;
 /* The same with room for so many from the start; more than 0. */
-void *stmt_about(struct store *store, sqlite3_stmt *q, row_fn *read, size_t row_bytes,
-                 size_t expected, size_t *count, int *code, struct fault *fault);
+int stmt_about(struct store *store, sqlite3_stmt *q, row_fn *read, size_t row_bytes,
+               size_t expected, void *items, size_t *count, struct fault *fault) SW_NODISCARD;
 /* One integer, or otherwise when there is no row or it is NULL. */
 int stmt_int(struct store *store, sqlite3_stmt *q, int64_t otherwise, int64_t *out,
              struct fault *fault) SW_NODISCARD;

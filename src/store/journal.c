@@ -62,9 +62,7 @@ int store_event_list(struct store *store, const struct store_event_filter *filte
     bind_int(q, ":after", filter->after_id);
     bind_int(q, ":until", filter->until_id);
     bind_int(q, ":max", filter->max);
-    int code = SW_OK;
-    *items = stmt_all(store, q, read_event, sizeof **items, count, &code, fault);
-    return code;
+    return stmt_all(store, q, read_event, sizeof **items, items, count, fault);
 }
 
 int store_event_prune(struct store *store, int64_t floor_id, int64_t before_ms, uint32_t max,

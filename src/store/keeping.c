@@ -63,8 +63,7 @@ int store_certificate_seen(struct store *store, const struct device_id *id, int6
     sqlite3_stmt *q = stmt(store, STMT_CERTIFICATE_SEEN, fault);
     bind_blob(q, ":id", id->b, sizeof id->b);
     bind_int(q, ":now", now_ms);
-    int code = stmt_run(store, q, fault);
-    return code < 0 ? code : SW_OK;
+    return stmt_do(store, q, fault);
 }
 
 int store_proof_has(struct store *store, const struct device_id *id, bool *has,
@@ -80,8 +79,7 @@ int store_proof_has(struct store *store, const struct device_id *id, bool *has,
 int store_proof_delete_all(struct store *store, const struct device_id *id, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_PROOF_DELETE_ALL, fault);
     bind_blob(q, ":id", id->b, sizeof id->b);
-    int code = stmt_run(store, q, fault);
-    return code < 0 ? code : SW_OK;
+    return stmt_do(store, q, fault);
 }
 
 static void read_quarantine(sqlite3_stmt *q, void *row) {
@@ -129,9 +127,7 @@ int store_quarantine_list(struct store *store, uint16_t product_id, uint16_t pla
     bind_int(q, ":product", product_id);
     bind_int(q, ":platform", platform_id);
     bind_int(q, ":max", (int64_t)max);
-    int code = SW_OK;
-    *items = stmt_all(store, q, read_quarantine, sizeof **items, count, &code, fault);
-    return code;
+    return stmt_all(store, q, read_quarantine, sizeof **items, items, count, fault);
 }
 
 int store_quarantine_delete(struct store *store, const struct device_id *id, struct fault *fault) {
@@ -200,16 +196,14 @@ int store_session_delete(struct store *store, const uint8_t cid[STORE_CID_BYTES]
                          struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_SESSION_DELETE, fault);
     bind_blob(q, ":cid", cid, STORE_CID_BYTES);
-    int code = stmt_run(store, q, fault);
-    return code < 0 ? code : SW_OK;
+    return stmt_do(store, q, fault);
 }
 
 int store_session_delete_device(struct store *store, const struct device_id *device,
                                 struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_SESSION_DELETE_DEVICE, fault);
     bind_blob(q, ":device", device->b, sizeof device->b);
-    int code = stmt_run(store, q, fault);
-    return code < 0 ? code : SW_OK;
+    return stmt_do(store, q, fault);
 }
 
 int store_session_each(struct store *store, store_session_fn *each, void *arg,

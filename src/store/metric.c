@@ -35,9 +35,7 @@ int store_metric_events(struct store *store, enum store_metric_of of,
     bind_device(q, filter);
     bind_span(q, filter);
     bind_int(q, ":after", filter->after_id);
-    int code = SW_OK;
-    *items = stmt_all(store, q, read_row, sizeof **items, count, &code, fault);
-    return code;
+    return stmt_all(store, q, read_row, sizeof **items, items, count, fault);
 }
 
 int store_metric_calls(struct store *store, bool is_variable,
@@ -47,9 +45,7 @@ int store_metric_calls(struct store *store, bool is_variable,
     bind_text(q, ":kind", is_variable ? "variable" : "function");
     bind_device(q, filter);
     bind_span(q, filter);
-    int code = SW_OK;
-    *items = stmt_all(store, q, read_row, sizeof **items, count, &code, fault);
-    return code;
+    return stmt_all(store, q, read_row, sizeof **items, items, count, fault);
 }
 
 int store_metric_online(struct store *store, const struct store_metric_filter *filter,
@@ -68,9 +64,7 @@ static void read_product(sqlite3_stmt *q, void *row) {
 int store_metric_products(struct store *store, struct store_metric_product **items, size_t *count,
                           struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_DEVICE_ONLINE_COUNTS, fault);
-    int code = SW_OK;
-    *items = stmt_all(store, q, read_product, sizeof **items, count, &code, fault);
-    return code;
+    return stmt_all(store, q, read_product, sizeof **items, items, count, fault);
 }
 
 int store_event_since(struct store *store, int64_t at_ms, int64_t *id, struct fault *fault) {
@@ -104,14 +98,12 @@ int store_call_count(struct store *store, const struct store_call *call, struct 
     bind_int(q, ":num", call->device_num);
     bind_int(q, ":good", !call->has_failed);
     bind_int(q, ":bad", call->has_failed);
-    int code = stmt_run(store, q, fault);
-    return code < 0 ? code : SW_OK;
+    return stmt_do(store, q, fault);
 }
 
 int store_call_prune(struct store *store, int64_t before_ms, uint32_t max, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_CALL_PRUNE, fault);
     bind_int(q, ":before", before_ms);
     bind_int(q, ":max", max);
-    int code = stmt_run(store, q, fault);
-    return code < 0 ? code : SW_OK;
+    return stmt_do(store, q, fault);
 }

@@ -56,13 +56,11 @@ int store_once_forget(struct store *store, const struct once_key *key, struct fa
     sqlite3_stmt *q = stmt(store, STMT_ONCE_FORGET, fault);
     bind_int(q, ":user", key->user_id);
     bind_text(q, ":key", key->key);
-    int changed = stmt_run(store, q, fault);
-    return changed < 0 ? changed : SW_OK;
+    return stmt_do(store, q, fault);
 }
 
 int store_once_expire(struct store *store, int64_t before_ms, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_ONCE_EXPIRE, fault);
     bind_int(q, ":before", before_ms);
-    int changed = stmt_run(store, q, fault);
-    return changed < 0 ? changed : SW_OK;
+    return stmt_do(store, q, fault);
 }

@@ -100,8 +100,7 @@ static int list_few(struct store *store, const struct store_device_filter *filte
     }
     bind_int(q, ":max", filter->max);
     bind_int(q, ":skip", filter->skip);
-    int code = SW_OK;
-    *items = stmt_all(store, q, store_read_listed, sizeof **items, count, &code, fault);
+    int code = stmt_all(store, q, store_read_listed, sizeof **items, items, count, fault);
     free(groups);
     return code;
 }
@@ -122,10 +121,8 @@ static int list_ordered(struct store *store, const struct store_device_filter *f
     }
     bind_int(q, ":max", filter->max);
     bind_int(q, ":skip", filter->skip);
-    int code = SW_OK;
-    *items = stmt_about(store, q, store_read_listed, sizeof **items, filter->max + 1U, count, &code,
-                        fault);
-    return code;
+    return stmt_about(store, q, store_read_listed, sizeof **items, filter->max + 1U, items, count,
+                      fault);
 }
 
 int store_device_list(struct store *store, const struct store_device_filter *filter,

@@ -83,9 +83,7 @@ int store_product_by_slug(struct store *store, const char *slug, struct product 
 int store_product_list(struct store *store, struct product **items, size_t *count,
                        struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_PRODUCT_LIST, fault);
-    int code = SW_OK;
-    *items = stmt_all(store, q, read_product, sizeof **items, count, &code, fault);
-    return code;
+    return stmt_all(store, q, read_product, sizeof **items, items, count, fault);
 }
 
 int store_product_update(struct store *store, const struct product *product, struct fault *fault) {

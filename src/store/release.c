@@ -21,9 +21,9 @@ int store_target_default(struct store *store, uint16_t product_id, uint16_t vers
                          int64_t now_ms, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_TARGET_CLEAR_DEFAULT, fault);
     bind_int(q, ":product", product_id);
-    int code = stmt_run(store, q, fault);
-    if (code < 0 || version == 0) {
-        return code < 0 ? code : SW_OK;
+    int code = stmt_do(store, q, fault);
+    if (code != SW_OK || version == 0) {
+        return code;
     }
     return set_target(store, STMT_TARGET_SET_DEFAULT, product_id, 0, version, immediate, now_ms,
                       fault);
@@ -33,9 +33,9 @@ int store_target_group(struct store *store, const struct group *group, uint16_t 
                        bool immediate, int64_t now_ms, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_TARGET_CLEAR_GROUP, fault);
     bind_int(q, ":group", group->id);
-    int code = stmt_run(store, q, fault);
-    if (code < 0 || version == 0) {
-        return code < 0 ? code : SW_OK;
+    int code = stmt_do(store, q, fault);
+    if (code != SW_OK || version == 0) {
+        return code;
     }
     return set_target(store, STMT_TARGET_SET_GROUP, group->product_id, group->id, version,
                       immediate, now_ms, fault);
@@ -76,7 +76,5 @@ int store_release_list(struct store *store, uint16_t product_id, uint16_t versio
     bind_int(q, ":version", version);
     bind_int(q, ":before", before_id > 0 ? before_id : INT64_MAX);
     bind_int(q, ":max", (int64_t)max);
-    int code = SW_OK;
-    *items = stmt_all(store, q, read_release, sizeof **items, count, &code, fault);
-    return code;
+    return stmt_all(store, q, read_release, sizeof **items, items, count, fault);
 }

@@ -148,6 +148,11 @@ int stmt_run(struct store *store, sqlite3_stmt *q, struct fault *fault) {
     return code < 0 ? code : sqlite3_changes(store->db);
 }
 
+int stmt_do(struct store *store, sqlite3_stmt *q, struct fault *fault) {
+    int changed = stmt_run(store, q, fault);
+    return changed < 0 ? changed : SW_OK;
+}
+
 int stmt_run_one(struct store *store, sqlite3_stmt *q, struct fault *fault) {
     int changed = stmt_run(store, q, fault);
     if (changed < 0) {
@@ -167,41 +172,40 @@ int stmt_one(struct store *store, sqlite3_stmt *q, row_fn *read, void *row, stru
     return SW_OK;
 }
 
-void *stmt_all(struct store *store, sqlite3_stmt *q, row_fn *read, size_t row_bytes, size_t *count,
-               int *code, struct fault *fault) {
-    return stmt_about(store, q, read, row_bytes, 16, count, code, fault);
+int stmt_all(struct store *store, sqlite3_stmt *q, row_fn *read, size_t row_bytes, void *items,
+             size_t *count, struct fault *fault) {
+    return stmt_about(store, q, read, row_bytes, 16, items, count, fault);
 }
 
-void *stmt_about(struct store *store, sqlite3_stmt *q, row_fn *read, size_t row_bytes,
-                 size_t expected, size_t *count, int *code, struct fault *fault) {
-    unsigned char *items = NULL;
+int stmt_about(struct store *store, sqlite3_stmt *q, row_fn *read, size_t row_bytes,
+               size_t expected, void *items, size_t *count, struct fault *fault) {
+    unsigned char *rows = NULL;
     size_t cap = 0;
+    int code;
     *count = 0;
-    for (;;) {
-        *code = stmt_next(store, q, fault);
-        if (*code == 0) {
-            return items;
-        }
-        if (*code == 1 && *count == cap) {
+    while ((code = stmt_next(store, q, fault)) == 1) {
+        if (*count == cap) {
             cap = cap == 0 ? expected : cap * 2;
-            void *larger = reallocarray(items, cap, row_bytes);
+            void *larger = reallocarray(rows, cap, row_bytes);
             if (larger == NULL) {
                 stmt_end(q);
-                *code = fault_set(fault, SW_E_MEMORY, "out of memory for %zu rows", cap);
-            } else {
-                items = larger;
+                code = fault_set(fault, SW_E_MEMORY, "out of memory for %zu rows", cap);
+                break;
             }
+            rows = larger;
         }
-        if (*code < 0) {
-            free(items);
-            *count = 0;
-            return NULL;
-        }
-        unsigned char *row = items + *count * row_bytes;
+        unsigned char *row = rows + *count * row_bytes;
         memset(row, 0, row_bytes);
         read(q, row);
         ++*count;
     }
+    if (code < 0) {
+        free(rows);
+        rows = NULL;
+        *count = 0;
+    }
+    memcpy(items, &rows, sizeof rows); /* whatever the type of the pointer */
+    return code;
 }
 
 int stmt_int(struct store *store, sqlite3_stmt *q, int64_t otherwise, int64_t *out,

@@ -56,8 +56,7 @@ static int lengthen_history(struct store *store, const struct store_move *move,
     sqlite3_stmt *q = stmt(store, STMT_UPDATE_HISTORY_TRIM, fault);
     bind_int(q, ":id", move->id);
     bind_int(q, ":max", UPDATE_HISTORY_MAX);
-    code = stmt_run(store, q, fault);
-    return code < SW_OK ? code : SW_OK;
+    return stmt_do(store, q, fault);
 }
 
 int store_update_insert(struct store *store, struct update *update, struct fault *fault) {
@@ -168,9 +167,7 @@ int store_update_list(struct store *store, const struct store_update_filter *fil
     bind_int(q, ":open_only", filter->open_only);
     bind_int(q, ":before", filter->before_id > 0 ? filter->before_id : INT64_MAX);
     bind_int(q, ":max", filter->max);
-    int code = SW_OK;
-    *items = stmt_all(store, q, read_update, sizeof **items, count, &code, fault);
-    return code;
+    return stmt_all(store, q, read_update, sizeof **items, items, count, fault);
 }
 
 static void read_step(sqlite3_stmt *q, void *row) {
@@ -191,33 +188,26 @@ int store_update_history(struct store *store, int64_t id, struct update_step **i
                          struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_UPDATE_HISTORY, fault);
     bind_int(q, ":id", id);
-    int code = SW_OK;
-    *items = stmt_all(store, q, read_step, sizeof **items, count, &code, fault);
-    return code;
+    return stmt_all(store, q, read_step, sizeof **items, items, count, fault);
 }
 
 int store_update_limit_deadlines(struct store *store, int64_t latest_ms, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_UPDATE_LIMIT_DEADLINES, fault);
     bind_int(q, ":latest", latest_ms);
-    int code = stmt_run(store, q, fault);
-    return code < 0 ? code : SW_OK;
+    return stmt_do(store, q, fault);
 }
 
 int store_update_expired(struct store *store, int64_t now_ms, struct update **items, size_t *count,
                          struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_UPDATE_EXPIRED, fault);
     bind_int(q, ":now", now_ms);
-    int code = SW_OK;
-    *items = stmt_all(store, q, read_update, sizeof **items, count, &code, fault);
-    return code;
+    return stmt_all(store, q, read_update, sizeof **items, items, count, fault);
 }
 
 int store_update_in_transit(struct store *store, struct update **items, size_t *count,
                             struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_UPDATE_IN_TRANSIT, fault);
-    int code = SW_OK;
-    *items = stmt_all(store, q, read_update, sizeof **items, count, &code, fault);
-    return code;
+    return stmt_all(store, q, read_update, sizeof **items, items, count, fault);
 }
 
 int store_update_prune(struct store *store, const struct store_update_prune *limits,
@@ -282,13 +272,11 @@ int store_attempt_put(struct store *store, int64_t device_num, int64_t image_id,
 int store_attempt_clear_device(struct store *store, int64_t device_num, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_ATTEMPT_CLEAR, fault);
     bind_int(q, ":num", device_num);
-    int code = stmt_run(store, q, fault);
-    return code < 0 ? code : SW_OK;
+    return stmt_do(store, q, fault);
 }
 
 int store_attempt_clear_image(struct store *store, int64_t image_id, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_ATTEMPT_CLEAR_IMAGE, fault);
     bind_int(q, ":image", image_id);
-    int code = stmt_run(store, q, fault);
-    return code < 0 ? code : SW_OK;
+    return stmt_do(store, q, fault);
 }

@@ -30,8 +30,7 @@ int store_vitals_append(struct store *store, int64_t device_num, const struct vi
     q = stmt(store, STMT_VITALS_TRIM, fault);
     bind_int(q, ":num", device_num);
     bind_int(q, ":max", max);
-    code = stmt_run(store, q, fault);
-    return code < 0 ? code : SW_OK;
+    return stmt_do(store, q, fault);
 }
 
 int store_vitals_list(struct store *store, int64_t device_num, int64_t start_ms, int64_t end_ms,
@@ -40,9 +39,7 @@ int store_vitals_list(struct store *store, int64_t device_num, int64_t start_ms,
     bind_int(q, ":num", device_num);
     bind_int(q, ":start", start_ms);
     bind_int(q, ":end", end_ms);
-    int code = SW_OK;
-    *items = stmt_all(store, q, read_vitals, sizeof **items, count, &code, fault);
-    return code;
+    return stmt_all(store, q, read_vitals, sizeof **items, items, count, fault);
 }
 
 int store_vitals_last(struct store *store, int64_t device_num, struct vitals *out,
@@ -58,6 +55,5 @@ int store_vitals_prune(struct store *store, uint64_t max, int64_t before_ms, uin
     bind_int(q, ":max", max < INT64_MAX ? (int64_t)max : INT64_MAX);
     bind_int(q, ":before", before_ms);
     bind_int(q, ":look", look);
-    int code = stmt_run(store, q, fault);
-    return code < 0 ? code : SW_OK;
+    return stmt_do(store, q, fault);
 }

@@ -29,8 +29,7 @@ static void tell(const struct store *store, void (*hook)(void *ctx)) {
 /* Of a savepoint: some errors (a full disk) have ended the whole transaction already, which is
  * looked at when it is to be committed. */
 static int savepoint(struct store *store, enum stmt_name name, struct fault *fault) {
-    int code = stmt_run(store, stmt(store, name, fault), fault);
-    return code < 0 ? code : SW_OK;
+    return stmt_do(store, stmt(store, name, fault), fault);
 }
 
 static void call_job(struct store *store, struct store_job *job) {
