@@ -58,7 +58,8 @@ int store_update_history(struct store *store, int64_t id, struct update_step **i
 /* No deadline lies further ahead than that. */
 int store_update_limit_deadlines(struct store *store, int64_t latest_ms,
                                  struct fault *fault) SW_NODISCARD;
-/* A bounded number of those past their deadline. */
+/* A bounded number of those past their deadline, whose device is offline or came back since. While
+ * it goes on in the session in which it committed, it only puts its restart off. */
 int store_update_expired(struct store *store, int64_t now_ms, struct update **items, size_t *count,
                          struct fault *fault) SW_NODISCARD;
 /* Deletes ended updates with their history: those that are not among the `rows_max` newest of all,

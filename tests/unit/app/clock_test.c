@@ -69,9 +69,15 @@ static void an_attempt_is_due_although_the_clock_was_set_back(void **state) {
     assert_true(plan.has_offer);
 }
 
+static int go_offline(struct app_tx *tx, void *arg) {
+    (void)arg;
+    return app_device_online(tx, device, false);
+}
+
 static void a_device_that_never_returns_is_not_awaited_for_days(void **state) {
     (void)state;
     int64_t id = commit();
+    assert_int_equal(app_execute(world.app, go_offline, NULL, NULL), SW_OK);
     world.now.ms -= 30 * DAY_MS;
     assert_int_equal(expire(), 0); /* it has its full time from here on */
     world.now.ms += 1799999;
