@@ -68,6 +68,7 @@ static void event_resumed(struct gateway *gw, struct seat *seat, const struct se
     gw->counters.sessions_resumed++;
     if (job != NULL) {
         job->u.resumed.proof = seat->proof;
+        job->u.resumed.is_reconnected = seat->session.is_moving;
         address_text(&seat->session.peer, job->u.resumed.address);
     }
     report(gw, seat, event, job, &seat->session.device, now);

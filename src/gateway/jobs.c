@@ -199,7 +199,7 @@ static int job_run(struct store_job *base, struct store *store, struct fault *fa
                                    span_of(job->tail, job->tail_len), &job->plan);
     case JOB_RESUMED:
         return app_device_resumed(&tx, &job->device, &job->u.resumed.proof, job->u.resumed.address,
-                                  &job->plan);
+                                  job->u.resumed.is_reconnected, &job->plan);
     case JOB_UPDATES:
         return app_device_updates(&tx, &job->device, job->u.updates.is_forced, job->u.updates.value,
                                   &job->plan);

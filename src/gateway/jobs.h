@@ -76,6 +76,7 @@ struct gateway_job {
         struct {
             struct app_proof proof;
             char address[ADDRESS_BYTES];
+            bool is_reconnected;
         } resumed;
         struct {
             bool is_forced, value;

@@ -74,9 +74,12 @@ int app_device_describe(struct app_tx *tx, const struct device_id *id, unsigned 
                         unsigned content_format, struct span bytes,
                         struct app_plan *plan) SW_NODISCARD;
 /* The first authentic word of a session that slept or moved. proof: the session's, or NULL when it
- * is not kept: then APP_NOTICE_FORGET alone ends the sessions of a key that was replaced. */
+ * is not kept: then APP_NOTICE_FORGET alone ends the sessions of a key that was replaced.
+ * is_reconnected: in a connection of its own, for which it may have restarted; else perhaps only
+ * from another address. */
 int app_device_resumed(struct app_tx *tx, const struct device_id *id, const struct app_proof *proof,
-                       const char *address, struct app_plan *plan) SW_NODISCARD;
+                       const char *address, bool is_reconnected,
+                       struct app_plan *plan) SW_NODISCARD;
 /* particle/device/updates/enabled or, with is_forced, .../forced. */
 int app_device_updates(struct app_tx *tx, const struct device_id *id, bool is_forced, bool value,
                        struct app_plan *plan) SW_NODISCARD;

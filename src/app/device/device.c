@@ -199,25 +199,36 @@ static int tell_app_hash(struct app_tx *tx, const struct device *device) {
 /* Bit 4 of the module flags: its dependencies were checked, and are not met. */
 #define MODULE_CHECK_DEPENDENCIES 4U
 
+static bool is_application(const struct module_state *module) {
+    return module->function == MODULE_USER_PART || module->function == MODULE_MONOLITHIC;
+}
+
+/* Its application cannot run. */
+static bool lacks_module(const struct app_describe *described) {
+    for (size_t i = 0; i < described->modules.count; i++) {
+        const struct module_state *module = &described->modules.items[i];
+        if (module->store == 0 && is_application(module) &&
+            (module->checked_flags & MODULE_CHECK_DEPENDENCIES) != 0 &&
+            (module->passed_flags & MODULE_CHECK_DEPENDENCIES) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int take_describe(struct app_tx *tx, const struct app_describe *described,
                          struct device *device) {
     struct device before = *device;
     device->has_app_hash = false;
-    device->is_safe_mode = false;
+    device->is_safe_mode = lacks_module(described);
     for (size_t i = 0; i < described->modules.count; i++) {
         const struct module_state *module = &described->modules.items[i];
         if (module->store != 0) {
             continue;
         }
-        bool is_user =
-            module->function == MODULE_USER_PART || module->function == MODULE_MONOLITHIC;
-        if (is_user && module->has_hash) {
+        if (is_application(module) && module->has_hash) {
             device->has_app_hash = true;
             memcpy(device->app_hash.b, module->hash, sizeof device->app_hash.b);
-        }
-        if (is_user && (module->checked_flags & MODULE_CHECK_DEPENDENCIES) != 0 &&
-            (module->passed_flags & MODULE_CHECK_DEPENDENCIES) == 0) {
-            device->is_safe_mode = true;
         }
         if (module->function == MODULE_SYSTEM_PART && module->index == 1) {
             device->system_version = module->version;
@@ -281,7 +292,7 @@ int app_device_describe(struct app_tx *tx, const struct device_id *id, unsigned 
 /* --- the rest --- */
 
 int app_device_resumed(struct app_tx *tx, const struct device_id *id, const struct app_proof *proof,
-                       const char *address, struct app_plan *plan) {
+                       const char *address, bool is_reconnected, struct app_plan *plan) {
     struct device device;
     int code = find_device(tx, id, &device, plan);
     if (code != SW_OK) {
@@ -304,6 +315,12 @@ int app_device_resumed(struct app_tx *tx, const struct device_id *id, const stru
     /* It may have restarted, and forgotten what its application waits for. */
     device.pending_told = (int8_t)(device.pending_told == 1 ? -1 : device.pending_told);
     (void)snprintf(device.address, sizeof device.address, "%s", address);
+    if (code == SW_OK && is_reconnected && device.is_safe_mode) {
+        /* It tells of it in each connection; of its modules only when they change. */
+        struct app_describe described;
+        code = describe_read(tx, &device, &described);
+        device.is_safe_mode = code == SW_OK && lacks_module(&described);
+    }
     if (code == SW_OK) {
         code = store_device_save_told(tx->store, &device, tx->fault);
     }

@@ -177,6 +177,44 @@ static void a_version_that_cannot_run_is_no_success(void **state) {
     assert_string_equal(update_of(update).reason, "missing_dependency");
 }
 
+static int run_safemode(struct app_tx *tx, void *arg) {
+    return app_device_published(tx, (const struct device_id *)arg,
+                                span_text("spark/device/safemode"), span_of(NULL, 0), &plan);
+}
+
+static int run_reconnect(struct app_tx *tx, void *arg) {
+    return app_device_resumed(tx, (const struct device_id *)arg, NULL, "192.0.2.9", true, &plan);
+}
+
+static bool is_in_safe_mode(void) {
+    struct device_id id = world_id(1);
+    struct device device;
+    world_device(&world, &id, &device);
+    return device.is_safe_mode;
+}
+
+/* An operator sent it there and let it go again: its modules are the same, so it says no Hello. */
+static void safe_mode_ends_with_the_connection_that_told_of_it(void **state) {
+    (void)state;
+    struct device_id id = world_id(1);
+    hello(1, 2);
+    assert_int_equal(app_execute(world.app, run_safemode, &id, NULL), SW_OK);
+    assert_true(is_in_safe_mode());
+    assert_int_equal(world_resumed(&world, &id, &plan), SW_OK); /* from another address */
+    assert_true(is_in_safe_mode());
+    assert_int_equal(app_execute(world.app, run_reconnect, &id, NULL), SW_OK);
+    assert_false(is_in_safe_mode());
+}
+
+static void who_lacks_a_module_stays_in_safe_mode(void **state) {
+    (void)state;
+    struct device_id id = world_id(1);
+    hello(1, 3);
+    describe_unmet();
+    assert_int_equal(app_execute(world.app, run_reconnect, &id, NULL), SW_OK);
+    assert_true(is_in_safe_mode());
+}
+
 #define SAFE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -188,6 +226,8 @@ int main(void) {
         SAFE(a_repair_that_did_not_install_is_a_failure),
         SAFE(what_the_library_lacks_is_named),
         SAFE(who_is_left_alone_is_not_repaired),
+        SAFE(safe_mode_ends_with_the_connection_that_told_of_it),
+        SAFE(who_lacks_a_module_stays_in_safe_mode),
         SAFE(a_version_that_cannot_run_is_no_success),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

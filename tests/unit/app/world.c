@@ -323,7 +323,7 @@ int world_hello(struct world *w, const struct app_hello *hello, struct app_plan 
 
 static int run_resumed(struct app_tx *tx, void *arg) {
     struct bag *bag = (struct bag *)arg;
-    return app_device_resumed(tx, (const struct device_id *)bag->in, NULL, "192.0.2.9",
+    return app_device_resumed(tx, (const struct device_id *)bag->in, NULL, "192.0.2.9", false,
                               (struct app_plan *)bag->out);
 }
 
