@@ -56,6 +56,8 @@ struct gateway_ports {
     void (*reply)(void *ctx, const struct gateway_reply *reply);
     /* One line for the operator, already bounded and free of secrets. May be NULL. */
     void (*note)(void *ctx, bool unusual, const char *text);
+    /* A handshake came to nothing; why is static text. Strangers cause these. May be NULL. */
+    void (*unmet)(void *ctx, const struct address *peer, const char *why);
 };
 
 struct gateway_config {

@@ -15,4 +15,9 @@ static inline bool address_equal(const struct address *a, const struct address *
     return a->port == b->port && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
 }
 
+static inline bool address_is_v4(const struct address *address) {
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    return memcmp(address->ip, mapped, sizeof mapped) == 0;
+}
+
 #endif

@@ -39,8 +39,7 @@ struct half *half_at(const struct half_table *table, uint32_t number) {
 
 /* A source is an IPv4 address or the first 64 bits of an IPv6 one, which one customer may fill. */
 static uint32_t half_source_of(const struct half_table *table, const struct address *peer) {
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    size_t len = memcmp(peer->ip, mapped, sizeof mapped) == 0 ? 16 : 8;
+    size_t len = address_is_v4(peer) ? 16 : 8;
     return hash_bytes(&table->hash, peer->ip, len) % HALF_SOURCES;
 }
 

@@ -20,6 +20,18 @@ static void hello_send(struct gateway *gw, gateway_path path, const struct addre
     }
 }
 
+static void hello_unmet(struct gateway *gw, const struct address *peer, const char *why) {
+    if (gw->ports.unmet != NULL) {
+        gw->ports.unmet(gw->ports.ctx, peer, why);
+    }
+}
+
+static void hello_failed(struct gateway *gw, struct half *half, const char *why) {
+    gw->counters.handshakes_failed++;
+    hello_unmet(gw, &half->peer, why);
+    half_remove(&gw->halves, half);
+}
+
 void hello_rotate(struct gateway *gw) {
     uint8_t secret[DTLS_COOKIE_SECRET];
     gw->ports.entropy(gw->ports.ctx, secret, sizeof secret);
@@ -75,8 +87,7 @@ static void hello_established(struct gateway *gw, struct half *half, struct span
     if (hello_proof(half, &proof) != SW_OK) {
         hello_refuse(gw, half, &dtls);
         crypto_wipe(&dtls, sizeof dtls);
-        gw->counters.handshakes_failed++;
-        half_remove(&gw->halves, half);
+        hello_failed(gw, half, "the certificate names no device");
         return;
     }
     if (dtls.cid_in_len == 0) {
@@ -88,8 +99,7 @@ static void hello_established(struct gateway *gw, struct half *half, struct span
     crypto_wipe(&dtls, sizeof dtls);
     crypto_wipe(&session, sizeof session);
     if (seat == NULL) {
-        gw->counters.handshakes_failed++;
-        half_remove(&gw->halves, half);
+        hello_failed(gw, half, "no room for another session");
         return;
     }
     gw->counters.handshakes_done++;
@@ -114,8 +124,7 @@ static void hello_ask(struct gateway *gw, struct half *half, struct span identit
     }
     if (job_submit_read(gw, job, now) != SW_OK) {
         gw->counters.dropped_busy++;
-        gw->counters.handshakes_failed++;
-        half_remove(&gw->halves, half);
+        hello_failed(gw, half, "the store is too busy to look up a key");
         return;
     }
     half_deadline(&gw->halves, half, dtls_handshake_deadline(&half->hs));
@@ -141,10 +150,11 @@ static void half_step(struct gateway *gw, struct half *half, const struct dtls_s
         hello_ask(gw, half, step->psk_identity, now);
         break;
     case DTLS_EVENT_FAILED:
-        if (!half->is_established) {
-            gw->counters.handshakes_failed++;
+        if (half->is_established) {
+            half_remove(&gw->halves, half);
+        } else {
+            hello_failed(gw, half, step->why);
         }
-        half_remove(&gw->halves, half);
         break;
     }
 }
@@ -196,8 +206,7 @@ static void hello_accept(struct gateway *gw, gateway_path path, const struct add
     crypto_wipe(entropy, sizeof entropy);
     if (status != SW_OK) {
         hello_send(gw, path, from);
-        gw->counters.handshakes_failed++;
-        half_remove(&gw->halves, half);
+        hello_failed(gw, half, step.why);
         return;
     }
     gw->counters.handshakes_started++;
@@ -216,6 +225,7 @@ bool hello_take(struct gateway *gw, const struct gateway_arrival *hello, struct 
             gw->counters.hellos_cookie++;
         } else if (half_may_alert(&gw->halves, &hello->from, now.mono)) {
             gw->counters.hellos_refused++;
+            hello_unmet(gw, &hello->from, why);
         } else {
             gw->counters.alerts_dropped++;
             outbox_clear(&gw->out.box);

@@ -7,6 +7,7 @@
  *                             |  \--jobs--> reader ------------back----+--> loop */
 #include "slipway/gateway/loop.h"
 
+#include "gateway/gateway.h"
 #include "gateway/loop/udp.h"
 
 #include "slipway/sys/clock.h"
@@ -50,7 +51,8 @@ struct loop {
     struct thread thread, reader;
     struct store *store; /* the reader's */
     struct mailbox posts, jobs, reads;
-    struct log_limiter troubles; /* the writer's thread */
+    struct log_limiter troubles;  /* the writer's thread */
+    struct log_limiter strangers; /* the loop's */
     bool is_ending;
 };
 
@@ -118,6 +120,25 @@ static void port_reply(void *ctx, const struct gateway_reply *reply) {
 static void port_note(void *ctx, bool unusual, const char *text) {
     (void)ctx;
     log_note(unusual ? LOG_UNUSUAL : LOG_INFO, "gateway", text);
+}
+
+/* What an operator looks for whose device does not come online. */
+static void port_unmet(void *ctx, const struct address *peer, const char *why) {
+    struct loop *loop = ctx;
+    char text[ADDRESS_BYTES];
+    uint64_t source;
+    uint32_t suppressed = 0;
+    address_text(peer, text);
+    memcpy(&source, address_is_v4(peer) ? peer->ip + 8 : peer->ip, sizeof source);
+    if (log_allowed(&loop->strangers, source, mono_now(), &suppressed)) {
+        struct log_line line;
+        log_begin(&line, LOG_UNUSUAL, "handshake_failed");
+        log_text(&line, "from", text);
+        log_int(&line, "port", peer->port);
+        log_text(&line, "text", why);
+        log_int(&line, "suppressed", suppressed);
+        log_end(&line);
+    }
 }
 
 /* --- the reader thread --- */
@@ -413,9 +434,11 @@ int loop_open(struct loop **out, const struct loop_options *options, struct faul
                                         .submit_read = port_submit_read,
                                         .entropy = port_entropy,
                                         .reply = port_reply,
-                                        .note = port_note};
+                                        .note = port_note,
+                                        .unmet = port_unmet};
     loop->app = options->app;
     log_limiter_init(&loop->troubles);
+    log_limiter_init(&loop->strangers);
     mailbox_init(&loop->posts, POSTS_MAX, loop_wake, loop);
     mailbox_init(&loop->jobs, SIZE_MAX, loop_wake, loop);
     mailbox_init(&loop->reads, POSTS_MAX, NULL, NULL);

@@ -25,8 +25,7 @@
 #define FULL_ROUNDS     64 /* of a session whose output fills the box */
 
 void address_text(const struct address *address, char out[ADDRESS_BYTES]) {
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    bool is_v4 = memcmp(address->ip, mapped, sizeof mapped) == 0;
+    bool is_v4 = address_is_v4(address);
     struct text text = text_of(out, ADDRESS_BYTES);
     for (unsigned n = is_v4 ? 12 : 0; n < 16; n += is_v4 ? 1 : 2) {
         if (text.at > 0) {

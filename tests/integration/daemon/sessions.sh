@@ -32,6 +32,15 @@ within 30 connected || fail "after waking only $(seen '.state == "connected"') a
 [ "$(handshakes)" = $N ] || fail "waking cost handshakes: $(handshakes)"
 no_violations
 
+# A device that knows another server: its operator finds out why it does not come online.
+kill "$devices"
+wait "$devices" 2>/dev/null || true
+"$bin/slipwayd" key --data "$work" >/dev/null
+"$bin/slipway-sim" --server "$dtls" --server-key "$work/server_key.pub.pem" >/dev/null 2>&1 &
+devices=$!
+within 10 grep -q 'event=handshake_failed from=127.0.0.1 port=.*text=".*alert' "$work/server.log" ||
+    fail "a handshake that failed is not in the log"
+
 # A copy of the folder, or one that was put back, goes on with none of them: their numbers are spent.
 stop TERM 0
 cp -a "$data" "$work/copy"

@@ -174,6 +174,7 @@ static void an_unknown_psk_identity_looks_like_a_wrong_key(void **state) {
         assert_int_equal(COUNTER(jobs_submitted), jobs + n + 1);
     }
     assert_int_equal(COUNTER(handshakes_failed), sizeof identities / sizeof identities[0]);
+    assert_string_equal(rig.unmet_why, "the PSKs differ");
 }
 
 static void an_answer_for_a_handshake_that_gave_way_is_dropped(void **state) {
@@ -467,6 +468,7 @@ static void a_certificate_that_names_no_device_is_refused(void **state) {
     peer_begin(&client, &rig);
     peer_go(&client, &rig);
     assert_int_equal(COUNTER(handshakes_failed), 1);
+    assert_string_equal(rig.unmet_why, "the certificate names no device");
     assert_int_equal(rig_sizes(&rig).sessions, 0);
     const struct rig_sent *last = &rig.sent[rig.sent_count - 1];
     assert_int_equal(dtls_open(dtls_endpoint_crypto(client.endpoint), &client.session,

@@ -61,6 +61,8 @@ static void alerts_are_bounded_for_each_source(void **state) {
     }
     assert_int_equal(rig.sent_count, 8);
     assert_int_equal(COUNTER(hellos_refused), 8);
+    assert_int_equal(rig.unmet.port, 1007); /* what was not answered is not told either */
+    assert_string_equal(rig.unmet_why, "client cannot speak DTLS 1.2");
     assert_int_equal(COUNTER(alerts_dropped), 92);
     for (unsigned n = 0; n < 8; n++) {
         assert_int_equal(rig.sent[n].len, 15);

@@ -80,13 +80,20 @@ static void port_reply(void *ctx, const struct gateway_reply *reply) {
     rig->replies++;
 }
 
+static void port_unmet(void *ctx, const struct address *peer, const char *why) {
+    struct rig *rig = ctx;
+    rig->unmet = *peer;
+    rig->unmet_why = why;
+}
+
 static void rig_start(struct rig *rig) {
     const struct gateway_ports ports = {.ctx = rig,
                                         .send = port_send,
                                         .submit = port_submit,
                                         .submit_read = port_submit_read,
                                         .entropy = world_entropy,
-                                        .reply = port_reply};
+                                        .reply = port_reply,
+                                        .unmet = port_unmet};
     rig->gw = gateway_new(&rig->config, &ports, rig->now, wall_of(rig));
     assert_non_null(rig->gw);
     gateway_start(rig->gw, rig->now, wall_of(rig));

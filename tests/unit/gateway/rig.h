@@ -37,6 +37,8 @@ struct rig {
     size_t done_count;
     struct gateway_reply reply; /* the last */
     unsigned replies;
+    struct address unmet; /* whose handshake came to nothing last, and why */
+    const char *unmet_why;
     bool refuses; /* submit says SW_E_FULL */
 };
 
