@@ -1,6 +1,8 @@
 /* Checks of what callers give, with the sentences that tell them what was wrong. */
 #include "app/internal.h"
 
+#include "slipway/util/check.h"
+
 #include <string.h>
 
 /* Length of the UTF-8 sequence at text, 0 if it is none (overlong, surrogate, cut). */
@@ -13,7 +15,7 @@ static size_t utf8_length(const uint8_t *text) {
                  {0xE0, 0xC0, 2, 0x80},
                  {0xF0, 0xE0, 3, 0x800},
                  {0xF8, 0xF0, 4, 0x10000}};
-    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+    for (size_t i = 0; i < SW_COUNT(forms); i++) {
         if ((text[0] & forms[i].mask) != forms[i].lead) {
             continue;
         }

@@ -3,6 +3,7 @@
 #include "slipway/store/catalog.h"
 #include "slipway/store/fleet.h"
 #include "slipway/store/update.h"
+#include "slipway/util/check.h"
 
 #include "app/internal.h"
 #include "app/update/plan.h"
@@ -70,7 +71,7 @@ int app_device_released(struct app_tx *tx, const struct device *device,
     size_t count = (*set)->count;
     struct rule_group_release few[8];
     struct rule_group_release *groups = few;
-    if (count > sizeof few / sizeof few[0] && (groups = calloc(count, sizeof *groups)) == NULL) {
+    if (count > SW_COUNT(few) && (groups = calloc(count, sizeof *groups)) == NULL) {
         return fault_set(tx->fault, SW_E_MEMORY, "out of memory for a decision");
     }
     for (size_t i = 0; i < count; i++) {

@@ -1,5 +1,7 @@
 #include "dtls/message.h"
 
+#include "slipway/util/check.h"
+
 #include "dtls/record.h"
 #include "dtls/suite.h"
 
@@ -178,7 +180,7 @@ static bool is_repeated(uint16_t type, uint32_t *seen) {
         EXTENSION_GROUPS,      EXTENSION_POINT_FORMATS, EXTENSION_SIGNATURES,
         EXTENSION_CLIENT_TYPE, EXTENSION_SERVER_TYPE,   EXTENSION_EXTENDED_MASTER,
         EXTENSION_CID,         EXTENSION_CID_DRAFT,     EXTENSION_RENEGOTIATION};
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+    for (size_t i = 0; i < SW_COUNT(known); i++) {
         if (known[i] == type) {
             uint32_t bit = UINT32_C(1) << i;
             bool repeated = (*seen & bit) != 0;

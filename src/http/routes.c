@@ -2,6 +2,8 @@
  * no scope column is closed to API users. */
 #include "http/handlers.h"
 
+#include "slipway/util/check.h"
+
 #define GET(path, name, scope, flags)                                                              \
     { METHOD_GET, flags, path, #name, scope, handle_##name }
 #define POST(path, name, scope, flags)                                                             \
@@ -152,4 +154,4 @@ const struct route routes[] = {
 };
 /* clang-format on */
 
-const size_t route_count = sizeof routes / sizeof routes[0];
+const size_t route_count = SW_COUNT(routes);

@@ -1,5 +1,6 @@
 /* Which release a module version stands for. */
 #include "slipway/model/device_os.h"
+#include "slipway/util/check.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -14,7 +15,7 @@ static const struct {
 };
 
 const char *device_os_name(uint16_t module_version) {
-    for (size_t i = 0; i < sizeof releases / sizeof releases[0]; i++) {
+    for (size_t i = 0; i < SW_COUNT(releases); i++) {
         if (releases[i].module_version == module_version) {
             return releases[i].name;
         }
@@ -23,7 +24,7 @@ const char *device_os_name(uint16_t module_version) {
 }
 
 uint16_t device_os_module(const char *name) {
-    for (size_t i = 0; i < sizeof releases / sizeof releases[0]; i++) {
+    for (size_t i = 0; i < SW_COUNT(releases); i++) {
         if (strcmp(releases[i].name, name) == 0) {
             return releases[i].module_version;
         }

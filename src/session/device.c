@@ -3,6 +3,7 @@
  * which is why none is ever sent. */
 #include "session/work.h"
 
+#include "slipway/util/check.h"
 #include "slipway/util/reader.h"
 
 #define EVENT_ENABLED   "particle/device/updates/enabled"
@@ -304,7 +305,7 @@ static enum topic topic_of(const struct coap_message *message) {
         {COAP_POST, 'A', TOPIC_CHUNK_ACK}, {COAP_GET, 't', TOPIC_TIME},
         {COAP_GET, 'e', TOPIC_SUBSCRIBE},  {COAP_POST, 'L', TOPIC_LEDGER},
     };
-    for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++) {
+    for (size_t i = 0; i < SW_COUNT(topics); i++) {
         if (message->code == topics[i].code && coap_path_is(message, topics[i].path)) {
             return topics[i].topic;
         }

@@ -3,6 +3,7 @@
  * thing is told so here by a counted violation. */
 #include "sim/internal.h"
 #include "slipway/coap/block.h"
+#include "slipway/util/check.h"
 #include "slipway/util/writer.h"
 
 #define REPLY_KEPT_MS 45000
@@ -237,7 +238,7 @@ static take_fn *request_for(uint8_t code, char path) {
         {COAP_POST, 'c', legacy_chunk},         {COAP_PUT, 'u', legacy_done},
         {COAP_PUT, 'k', take_key_change},       {COAP_PUT, 's', take_signal},
     };
-    for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
+    for (size_t i = 0; i < SW_COUNT(requests); i++) {
         if (requests[i].code == code && requests[i].path == path) {
             return requests[i].take;
         }

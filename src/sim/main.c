@@ -2,6 +2,7 @@
  * tests. The devices are those of sim/device.h; this program lends them sockets and time. */
 #include "sim/fleet.h"
 #include "sim/report.h"
+#include "slipway/util/check.h"
 #include "slipway/util/hex.h"
 
 #include <errno.h>
@@ -80,7 +81,7 @@ static void obey(struct program *program, char *line, mono_time now) {
         first = is_id ? fleet_find(&program->fleet, &id) : end;
         end = first < end ? first + 1 : first;
     }
-    for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++) {
+    for (size_t i = 0; i < SW_COUNT(orders); i++) {
         if (strcmp(word, orders[i].word) == 0 && first < end) {
             for (size_t at = first; at < end; at++) {
                 fleet_command(&program->fleet, at, orders[i].order, now);

@@ -1,5 +1,6 @@
 #include "sim/report.h"
 
+#include "slipway/util/check.h"
 #include "slipway/util/hex.h"
 
 #include <errno.h>
@@ -136,7 +137,7 @@ void fleet_report(struct fleet *fleet, struct member *member, mono_time now) {
         }
         member->verified[member->verified_count++] = device->verified;
     }
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+    for (size_t i = 0; i < SW_COUNT(words); i++) {
         if ((device->news & words[i].news) != 0) {
             tell(fleet, member, words[i].word, now);
         }

@@ -3,6 +3,7 @@
 #include "slipway/sys/log.h"
 
 #include "slipway/sys/clock.h"
+#include "slipway/util/check.h"
 #include "slipway/util/text.h"
 
 #include "sys/log_writer.h"
@@ -34,7 +35,7 @@ bool log_is_on(enum log_level level) {
 }
 
 bool log_level_parse(const char *text, enum log_level *out) {
-    for (size_t i = 0; i < sizeof level_names / sizeof level_names[0]; i++) {
+    for (size_t i = 0; i < SW_COUNT(level_names); i++) {
         if (strcmp(text, level_names[i]) == 0) {
             *out = (enum log_level)i;
             return true;

@@ -1,4 +1,5 @@
 #include "slipway/util/error.h"
+#include "slipway/util/check.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -12,7 +13,7 @@ const char *sw_error_name(int code) {
         "replay", "busy",  "io",    "memory", "version", "conflict",  "crypto", "limit",  "space",
     };
     int index = -code;
-    if (index < 0 || index >= (int)(sizeof names / sizeof names[0])) {
+    if (index < 0 || index >= (int)SW_COUNT(names)) {
         return "unknown";
     }
     return names[index];

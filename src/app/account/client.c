@@ -5,6 +5,7 @@
 #include "slipway/crypto/secret.h"
 #include "slipway/store/client.h"
 #include "slipway/store/journal.h"
+#include "slipway/util/check.h"
 #include "slipway/util/hex.h"
 
 #include "app/internal.h"
@@ -19,7 +20,7 @@
 static bool hands_out_ways_in(const char *scope) {
     static const char *const words[] = {"clients:create", "clients:update", "teams.users:invite",
                                         "teams.users:update"};
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+    for (size_t i = 0; i < SW_COUNT(words); i++) {
         if (strcmp(words[i], scope) == 0) {
             return true;
         }

@@ -2,6 +2,7 @@
 #include "slipway/crypto/secret.h"
 #include "slipway/store/client.h"
 #include "slipway/store/journal.h"
+#include "slipway/util/check.h"
 #include "slipway/util/hex.h"
 
 #include "app/internal.h"
@@ -199,7 +200,7 @@ int app_login_record(struct app_tx *tx, int64_t user_id, const char *place, bool
  * for nothing. */
 static bool is_scope_elsewhere(const char *word) {
     static const char *const families[] = {"service_agreements", "sims"};
-    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {
+    for (size_t i = 0; i < SW_COUNT(families); i++) {
         size_t len = strlen(families[i]);
         if (strncmp(word, families[i], len) == 0 && (word[len] == ':' || word[len] == '.')) {
             return true;

@@ -139,7 +139,7 @@ static const struct {
                {'a', MODULE_RADIO_STACK}};
 
 static uint8_t function_of(const char *letter) {
-    for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++) {
+    for (size_t i = 0; i < SW_COUNT(letters); i++) {
         if (letter[0] == letters[i].letter && letter[1] == '\0') {
             return letters[i].function;
         }
@@ -217,7 +217,7 @@ bool describe_decode(struct span bytes, unsigned content_format, struct app_desc
 static json_t *module_json(uint8_t function, uint8_t index, uint16_t version) {
     char letter[2] = "?";
     char number[4];
-    for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++) {
+    for (size_t i = 0; i < SW_COUNT(letters); i++) {
         if (letters[i].function == function) {
             letter[0] = letters[i].letter;
         }

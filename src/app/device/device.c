@@ -7,6 +7,7 @@
 #include "slipway/store/fleet.h"
 #include "slipway/store/metric.h"
 #include "slipway/store/update.h"
+#include "slipway/util/check.h"
 #include "slipway/util/hex.h"
 
 #include "app/internal.h"
@@ -360,7 +361,7 @@ static bool is_reserved(struct span name) {
                                       "particle/firmware/",
                                       "particle/device/updates/",
                                       "slipway/"};
-    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+    for (size_t i = 0; i < SW_COUNT(own); i++) {
         if (span_begins(name, own[i])) {
             return true;
         }

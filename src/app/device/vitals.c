@@ -197,8 +197,7 @@ static json_t *value_of(const struct vital *vital, int32_t raw) {
 static void put_measures(json_t *payload, uint32_t access) {
     json_t *signal =
         json_object_get(json_object_get(json_object_get(payload, "device"), "network"), "signal");
-    if (signal == NULL || access >= sizeof measures / sizeof measures[0] ||
-        measures[access].strength == NULL) {
+    if (signal == NULL || access >= SW_COUNT(measures) || measures[access].strength == NULL) {
         return;
     }
     (void)json_object_set_new(signal, "strength_units", json_string("%"));

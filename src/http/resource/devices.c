@@ -3,9 +3,11 @@
 #include <string.h>
 
 #include "http/devices.h"
+
 #include "http/handlers.h"
 #include "http/reply/pages.h"
 #include "http/request/query.h"
+#include "slipway/util/check.h"
 
 /* --- one device --- */
 
@@ -30,7 +32,7 @@ static json_t *variable_types(const json_t *described) {
     json_t *type = NULL;
     json_object_foreach(json_object_get(described, "v"), name, type) {
         const char *word = "string";
-        for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        for (size_t i = 0; i < SW_COUNT(types); i++) {
             if (types[i].number == json_integer_value(type)) {
                 word = types[i].name;
             }
@@ -94,7 +96,7 @@ static bool read_sort(struct request *rq, struct app_device_query *query) {
     const char *sort = request_query(rq, "sortAttr");
     const char *direction = request_query(rq, "sortDir");
     bool found = sort == NULL || sort[0] == '\0';
-    for (size_t i = 0; !found && i < sizeof sorts / sizeof sorts[0]; i++) {
+    for (size_t i = 0; !found && i < SW_COUNT(sorts); i++) {
         if (strcmp(sort, sorts[i].word) == 0) {
             query->sort = sorts[i].sort;
             found = true;

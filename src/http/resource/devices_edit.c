@@ -7,6 +7,7 @@
 #include "http/handlers.h"
 #include "http/reply/pages.h"
 #include "slipway/sys/clock.h"
+#include "slipway/util/check.h"
 
 #define EDIT_GROUPS_MAX 200
 
@@ -201,7 +202,7 @@ static void edit_flash(struct request *rq) {
     struct fields fields = request_fields(rq);
     static const char *const known[] = {"file_type", "latest", "build_target_version", "app_id",
                                         "platform_id"};
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+    for (size_t i = 0; i < SW_COUNT(known); i++) {
         fields_known(&fields, known[i]);
     }
     if (!fields_end(&fields) || !request_file(rq, &flash.bytes)) {

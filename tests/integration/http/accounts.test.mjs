@@ -202,10 +202,10 @@ test('ping, functions, variables, signal', async () => {
 });
 
 test('many waits for devices at once do not block others', async () => {
-    const waits = Array.from({ length: 200 }, () => door.call('PUT', `/v1/devices/${deviceId(2)}/ping`));
-    const started = performance.now();
+    let ended = 0;
+    const waits = Array.from({ length: 200 }, () => door.call('PUT', `/v1/devices/${deviceId(2)}/ping`).finally(() => { ended += 1; }));
     assert.equal((await door.call('GET', '/v1/products')).status, 200);
-    assert.ok(performance.now() - started < 1500);
+    assert.equal(ended, 0);
     for (const reply of await Promise.all(waits)) assert.equal(reply.body.online, false);
 });
 

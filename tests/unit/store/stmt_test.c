@@ -177,10 +177,28 @@ static void foreign_keys_are_indexed(void **state) {
     (void)sqlite3_finalize(q);
 }
 
+static void texts_are_cut_between_characters(void **state) {
+    (void)state;
+    sqlite3_stmt *q;
+    assert_int_equal(sqlite3_prepare_v2(store->db, "SELECT 'abc\u00e9'", -1, &q, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(q), SQLITE_ROW);
+    for (size_t cap = 1; cap <= 8; cap++) {
+        char text[9];
+        memset(text, '#', sizeof text);
+        col_text(q, 0, text, cap);
+        size_t len = cap > 5 ? 5 : cap > 3 ? 3 : cap - 1;
+        assert_int_equal(strlen(text), len);
+        assert_memory_equal(text, "abc\u00e9", len);
+        assert_int_equal(text[cap], '#');
+    }
+    (void)sqlite3_finalize(q);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_statement_prepares),
         cmocka_unit_test(access_is_what_the_list_says),
+        cmocka_unit_test(texts_are_cut_between_characters),
         cmocka_unit_test(no_large_table_is_scanned),
         cmocka_unit_test(sorted_pages_come_from_an_index),
         cmocka_unit_test(tables_are_strict),
