@@ -120,13 +120,29 @@ int store_quarantine_get(struct store *store, const struct device_id *id, struct
     return stmt_one(store, q, read_quarantine, out, fault);
 }
 
-int store_quarantine_list(struct store *store, uint16_t product_id, uint16_t platform_id,
-                          size_t max, struct quarantine **items, size_t *count,
+static sqlite3_stmt *stmt_listed(struct store *store, enum stmt_name name,
+                                 const struct store_quarantine_filter *filter,
+                                 struct fault *fault) {
+    sqlite3_stmt *q = stmt(store, name, fault);
+    bind_int(q, ":product", filter->product_id);
+    bind_int(q, ":platform", filter->platform_id);
+    bind_text(q, ":id_part", filter->id_part);
+    return q;
+}
+
+int store_quarantine_list(struct store *store, const struct store_quarantine_filter *filter,
+                          struct quarantine **items, size_t *count, int64_t *total,
                           struct fault *fault) {
-    sqlite3_stmt *q = stmt(store, STMT_QUARANTINE_LIST, fault);
-    bind_int(q, ":product", product_id);
-    bind_int(q, ":platform", platform_id);
-    bind_int(q, ":max", (int64_t)max);
+    *items = NULL;
+    *count = 0;
+    int code =
+        stmt_int(store, stmt_listed(store, STMT_QUARANTINE_LISTED, filter, fault), 0, total, fault);
+    if (code != SW_OK) {
+        return code;
+    }
+    sqlite3_stmt *q = stmt_listed(store, STMT_QUARANTINE_LIST, filter, fault);
+    bind_int(q, ":max", filter->max);
+    bind_int(q, ":skip", filter->skip);
     return stmt_all(store, q, read_quarantine, sizeof **items, items, count, fault);
 }
 

@@ -107,9 +107,11 @@ int app_device_register_key(struct app_tx *tx, const struct device_id *id,
 struct quarantine_list {
     struct quarantine *items; /* free() */
     size_t count;
+    int64_t total; /* on all pages */
 };
-/* Those that name this product, or none and are of its platform. */
-int app_quarantine_list(struct app_tx *tx, uint16_t product_id,
+/* Those that name the query's product, or none and are of its platform; the last seen first,
+ * whatever order is asked for. They have neither names nor groups to look for. */
+int app_quarantine_list(struct app_tx *tx, const struct app_device_query *query,
                         struct quarantine_list *out) SW_NODISCARD;
 int app_quarantine_deny(struct app_tx *tx, uint16_t product_id,
                         const struct device_id *id) SW_NODISCARD;

@@ -119,8 +119,15 @@ int store_quarantine_put(struct store *store, const struct quarantine *row,
                          struct fault *fault) SW_NODISCARD;
 int store_quarantine_get(struct store *store, const struct device_id *id, struct quarantine *out,
                          struct fault *fault) SW_NODISCARD;
-int store_quarantine_list(struct store *store, uint16_t product_id, uint16_t platform_id,
-                          size_t max, struct quarantine **items, size_t *count,
+/* Those that name the product, or none and are of the platform; the last seen first. */
+struct store_quarantine_filter {
+    uint16_t product_id, platform_id;
+    const char *id_part; /* in lower case; NULL = any */
+    uint32_t max, skip;
+};
+/* total: how many fit, on this page or not. */
+int store_quarantine_list(struct store *store, const struct store_quarantine_filter *filter,
+                          struct quarantine **items, size_t *count, int64_t *total,
                           struct fault *fault) SW_NODISCARD;
 int store_quarantine_delete(struct store *store, const struct device_id *id,
                             struct fault *fault) SW_NODISCARD;

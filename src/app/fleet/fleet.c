@@ -85,6 +85,15 @@ static enum store_device_order order_of(enum app_device_sort sort) {
     return STORE_DEVICES_BY_HANDSHAKE;
 }
 
+/* Entries of a page, and how many are before it. */
+static uint32_t page_of(const struct app_device_query *query, uint32_t *skip) {
+    uint32_t max = query->per_page > 0 ? query->per_page : PAGE_DEFAULT;
+    max = max > PAGE_MAX ? PAGE_MAX : max;
+    uint64_t before = query->page > 1 ? (uint64_t)(query->page - 1) * max : 0;
+    *skip = before > UINT32_MAX ? UINT32_MAX : (uint32_t)before;
+    return max;
+}
+
 int app_device_list(struct app_tx *tx, const struct app_device_query *query,
                     struct device_list *out) {
     *out = (struct device_list){.total = 0};
@@ -93,12 +102,8 @@ int app_device_list(struct app_tx *tx, const struct app_device_query *query,
     char serial_part[NAME_BYTES];
     struct store_device_filter filter = {.product_id = query->product_id,
                                          .order = order_of(query->sort),
-                                         .ascending = query->ascending,
-                                         .max =
-                                             query->per_page > 0 ? query->per_page : PAGE_DEFAULT};
-    filter.max = filter.max > PAGE_MAX ? PAGE_MAX : filter.max;
-    uint64_t skip = query->page > 1 ? (uint64_t)(query->page - 1) * filter.max : 0;
-    filter.skip = skip > UINT32_MAX ? UINT32_MAX : (uint32_t)skip;
+                                         .ascending = query->ascending};
+    filter.max = page_of(query, &filter.skip);
     if (query->after != NULL) {
         filter.order = STORE_DEVICES_BY_ID;
         filter.ascending = true;
@@ -137,6 +142,34 @@ int app_device_list(struct app_tx *tx, const struct app_device_query *query,
     }
     free(groups);
     return code;
+}
+
+static bool is_given(const char *part) {
+    return part != NULL && part[0] != '\0';
+}
+
+int app_quarantine_list(struct app_tx *tx, const struct app_device_query *query,
+                        struct quarantine_list *out) {
+    *out = (struct quarantine_list){.total = 0};
+    struct product product;
+    int code = store_product_get(tx->store, query->product_id, &product, tx->fault);
+    if (code == SW_E_NOT_FOUND) {
+        return app_no_product(tx);
+    }
+    if (is_given(query->name_part) || is_given(query->serial_part) || query->group_count > 0) {
+        return code;
+    }
+    char id_part[NAME_BYTES];
+    struct store_quarantine_filter filter = {.product_id = product.id,
+                                             .platform_id = product.platform_id};
+    filter.max = page_of(query, &filter.skip);
+    if (query->id_part != NULL) {
+        lower(query->id_part, id_part);
+        filter.id_part = id_part;
+    }
+    return code == SW_OK ? store_quarantine_list(tx->store, &filter, &out->items, &out->count,
+                                                 &out->total, tx->fault)
+                         : code;
 }
 
 /* --- groups of a device --- */

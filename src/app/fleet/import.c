@@ -202,20 +202,6 @@ int app_device_import(struct app_tx *tx, uint16_t product_id, const struct span 
 
 /* --- quarantine --- */
 
-#define QUARANTINE_LIST_MAX 1000
-
-int app_quarantine_list(struct app_tx *tx, uint16_t product_id, struct quarantine_list *out) {
-    struct product product;
-    int code = store_product_get(tx->store, product_id, &product, tx->fault);
-    if (code == SW_E_NOT_FOUND) {
-        return app_no_product(tx);
-    }
-    return code == SW_OK
-               ? store_quarantine_list(tx->store, product_id, product.platform_id,
-                                       QUARANTINE_LIST_MAX, &out->items, &out->count, tx->fault)
-               : code;
-}
-
 /* A member leaves the product, and stays out. */
 static int deny_member(struct app_tx *tx, uint16_t product_id, const struct device_id *id) {
     struct device device;

@@ -172,11 +172,37 @@ static void request_limit(struct request *rq) {
     }
 }
 
+/* UTF-8 without a NUL, which would hide what follows it. Most is ASCII. */
+static bool is_text(const char *bytes, size_t len) {
+    unsigned found = 0;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)bytes[i];
+        found |= (c & 0x80U) | (unsigned)(c == 0);
+    }
+    json_t *text = found != 0 ? json_stringn(bytes, len) : NULL;
+    bool good = found == 0 || (text != NULL && memchr(bytes, '\0', len) == NULL);
+    json_decref(text);
+    return good;
+}
+
+static bool path_is_text(const struct path *path) {
+    for (size_t i = 0; i < path->count; i++) {
+        if (!is_text(path->segments[i], strlen(path->segments[i]))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void request_route(struct request *rq) {
     if (rq->path_status != SW_OK) {
         bool is_long = rq->path_status == SW_E_FULL;
         reply_error(&rq->reply, is_long ? 404 : 400, is_long ? "not_found" : "invalid_request",
                     is_long ? "There is nothing at this path." : "The path is malformed.");
+        return;
+    }
+    if (!path_is_text(&rq->path)) {
+        reply_error(&rq->reply, 400, "invalid_request", "The path must be UTF-8 text.");
         return;
     }
     route_find(routes, route_count, rq->method, &rq->path, &rq->match);
@@ -254,14 +280,6 @@ static void request_measure(struct request *rq) {
         reply_error(&rq->reply, 431, "head_too_large", "The head has more than %d bytes.",
                     HEAD_BYTES_MAX);
     }
-}
-
-/* UTF-8 without a NUL, which would hide what follows it. */
-static bool is_text(const char *bytes, size_t len) {
-    json_t *text = json_stringn(bytes, len);
-    bool good = text != NULL && memchr(bytes, '\0', len) == NULL;
-    json_decref(text);
-    return good;
 }
 
 static enum MHD_Result check_argument(void *arg, enum MHD_ValueKind kind, const char *name,

@@ -142,12 +142,16 @@ static bool read_paging(struct request *rq, struct app_device_query *query,
     return true;
 }
 
+static int64_t page_count(const struct app_device_query *query, uint64_t total) {
+    uint64_t pages = (total + query->per_page - 1) / query->per_page;
+    return pages > 0 ? (int64_t)pages : 1;
+}
+
 static void add_meta(struct sheet *sheet, const struct app_device_query *query,
                      const struct device_list *list) {
-    uint64_t pages = (list->total + query->per_page - 1) / query->per_page;
     sheet_key(sheet, "meta");
     sheet_mark(sheet, '{');
-    sheet_integer(sheet, "total_pages", pages > 0 ? (int64_t)pages : 1);
+    sheet_integer(sheet, "total_pages", page_count(query, list->total));
     sheet_integer(sheet, "total_records", (int64_t)list->total);
     if (query->after != NULL) {
         char id[DEVICE_ID_DIGITS + 1] = "";
@@ -159,9 +163,13 @@ static void add_meta(struct sheet *sheet, const struct app_device_query *query,
     sheet_mark(sheet, '}');
 }
 
-static void list_quarantined(struct request *rq) {
+static void list_quarantined(struct request *rq, const struct app_device_query *query) {
     struct quarantine_list list = {0};
-    if (!handler_ok(rq, app_quarantine_list(rq->tx, rq->product.id, &list))) {
+    if (query->after != NULL) {
+        reply_error(&rq->reply, 400, "invalid_request", "after: not together with quarantined");
+        return;
+    }
+    if (!handler_ok(rq, app_quarantine_list(rq->tx, query, &list))) {
         return;
     }
     json_t *pages = json_array();
@@ -169,8 +177,9 @@ static void list_quarantined(struct request *rq) {
         (void)json_array_append_new(pages, page_quarantine(&list.items[i], rq->product.id));
     }
     reply_json(&rq->reply, 200,
-               json_pack("{s:o, s:[], s:{s:i, s:I}}", "devices", pages, "customers", "meta",
-                         "total_pages", 1, "total_records", (json_int_t)list.count));
+               json_pack("{s:o, s:[], s:{s:I, s:I}}", "devices", pages, "customers", "meta",
+                         "total_pages", (json_int_t)page_count(query, (uint64_t)list.total),
+                         "total_records", (json_int_t)list.total));
     free(list.items);
 }
 
@@ -224,16 +233,14 @@ void handle_devices_list(struct request *rq) {
         !read_paging(rq, &query, &after)) {
         return;
     }
-    if (is_quarantined) {
-        list_quarantined(rq);
-        return;
-    }
     json_t *names = request_query_texts(rq, "groups");
     const char **texts = handler_texts(names);
     query.groups = texts;
     query.group_count = json_array_size(names);
     if (query.group_count > LIST_GROUPS_MAX) {
         reply_error(&rq->reply, 400, "invalid_request", "groups: at most %d", LIST_GROUPS_MAX);
+    } else if (is_quarantined) {
+        list_quarantined(rq, &query);
     } else {
         reply_list(rq, &query, false);
     }

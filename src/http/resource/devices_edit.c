@@ -6,6 +6,7 @@
 #include "http/door.h"
 #include "http/handlers.h"
 #include "http/reply/pages.h"
+#include "http/request/query.h"
 #include "slipway/sys/clock.h"
 #include "slipway/util/check.h"
 
@@ -287,7 +288,8 @@ void handle_devices_remove(struct request *rq) {
     const char *id = request_param(rq, "id");
     struct fields fields = request_fields(rq);
     removal.deny = fields_bool(&fields, "deny", FIELD_OPTIONAL);
-    if (!fields_end(&fields)) {
+    bool is_read = fields_has(&fields, "deny") || request_query_bool(rq, "deny", &removal.deny);
+    if (!is_read || !fields_end(&fields)) {
         return;
     }
     struct app_error error = {0};

@@ -257,14 +257,15 @@ static void hub_read_new(struct hub *hub, mono_time now) {
 }
 
 static void hub_keep_alive(struct hub *hub, mono_time now) {
-    struct stream_text *newline = stream_text_new("\n", 1);
-    for (struct stream *stream = hub->streams; stream != NULL && newline != NULL;
+    static const char comment[] = ":\n\n";
+    struct stream_text *text = stream_text_new(comment, sizeof comment - 1);
+    for (struct stream *stream = hub->streams; stream != NULL && text != NULL;
          stream = stream->next) {
         if (mono_reached(now, mono_add_ms(stream->quiet_since, HUB_KEEP_ALIVE_MS))) {
-            hub_give(stream, newline, now);
+            hub_give(stream, text, now);
         }
     }
-    stream_text_release(newline);
+    stream_text_release(text);
 }
 
 /* Many streams share a token, and then often stand side by side. */

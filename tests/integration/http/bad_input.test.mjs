@@ -144,6 +144,9 @@ const cases = () => [
     ['POST', `${P()}/firmware/1`, {}, 405, /Allowed/],
     ['GET', '/v1/%zz', undefined, 400, /./],
     ['GET', '/v1/events/a%00b', undefined, 400, /./],
+    ['GET', '/v1/events/%ff', undefined, 400, /UTF-8/],
+    ['GET', `${P()}/groups/%c3%28`, undefined, 400, /UTF-8/],
+    ['DELETE', `${D()}?deny=perhaps`, undefined, 400, /^deny/],
 ];
 
 test('requests that are wrong change nothing', async () => {

@@ -169,6 +169,31 @@ test('devices: import in each form, list, get', async () => {
     assert.ok((await door.call('GET', '/v1/devices')).body.some((d) => d.id === plain.id));
 });
 
+test('devices in quarantine are filtered and paged like others', async () => {
+    const product = await createProduct(door, 'waiting room');
+    const P = `/v1/products/${product.id}`;
+    const ids = Array.from({ length: 7 }, (_, i) => deviceId(0xab00 + i));
+    await importIds(product, ids);
+    for (const id of ids.slice(1)) assert.equal((await door.call('DELETE', `${P}/devices/${id}`, { json: { deny: true } })).status, 204);
+    assert.equal((await door.call('DELETE', `${P}/devices/${ids[0]}?deny=true`)).status, 204, 'a DELETE may have no body');
+    const list = async (query) => (await door.call('GET', `${P}/devices?quarantined=true${query}`)).body;
+    const seen = [];
+    for (let page = 1; page <= 3; page++) {
+        const { devices, meta } = await list(`&page=${page}&per_page=3`);
+        assert.equal(devices.length, page === 3 ? 1 : 3);
+        assert.deepEqual(meta, { total_pages: 3, total_records: 7 });
+        seen.push(...devices.map((device) => device.id));
+    }
+    assert.deepEqual(seen.sort(), ids);
+    assert.deepEqual((await list('&page=4&per_page=3')).devices, []);
+    const one = await list('&deviceId=AB03');
+    assert.deepEqual(one.devices.map((device) => device.id), [ids[3]]);
+    assert.deepEqual(one.meta, { total_pages: 1, total_records: 1 });
+    for (const query of ['&deviceName=x', '&serialNumber=x', '&groups=x']) assert.deepEqual((await list(query)).devices, [], query);
+    assert.equal((await list('&deviceName=&groups=')).devices.length, 7);
+    assertError(await door.call('GET', `${P}/devices?quarantined=true&after=`), 400, /^after/);
+});
+
 test('device edits echo what they changed', async () => {
     const product = await createProduct(door, 'edits');
     await upload(door, product, 3);

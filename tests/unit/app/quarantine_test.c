@@ -52,7 +52,8 @@ static int run_deny(struct app_tx *tx, void *arg) {
 }
 
 static int run_quarantine(struct app_tx *tx, void *arg) {
-    return app_quarantine_list(tx, world.product.id, &((struct deny_bag *)arg)->list);
+    const struct app_device_query query = {.product_id = world.product.id};
+    return app_quarantine_list(tx, &query, &((struct deny_bag *)arg)->list);
 }
 
 static void denied_device_stays_denied(void **state) {
