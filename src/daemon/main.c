@@ -22,14 +22,18 @@
 #include "slipway/sys/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #define PRUNE_S        60
 #define FILES_SPARE    1024         /* of descriptors, beside those of connections */
+#define FILES_LEAST    64           /* of them, where only few may be open */
+#define CONNECTIONS    16           /* at least */
 #define ARENAS         4            /* of the allocator: few threads allocate much */
 #define MMAP_THRESHOLD (128 * 1024) /* bytes; slabs above it go back to the system when freed */
 
@@ -69,17 +73,40 @@ static void serve(struct daemon *daemon, const sigset_t *signals) {
     }
 }
 
-/* As many descriptors as connections may be open: shells start programs with a thousand. */
-static void raise_files(const struct config *config) {
+/* Who closed one of the first three gets it as the first file that is opened: the database would
+ * have lines of the log in it. */
+static int keep_standard_files(void) {
+    for (int file = STDIN_FILENO; file <= STDERR_FILENO; file++) {
+        if (fcntl(file, F_GETFD) < 0 && open("/dev/null", O_RDWR) != file) {
+            return SW_E_IO;
+        }
+    }
+    return SW_OK;
+}
+
+/* As many descriptors as connections may be open: shells start programs with a thousand. Where that
+ * is forbidden there are fewer connections: the database and the doors need descriptors, too. */
+static void raise_files(struct config *config) {
     struct rlimit files;
     rlim_t wanted = (rlim_t)config->http_connections + FILES_SPARE;
     if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= wanted) {
         return;
     }
+    const struct rlimit before = files;
     files.rlim_cur = files.rlim_max < wanted ? files.rlim_max : wanted;
-    if (setrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur < wanted) {
-        log_note(LOG_UNUSUAL, "few_files",
-                 "fewer descriptors may be open than http.connections asks for");
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0) {
+        files = before;
+    }
+    rlim_t spare = files.rlim_cur / 4 > FILES_LEAST ? files.rlim_cur / 4 : FILES_LEAST;
+    spare = spare < FILES_SPARE ? spare : FILES_SPARE;
+    rlim_t room = files.rlim_cur > spare + CONNECTIONS ? files.rlim_cur - spare : CONNECTIONS;
+    if (room < (rlim_t)config->http_connections) {
+        struct log_line line;
+        config->http_connections = (int64_t)room;
+        log_begin(&line, LOG_UNUSUAL, "few_files");
+        log_int(&line, "descriptors", (int64_t)files.rlim_cur);
+        log_int(&line, "connections", config->http_connections);
+        log_end(&line);
     }
 }
 
@@ -122,6 +149,9 @@ static int run(struct daemon *daemon) {
 int main(int argc, char **argv) {
     static struct daemon daemon;
     struct fault fault = {0};
+    if (keep_standard_files() != SW_OK) {
+        return EXIT_FAILURE;
+    }
     (void)mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
     (void)mallopt(M_ARENA_MAX, ARENAS);
     if (options_read(argc, argv, &daemon.options, &fault) != SW_OK) {

@@ -120,4 +120,35 @@ start
 [ "$(awk '/Max open files/ { print $4 }' "/proc/$server/limits")" -gt 12000 ] ||
     fail "no more descriptors than before"
 stop TERM 0
+
+# Nor may clients take all of few: what is opened later needs some, too.
+(
+    ulimit -n 128
+    SLIPWAY_ADMIN_TOKEN=$TOKEN exec "$bin/slipwayd" --data "$data" --http "$http" --dtls "$dtls"
+) >"$work/server.out" 2>>"$work/server.log" &
+server=$!
+within 20 grep -q '^slipwayd ready' "$work/server.out" || fail "not ready with 128 descriptors"
+for n in $(seq 130); do
+    eval "exec $((100 + n))<>/dev/tcp/${http%:*}/${http##*:}"
+done
+sleep 0.5
+descriptors() { (ls "/proc/$server/fd") | wc -l; }
+[ "$(descriptors)" -lt 110 ] || fail "clients took $(descriptors) of 128 descriptors"
+for n in $(seq 130); do
+    eval "exec $((100 + n))>&-"
+done
+api GET /v1/products >/dev/null
+stop TERM 0
+
+# Whoever closed a standard file does not have what is written to it in a file of ours.
+SLIPWAY_ADMIN_TOKEN=$TOKEN "$bin/slipwayd" --data "$data" --http "$http" --dtls "$dtls" \
+    <&- >&- 2>&- &
+server=$!
+answers() { curl -s -o /dev/null "http://$http/"; }
+within 20 answers || fail "not ready without standard files"
+for n in 0 1 2; do
+    [ "$(readlink "/proc/$server/fd/$n")" = /dev/null ] ||
+        fail "file $n is $(readlink "/proc/$server/fd/$n")"
+done
+stop TERM 0
 echo passed
