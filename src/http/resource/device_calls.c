@@ -1,4 +1,5 @@
 /* What needs the device itself: ping, functions, variables. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,14 +133,23 @@ void handle_device_function(struct request *rq) {
     request_command(rq, &command, after_function);
 }
 
+#define WHOLE_MAX 9007199254740992.0 /* 2^53: from here on a double is always whole */
+
+/* JSON has no word for what is not a number, as failing sensors are told. */
+static json_t *page_number(double number) {
+    if (!isfinite(number)) {
+        return json_null();
+    }
+    bool is_whole = fabs(number) < WHOLE_MAX && number == (double)(int64_t)number;
+    return is_whole ? json_integer((int64_t)number) : json_real(number);
+}
+
 static json_t *page_value(const struct device_reply *answer) {
     switch (answer->value_kind) {
     case DEVICE_VALUE_TEXT:
         return page_bytes((const char *)answer->value.data, answer->value.len);
     case DEVICE_VALUE_NUMBER:
-        return answer->number == (double)(int64_t)answer->number
-                   ? json_integer((int64_t)answer->number)
-                   : json_real(answer->number);
+        return page_number(answer->number);
     case DEVICE_VALUE_BOOL:
         return json_boolean(answer->number != 0);
     case DEVICE_VALUE_NONE:

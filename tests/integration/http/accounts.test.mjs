@@ -189,6 +189,10 @@ test('ping, functions, variables, signal', async () => {
     assert.deepEqual((await door.call('POST', at(3, '/length'), { json: {} })).body, { ok: false, error: 'Timed out.' });
     assert.equal((await door.call('GET', at(1, '/length'))).body.result, 42);
     assert.equal((await door.call('GET', at(1, '/word?format=raw'))).text, 'hello');
+    // A sensor that fails is often told as not a number, for which JSON has none.
+    assert.equal((await door.call('GET', at(1, '/broken'))).body.result, null);
+    assert.equal((await door.call('GET', at(1, '/broken?format=raw'))).text, 'null');
+    assert.equal((await door.call('GET', at(1, '/huge'))).body.result, 1e300);
     const missing = await door.call('GET', at(1, '/other'));
     assert.deepEqual([missing.status, missing.body], [404, { ok: false, error: 'Variable not found' }]);
     assert.equal((await door.call('GET', at(2, '/word'))).status, 408);

@@ -5,6 +5,7 @@
  *                                              "admin's password" its password
  *   http_door module PLATFORM PRODUCT VERSION BYTES >FILE
  *   http_door routes                            the route table, one JSON object a line */
+#include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +76,9 @@ static int device_command(void *ctx, const struct device_command *command, devic
             answer.return_value = (int32_t)command->argument.len;
             answer.value_kind = DEVICE_VALUE_NUMBER;
             answer.number = 42;
+        } else if (span_is_text(command->name, "broken") || span_is_text(command->name, "huge")) {
+            answer.value_kind = DEVICE_VALUE_NUMBER;
+            answer.number = span_is_text(command->name, "huge") ? 1e300 : NAN;
         } else if (span_is_text(command->name, "word")) {
             answer.value_kind = DEVICE_VALUE_TEXT;
             answer.value = span_text("hello");
