@@ -3,6 +3,7 @@
 #include "slipway/util/check.h"
 #include "slipway/util/reader.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -120,7 +121,53 @@ static bool doors_serving(void *ctx) {
     return report.is_ready;
 }
 
+struct metric {
+    const char *name, *help, *unit; /* what follows the name */
+    uint64_t value;
+};
+
+static void put_metrics(FILE *out, const char *kind, const struct metric *metrics, size_t count) {
+    for (size_t n = 0; n < count; n++) {
+        const struct metric *m = &metrics[n];
+        (void)fprintf(out, "# HELP slipway_%s%s %s\n# TYPE slipway_%s%s %s\nslipway_%s%s %llu\n",
+                      m->name, m->unit, m->help, m->name, m->unit, kind, m->name, m->unit,
+                      (unsigned long long)m->value);
+    }
+}
+
+static char *doors_metrics(void *ctx) {
+    struct loop_report report;
+    char *text = NULL;
+    size_t len = 0;
+    loop_report(ctx, &report);
+#define COUNTER(word, sentence) {#word, sentence, "_total", report.counters.word},
+    const struct metric counters[] = {GATEWAY_COUNTERS(COUNTER)};
+#undef COUNTER
+    const struct metric sizes[] = {
+        {"sessions", "Sessions that are kept", "", report.sizes.sessions},
+        {"devices", "Devices that are online", "_online", report.sizes.online},
+        {"sessions", "Of the sessions, with working memory", "_active", report.sizes.active},
+        {"handshakes", "Handshakes under way", "_open", report.sizes.half_open},
+        {"transfers", "Transfers under way", "_open", report.sizes.transfers},
+        {"images", "Firmware images held in memory", "", report.sizes.images},
+        {"images", "Memory of these images", "_bytes", report.sizes.image_bytes},
+        {"jobs", "Jobs that are with the store", "_open", report.sizes.jobs}};
+    FILE *out = open_memstream(&text, &len);
+    if (out == NULL) {
+        return NULL;
+    }
+    put_metrics(out, "counter", counters, SW_COUNT(counters));
+    put_metrics(out, "gauge", sizes, SW_COUNT(sizes));
+    if (fclose(out) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
 struct http_ports doors_ports(struct loop *loop) {
-    return (struct http_ports){
-        .ctx = loop, .device_command = doors_command, .is_serving = doors_serving};
+    return (struct http_ports){.ctx = loop,
+                               .device_command = doors_command,
+                               .is_serving = doors_serving,
+                               .metrics = doors_metrics};
 }

@@ -7,6 +7,7 @@
 
 #define HANDLERS(X)                                                                                \
     X(health)                                                                                      \
+    X(server_metrics)                                                                              \
     X(openapi)                                                                                     \
     X(products_list)                                                                               \
     X(products_create)                                                                             \

@@ -33,6 +33,7 @@ const struct route routes[] = {
     POST("/v1/products/:product/devices/:device/:function", device_function, "devices.function:call", 0),
 
     GET("/health", health, NULL, ROUTE_OPEN),
+    GET("/metrics", server_metrics, "organization:get", ROUTE_WORKER),
     GET("/v1/openapi.json", openapi, NULL, ROUTE_OPEN),
 
     POST("/oauth/token", oauth_token, NULL, ROUTE_OPEN | ROUTE_FORM | ROUTE_NO_KEY | ROUTE_LOGIN),

@@ -158,51 +158,50 @@ int gateway_command(struct gateway *gw, const struct gateway_command *command, m
 void gateway_drain(struct gateway *gw, mono_time now, wall_time wall);
 bool gateway_is_drained(const struct gateway *gw);
 
-/* What came in, what was dropped and why. Names are stable, for metrics. */
+/* What came in, what was dropped and why, with a sentence for metrics. Names are stable. */
 #define GATEWAY_COUNTERS(X)                                                                        \
-    X(datagrams_in) /* all */                                                                      \
-    X(datagrams_out)                                                                               \
-    X(dropped_noise)   /* no record that we know, one-byte keep-alives included */                 \
-    X(dropped_unready) /* before the sessions were read, or while draining */                      \
-    X(dropped_unknown) /* no such connection id or address */                                      \
-    X(farewells)       /* of these, answered with the alert that ended their session */            \
-    X(dropped_session) /* routed, and refused by its session: replay, forgery, junk */             \
-    X(dropped_hello)   /* ClientHello that is malformed or unacceptable */                         \
-    X(dropped_busy)    /* no working memory, or too many datagrams held for a session */           \
-    X(knocks)          /* at devices that could not be heard after a crash */                      \
-    X(probes_echoed)                                                                               \
-    X(probes_dropped) /* over the rate, or from a server */                                        \
-    X(hellos_cookie)  /* answered statelessly */                                                   \
-    X(hellos_refused) /* answered with an alert */                                                 \
-    X(alerts_dropped) /* over the rate of their source */                                          \
-    X(handshakes_started)                                                                          \
-    X(handshakes_done)                                                                             \
-    X(handshakes_failed)                                                                           \
-    X(handshakes_shed)    /* datagrams of some that waited in vain, under a storm */               \
-    X(handshakes_evicted) /* oldest of a full pool */                                              \
-    X(sessions_restored)  /* read from the store at the start */                                   \
-    X(sessions_replaced)  /* by a newer one of the same device */                                  \
-    X(devices_doubled)    /* a session spoke on that a newer one of its device had replaced */     \
-    X(sessions_expired)                                                                            \
-    X(sessions_evicted)                                                                            \
-    X(sessions_closed) /* by the peer */                                                           \
-    X(sessions_resumed)                                                                            \
-    X(reservations) /* blocks of sequence numbers made durable */                                  \
-    X(held)         /* datagrams kept for a reservation */                                         \
-    X(jobs_submitted)                                                                              \
-    X(jobs_failed)                                                                                 \
-    X(jobs_refused) /* submit said no */                                                           \
-    X(reports_shed) /* of devices that say more than Device OS does: not kept, or not yet */       \
-    X(transfers_started)                                                                           \
-    X(transfers_committed)                                                                         \
-    X(transfers_failed)                                                                            \
-    X(events_delivered) /* published ones, to one device each; its acknowledgement is not awaited  \
-                         */                                                                        \
-    X(events_undelivered) /* it was busy for too long, or there were too many at once */           \
-    X(quarantined)        /* reports of devices that are not served */
+    X(datagrams_in, "Datagrams that came in")                                                      \
+    X(datagrams_out, "Datagrams that went out")                                                    \
+    X(dropped_noise, "Dropped: no record that is known, keep-alives of one byte included")         \
+    X(dropped_unready, "Dropped: before the stored sessions were read, or while draining")         \
+    X(dropped_unknown, "Dropped: no such connection id or address")                                \
+    X(farewells, "Of the unknown ones, answered with the alert that ended their session")          \
+    X(dropped_session, "Dropped by their session: replay, forgery, junk")                          \
+    X(dropped_hello, "Dropped: ClientHello that is malformed or unacceptable")                     \
+    X(dropped_busy, "Dropped: no working memory, or too much held for a session")                  \
+    X(knocks, "Pings at devices that could not be heard after a crash")                            \
+    X(probes_echoed, "Reachability probes that were echoed")                                       \
+    X(probes_dropped, "Reachability probes over the rate, or from a server")                       \
+    X(hellos_cookie, "ClientHellos answered with a cookie, statelessly")                           \
+    X(hellos_refused, "ClientHellos answered with an alert")                                       \
+    X(alerts_dropped, "Alerts over the rate of their source")                                      \
+    X(handshakes_started, "Handshakes whose cookie came back")                                     \
+    X(handshakes_done, "Handshakes that made a session")                                           \
+    X(handshakes_failed, "Handshakes that came to nothing")                                        \
+    X(handshakes_shed, "Datagrams of handshakes that waited in vain, under a storm")               \
+    X(handshakes_evicted, "Handshakes that gave way in a full pool")                               \
+    X(sessions_restored, "Sessions read from the store at the start")                              \
+    X(sessions_replaced, "Sessions replaced by a newer one of their device")                       \
+    X(devices_doubled, "Sessions that spoke on though a newer one had replaced them")              \
+    X(sessions_expired, "Sessions forgotten after their silence")                                  \
+    X(sessions_evicted, "Sessions that gave way in a full table")                                  \
+    X(sessions_closed, "Sessions closed by their device")                                          \
+    X(sessions_resumed, "Sessions that were resumed")                                              \
+    X(reservations, "Blocks of sequence numbers made durable")                                     \
+    X(held, "Datagrams kept until a reservation was durable")                                      \
+    X(jobs_submitted, "Jobs given to the store")                                                   \
+    X(jobs_failed, "Jobs that the store could not do")                                             \
+    X(jobs_refused, "Jobs that the store did not take")                                            \
+    X(reports_shed, "Reports of devices that say more than Device OS does")                        \
+    X(transfers_started, "Transfers that were started")                                            \
+    X(transfers_committed, "Transfers whose device took the image")                                \
+    X(transfers_failed, "Transfers that failed")                                                   \
+    X(events_delivered, "Published events sent to a device that asked for them")                   \
+    X(events_undelivered, "Published events dropped: the device was busy, or too many")            \
+    X(quarantined, "Reports of devices that are not served")
 
 struct gateway_counters {
-#define GATEWAY_COUNTER_FIELD(name) uint64_t name;
+#define GATEWAY_COUNTER_FIELD(name, help) uint64_t name;
     GATEWAY_COUNTERS(GATEWAY_COUNTER_FIELD)
 #undef GATEWAY_COUNTER_FIELD
 };

@@ -61,6 +61,9 @@ struct http_ports {
                           void *arg);
     /* Whether the daemon serves devices: what GET /health reports. May be NULL: then it does. */
     bool (*is_serving)(void *ctx);
+    /* The device door in numbers, as GET /metrics gives them: a heap text for the caller; NULL = no
+     * memory. May be NULL: then there are none. */
+    char *(*metrics)(void *ctx);
 };
 
 #endif

@@ -23,6 +23,21 @@ void handle_health(struct request *rq) {
                          (json_int_t)(mono_since_us(server->started, mono_now()) / 1000000)));
 }
 
+void handle_server_metrics(struct request *rq) {
+    const struct http_ports *ports = &rq->server->ports;
+    if (ports->metrics == NULL) {
+        reply_error(&rq->reply, 404, "not_found", "There are no metrics here");
+        return;
+    }
+    char *text = ports->metrics(ports->ctx);
+    if (text == NULL) {
+        reply_app_error(&rq->reply, SW_E_MEMORY, NULL);
+        return;
+    }
+    reply_header(&rq->reply, "Cache-Control", "no-store");
+    reply_bytes(&rq->reply, 200, "text/plain; version=0.0.4", text, strlen(text));
+}
+
 void handle_openapi(struct request *rq) {
     reply_bytes(&rq->reply, 200, NULL, strdup(openapi_json), strlen(openapi_json));
 }

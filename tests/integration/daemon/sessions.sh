@@ -32,6 +32,14 @@ within 30 connected || fail "after waking only $(seen '.state == "connected"') a
 [ "$(handshakes)" = $N ] || fail "waking cost handshakes: $(handshakes)"
 no_violations
 
+# What the door did, in numbers for a monitor.
+api GET /metrics >"$work/metrics"
+grep -q '^slipway_devices_online 20$' "$work/metrics" && grep -qE '^slipway_datagrams_in_total [1-9]' "$work/metrics" ||
+    fail "the metrics are not so: $(cat "$work/metrics")"
+[ "$(grep -c '^# TYPE slipway_[a-z_]* \(counter\|gauge\)$' "$work/metrics")" = "$(grep -c '^slipway_' "$work/metrics")" ] ||
+    fail "metrics without a type"
+[ "$(curl -s -o /dev/null -w '%{http_code}' "http://$http/metrics")" = 400 ] || fail "metrics without a token"
+
 # A device that knows another server: its operator finds out why it does not come online.
 kill "$devices"
 wait "$devices" 2>/dev/null || true

@@ -488,7 +488,7 @@ void check_explain(struct world *world) {
     }
     if (server_is_up(world)) {
         const struct gateway_counters *c = gateway_counters(world->gateway);
-#define TELL(name)                                                                                 \
+#define TELL(name, help)                                                                           \
     if (c->name != 0) {                                                                            \
         world_tell(world, "  %s %llu", #name, (unsigned long long)c->name);                        \
     }
