@@ -55,14 +55,9 @@ static bool done_confirm(struct gateway *gw, struct seat *seat, const struct gat
     return is_kept;
 }
 
-/* False: another Hello followed, and its own verdict counts. */
-static bool done_is_newest(const struct seat *seat, const struct gateway_job *job) {
-    return device_id_equal(&job->device, &seat->session.device);
-}
-
 static void done_hello(struct gateway *gw, struct seat *seat, const struct gateway_job *job,
                        int code, struct moment now) {
-    if (done_confirm(gw, seat, job, code, now) && done_is_newest(seat, job)) {
+    if (done_confirm(gw, seat, job, code, now)) {
         hello_done(gw, seat);
         done_verdict(gw, seat, job, now);
         /* What it runs and whether it may be disturbed follows within moments. */
@@ -74,7 +69,7 @@ static void done_hello(struct gateway *gw, struct seat *seat, const struct gatew
 
 static void done_resumed(struct gateway *gw, struct seat *seat, const struct gateway_job *job,
                          int code, struct moment now) {
-    if (done_confirm(gw, seat, job, code, now) && done_is_newest(seat, job)) {
+    if (done_confirm(gw, seat, job, code, now)) {
         done_verdict(gw, seat, job, now);
         plan_follow(gw, seat, &job->plan, now);
     }

@@ -42,8 +42,7 @@ static void event_hello(struct gateway *gw, struct seat *seat, const struct sess
     const struct platform *platform = platform_find(hello->platform_id);
     struct gateway_job *job = job_new(JOB_HELLO, 0);
     seat->is_cellular = platform != NULL && platform->is_cellular;
-    /* Until the store has said whether this key may speak for that device, nobody does: a second
-     * Hello that names another device must not lend its sender that device's name. */
+    /* Until the store has said whether this key may still speak for the device, nobody does. */
     seat->is_served = false;
     seat->session.is_trusted = false;
     if (job != NULL) {

@@ -22,6 +22,11 @@ void device_refuse(struct turn *t, const struct coap_message *message, uint8_t c
 
 /* --- Hello --- */
 
+static bool has_name(const struct device_id *id) {
+    static const struct device_id nobody;
+    return !device_id_equal(id, &nobody);
+}
+
 static int hello_decode(struct span payload, struct device_hello *out, const char **why) {
     struct reader r = reader_of(payload);
     *out = (struct device_hello){0};
@@ -36,6 +41,9 @@ static int hello_decode(struct span payload, struct device_hello *out, const cha
     }
     if (!r.failed) {
         memcpy(out->device.b, id.data, id.len);
+    }
+    if (!r.failed && !has_name(&out->device)) {
+        reader_fail(&r, "a device id of zeroes");
     }
     /* Each Device OS added to the end of it; what follows what we know is for a later one. */
     if (reader_left(&r) >= 2) {
@@ -58,6 +66,11 @@ static void on_hello(struct turn *t, const struct coap_message *message, const c
     struct session *session = t->session;
     struct device_hello hello;
     if (hello_decode(message->payload, &hello, why) != SW_OK) {
+        return;
+    }
+    /* Whatever its owner does for a device, it does by the name in the session. */
+    if (has_name(&session->device) && !device_id_equal(&session->device, &hello.device)) {
+        *why = "a Hello of another device";
         return;
     }
     /* It started anew: whatever was asked of it before is void, and until this is acknowledged it

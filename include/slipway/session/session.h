@@ -126,7 +126,7 @@ void session_out_clear(struct session_out *out);
 struct session {
     struct dtls_session dtls;
     struct address peer;
-    struct device_id device;   /* zero until the Hello */
+    struct device_id device;   /* zero until the first Hello; then it stays */
     mono_time heard;           /* last authentic record */
     mono_time granted;         /* last reservation of sequence numbers */
     mono_time greeted;         /* when its Hello was acknowledged, until its next word; else 0 */

@@ -211,9 +211,15 @@ static void a_device_speaks_for_nobody_but_itself(void **state) {
     /* Nor for a device that nobody knows: the product would have taken it. */
     struct device_id unknown = client.id;
     unknown.b[11] = 77;
+    assert_false(
+        says_hello(&client, 2, &unknown)); /* a session keeps the name that it began with */
+    client.address.port++;
+    connect_late(&client);
     assert_true(says_hello(&client, 2, &unknown));
     assert_false(is_served(&unknown));
     assert_int_equal(COUNTER(quarantined), 2);
+    client.address.port++;
+    connect_late(&client);
     assert_true(says_hello(&client, 3, &client.id));
     assert_true(is_served(&client.id));
     peer_close(&client);

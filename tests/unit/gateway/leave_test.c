@@ -100,6 +100,52 @@ static void another_key_cannot_put_it_offline(void **state) {
     peer_close(&thief);
 }
 
+/* It is served under its own name, and takes another's with its next Hello. */
+static void a_device_cannot_put_another_offline(void **state) {
+    (void)state;
+    struct peer thief;
+    peer_open(&thief, &rig, 2);
+    peer_connect(&thief, &rig);
+    peer_hello(&thief, &rig, 1, &thief.id);
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    assert_true(rig_is_online(&rig, &thief.id));
+    peer_hello(&thief, &rig, 2, &client.id);
+    say_goodbye(&thief);
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    assert_true(rig_is_online(&rig, &client.id));
+    assert_non_null(rig_seat(&rig, &client.id));
+    assert_false(rig_is_online(&rig, &thief.id)); /* it has left, whatever it said last */
+    peer_close(&thief);
+}
+
+/* The same with a Hello that comes to nothing, because it said too much, and silence instead of a
+ * farewell. */
+static void a_device_cannot_put_another_offline_by_silence(void **state) {
+    (void)state;
+    static const uint8_t ping[4] = {0x40, 0, 9, 9};
+    struct gateway_config impatient = rig.config;
+    struct peer thief;
+    impatient.offline_cellular_s = 60;
+    gateway_configure(rig.gw, &impatient);
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    peer_open(&thief, &rig, 2);
+    peer_connect(&thief, &rig);
+    uint16_t id = 1;
+    while (gateway_counters(rig.gw)->reports_shed == 0) {
+        peer_hello(&thief, &rig, id++, &thief.id);
+        rig_pump(&rig, STORE_TROUBLE_NONE);
+    }
+    peer_hello(&thief, &rig, id, &client.id);
+    for (unsigned n = 0; n < 12; n++) {
+        peer_say(&client, &rig, span_of(ping, sizeof ping));
+        rig_pass(&rig, 10000);
+        rig_pump(&rig, STORE_TROUBLE_NONE);
+        assert_true(rig_is_online(&rig, &client.id));
+    }
+    assert_false(rig_is_online(&rig, &thief.id));
+    peer_close(&thief);
+}
+
 /* POST /x: it goes to sleep. */
 #define GOODBYE_BYTES "\x40\x02\x02\x01\xb1\x78\xff\x01\x06"
 
@@ -170,6 +216,8 @@ int main(void) {
         TEST(whose_session_is_taken_away_is_offline),
         TEST(a_newer_session_of_the_same_device_keeps_it_online),
         TEST(another_key_cannot_put_it_offline),
+        TEST(a_device_cannot_put_another_offline),
+        TEST(a_device_cannot_put_another_offline_by_silence),
         TEST(what_a_device_repeats_when_it_has_left_is_no_return),
         TEST(who_comes_back_in_its_session_is_online),
         TEST(the_session_of_a_denied_device_can_be_ended),
