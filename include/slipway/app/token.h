@@ -43,6 +43,8 @@ int app_token_create(struct app_tx *tx, const struct app_token_new *request,
 int app_token_refresh(struct app_tx *tx, const char *text, size_t len, const char *client,
                       int64_t lifetime_s, struct app_token_made *out) SW_NODISCARD;
 int app_token_revoke(struct app_tx *tx, const char *text, size_t len) SW_NODISCARD;
+/* By its number in the list of the user's. NOT_FOUND. */
+int app_token_revoke_listed(struct app_tx *tx, int64_t user_id, int64_t id) SW_NODISCARD;
 int app_token_revoke_all(struct app_tx *tx, int64_t user_id) SW_NODISCARD;
 struct token_list {
     struct token *items; /* free() */

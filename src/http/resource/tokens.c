@@ -16,6 +16,7 @@
 #include "slipway/sys/clock.h"
 #include "slipway/sys/log.h"
 #include "slipway/util/check.h"
+#include "slipway/util/text.h"
 
 #define PASSWORD_MAX 256
 
@@ -278,16 +279,24 @@ static int run_list(struct app_tx *tx, void *arg) {
     return app_token_list(tx, listing->user_id, &listing->list);
 }
 
-/* Tokens are kept as hashes: the list cannot show them. */
-void handle_tokens_list(struct request *rq) {
-    struct grant grant = {.rq = rq};
-    grant.basic_user = MHD_basic_auth_get_username_password(rq->connection, &grant.basic_password);
-    grant.name = grant.basic_user;
-    if (grant.basic_user == NULL || grant.basic_password == NULL) {
+/* With HTTP Basic; false with the reply of OAuth. */
+static bool login_basic(struct request *rq, struct grant *grant) {
+    grant->basic_user =
+        MHD_basic_auth_get_username_password(rq->connection, &grant->basic_password);
+    grant->name = grant->basic_user;
+    if (grant->basic_user == NULL || grant->basic_password == NULL) {
         reply_header(&rq->reply, "WWW-Authenticate", "Basic realm=\"slipway\"");
         reply_oauth_error(&rq->reply, 401, "invalid_request",
                           "Give the user's name and password with HTTP Basic");
-    } else if (login(rq, &grant, grant.basic_password)) {
+        return false;
+    }
+    return login(rq, grant, grant->basic_password);
+}
+
+/* Tokens are kept as hashes: the list cannot show them. */
+void handle_tokens_list(struct request *rq) {
+    struct grant grant = {.rq = rq};
+    if (login_basic(rq, &grant)) {
         struct listing listing = {.user_id = grant.login.user.id};
         if (request_read(rq, run_list, &listing)) {
             json_t *pages = json_array();
@@ -320,14 +329,20 @@ void handle_tokens_current(struct request *rq) {
                          rq->identity.token.client, "scopes", scopes, "orgs"));
 }
 
+struct ending {
+    const char *text;    /* the token; NULL: by its number */
+    int64_t user_id, id; /* as listed */
+};
+
 static int run_revoke(struct app_tx *tx, void *arg) {
-    const char *text = arg;
-    return app_token_revoke(tx, text, strlen(text));
+    const struct ending *ending = arg;
+    return ending->text != NULL ? app_token_revoke(tx, ending->text, strlen(ending->text))
+                                : app_token_revoke_listed(tx, ending->user_id, ending->id);
 }
 
-static void end_token(struct request *rq, const char *text) {
+static void end_token(struct request *rq, struct ending ending) {
     struct app_error error = {0};
-    int rc = app_execute(rq->server->app, run_revoke, (void *)(uintptr_t)text, &error);
+    int rc = app_execute(rq->server->app, run_revoke, &ending, &error);
     if (rc == SW_E_NOT_FOUND || rc == SW_E_INPUT || rc == SW_E_AUTH) {
         reply_missing(&rq->reply, "Token not found");
     } else if (rc != SW_OK) {
@@ -338,12 +353,26 @@ static void end_token(struct request *rq, const char *text) {
 }
 
 void handle_tokens_revoke_current(struct request *rq) {
-    end_token(rq, admit_token(rq, rq->has_body ? rq->body.fields : NULL));
+    const json_t *fields = rq->has_body ? rq->body.fields : NULL;
+    end_token(rq, (struct ending){.text = admit_token(rq, fields)});
 }
 
-/* Whoever knows a token may end it: existing clients send nothing else. */
+/* Whoever knows a token may end it: existing clients send nothing else. Who knows only its number
+ * in the list shows the password again. */
 void handle_tokens_revoke(struct request *rq) {
-    end_token(rq, request_param(rq, "token"));
+    enum { NUMBER_DIGITS_MAX = 19 };
+    struct ending ending = {.text = request_param(rq, "token")};
+    struct grant grant = {.rq = rq};
+    bool is_number =
+        strlen(ending.text) <= NUMBER_DIGITS_MAX && text_integer(ending.text, &ending.id);
+    if (is_number && login_basic(rq, &grant)) {
+        ending.user_id = grant.login.user.id;
+        ending.text = NULL;
+    }
+    if (rq->reply.status == 0) {
+        end_token(rq, ending);
+    }
+    grant_close(&grant);
 }
 
 static int run_revoke_all(struct app_tx *tx, void *arg) {

@@ -72,6 +72,23 @@ test('a password buys tokens that end when told to', async () => {
         assert.ok(list.body.every((t) => t.token === null));
         assertError(await own.call('GET', '/v1/access_tokens', { token: null }), 401);
 
+        // One of them ends by its number: its text may be lost, or with somebody else.
+        const lost = await ask({ ...client, ...form });
+        const after = await own.call('GET', '/v1/access_tokens', { token: null, headers: basic });
+        const { id } = after.body.find((token) => !list.body.some((old) => old.id === token.id));
+        const end = (number, headers) => own.call('DELETE', `/v1/access_tokens/${number}`, { token: null, headers });
+        assertError(await end(id), 401);
+        assertError(await end(id, { authorization: `Bearer ${first}` }), 401);
+        assertError(await end(id, { authorization: `Basic ${Buffer.from(`${username}:no`).toString('base64')}` }), 400);
+        const { id: productId } = await createProduct(own, 'not the own ones');
+        const api = await own.call('POST', `/v1/products/${productId}/team`, { json: { friendly_name: 'other', scopes: ['products:get'] } });
+        for (const number of [0, id + 1, id + 2, id + 3, '9223372036854775807', '-1']) assertError(await end(number, basic), 404);
+        assert.equal((await own.call('GET', '/v1/user', { token: api.body.created.tokens[0].token })).status, 200);
+        assert.deepEqual((await end(id, basic)).body, { ok: true });
+        assertError(await end(id, basic), 404);
+        assert.equal((await own.call('GET', '/v1/user', { token: lost.body.access_token })).status, 401);
+        assert.equal((await ask({ ...client, grant_type: 'refresh_token', refresh_token: lost.body.refresh_token })).body.error, 'invalid_grant');
+
         assert.deepEqual((await own.call('DELETE', '/v1/access_tokens/current', { token: next.body.access_token })).body, { ok: true });
         assert.equal((await own.call('GET', '/v1/user', { token: next.body.access_token })).status, 401);
         assert.deepEqual((await own.call('DELETE', '/v1/access_tokens', { token: first })).body, { ok: true });
