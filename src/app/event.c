@@ -18,6 +18,11 @@ int app_append_quietly(struct app_tx *tx, struct event *event) {
     return code;
 }
 
+int app_tell_published(struct app_tx *tx) {
+    const struct app_notice notice = {.kind = APP_NOTICE_PUBLISHED, .event_id = tx->app->event_id};
+    return app_tell(tx, &notice);
+}
+
 /* Appends it with the time of the transaction, and queues it for the webhooks that want it. */
 static int append(struct app_tx *tx, struct event *event) {
     int code = app_append_quietly(tx, event);
@@ -88,8 +93,7 @@ int app_event_publish(struct app_tx *tx, const struct app_publish *publish) {
     }
     (void)snprintf(event.user, sizeof event.user, "%s", publish->user != NULL ? publish->user : "");
     code = append(tx, &event);
-    const struct app_notice notice = {.kind = APP_NOTICE_PUBLISHED, .event_id = event.id};
-    return code == SW_OK ? app_tell(tx, &notice) : code;
+    return code == SW_OK ? app_tell_published(tx) : code;
 }
 
 int app_event_last(struct app_tx *tx, int64_t *id) {

@@ -31,6 +31,10 @@ int app_tell_device(struct app_tx *tx, enum app_notice_kind kind, const struct d
  * feed them for ever. */
 int app_append_quietly(struct app_tx *tx, struct event *event) SW_NODISCARD;
 
+/* The event that was appended last is for the device that it is about, if that asked for its like.
+ */
+int app_tell_published(struct app_tx *tx) SW_NODISCARD;
+
 /* Appends an event, and queues it for the webhooks that want it. device NULL: coreid "api"; data
  * NULL: none. */
 int app_append(struct app_tx *tx, uint16_t product_id, const struct device *device,

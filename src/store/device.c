@@ -175,6 +175,14 @@ int store_subscribers(struct store *store, uint16_t product_id, const char *name
     return stmt_all(store, q, read_id, sizeof **ids, ids, count, fault);
 }
 
+int store_subscriber(struct store *store, const struct device_id *device, const char *name,
+                     struct device_id **ids, size_t *count, struct fault *fault) {
+    sqlite3_stmt *q = stmt(store, STMT_SUBSCRIBER, fault);
+    bind_blob(q, ":id", device->b, sizeof device->b);
+    bind_text(q, ":name", name);
+    return stmt_all(store, q, read_id, sizeof **ids, ids, count, fault);
+}
+
 int store_device_online(struct store *store, uint16_t product_id, struct device_id **items,
                         size_t *count, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_DEVICE_ONLINE, fault);

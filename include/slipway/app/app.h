@@ -24,7 +24,8 @@ enum app_notice_kind {
     APP_NOTICE_PRODUCT, /* TARGETS, and immediate: plan every connected device of the product */
     APP_NOTICE_TARGETS, /* other releases of the product: plan those again that are being updated */
     APP_NOTICE_FORGET,  /* this device may not be served any longer: end its association */
-    APP_NOTICE_PUBLISHED, /* .event_id is for the devices that asked for its like */
+    APP_NOTICE_PUBLISHED, /* .event_id is for the devices that asked for its like, of which only
+                             the one that it is about, if it is about one */
     APP_NOTICE_EVENTS     /* events were appended, up to .event_id */
 };
 struct app_notice {

@@ -38,6 +38,9 @@ int store_subscription_clear(struct store *store, int64_t num, struct fault *fau
  * most max of them. *ids is malloc'ed. */
 int store_subscribers(struct store *store, uint16_t product_id, const char *name, uint32_t max,
                       struct device_id **ids, size_t *count, struct fault *fault) SW_NODISCARD;
+/* The same of one device: itself, or nobody. */
+int store_subscriber(struct store *store, const struct device_id *device, const char *name,
+                     struct device_id **ids, size_t *count, struct fault *fault) SW_NODISCARD;
 
 enum store_device_order {
     STORE_DEVICES_BY_ID,

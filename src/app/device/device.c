@@ -392,6 +392,24 @@ static int judge_silent_return(struct app_tx *tx, struct device *device, struct 
     return code == SW_OK ? plan_device(tx, device, UPDATE_CAUSE_RULES, plan) : code;
 }
 
+/* What a device may want to know of itself, as applications ask for it: by publishing the name of
+ * an event, which then comes back with the answer. NULL: it asks for nothing that is known. */
+static const char *answer_of(const struct device *device, struct span name) {
+    if (span_is_text(name, "particle/device/name") || span_is_text(name, "spark/device/name")) {
+        return device->name[0] != '\0' ? device->name : NULL;
+    }
+    if (span_is_text(name, "particle/device/ip") || span_is_text(name, "spark/device/ip")) {
+        return device->address[0] != '\0' ? device->address : NULL;
+    }
+    return NULL;
+}
+
+static int answer(struct app_tx *tx, const struct device *device, struct span name,
+                  const char *data) {
+    int code = app_append_told(tx, device, name, span_text(data));
+    return code == SW_OK ? app_tell_published(tx) : code;
+}
+
 int app_device_published(struct app_tx *tx, const struct device_id *id, struct span name,
                          struct span data, struct app_plan *plan) {
     struct device device;
@@ -403,7 +421,9 @@ int app_device_published(struct app_tx *tx, const struct device_id *id, struct s
     if (!is_printable(name) || is_reserved(name)) {
         return SW_OK;
     }
-    code = app_append_told(tx, &device, name, data);
+    const char *told = answer_of(&device, name);
+    code =
+        told != NULL ? answer(tx, &device, name, told) : app_append_told(tx, &device, name, data);
     if (code == SW_OK && span_is_text(name, "spark/device/last_reset")) {
         size_t len = data.len < sizeof device.last_reset ? data.len : sizeof device.last_reset - 1;
         for (size_t i = 0; i < len; i++) {

@@ -30,6 +30,26 @@ int app_device_subscribed(struct app_tx *tx, const struct device_id *id, struct 
     return store_subscription_put(tx->store, device.num, text, APP_SUBSCRIPTIONS_MAX, tx->fault);
 }
 
+/* What is about a device goes to that device alone. */
+static int find_subscribers(struct app_tx *tx, const struct event *event,
+                            struct app_delivery *out) {
+    if (!event->has_device) {
+        return store_subscribers(tx->store, event->product_id, event->name, APP_SUBSCRIBERS_MAX,
+                                 &out->ids, &out->count, tx->fault);
+    }
+    if (strncmp(event->name, "particle/", 9) != 0 && strncmp(event->name, "spark/", 6) != 0) {
+        return store_subscriber(tx->store, &event->device, event->name, &out->ids, &out->count,
+                                tx->fault);
+    }
+    out->ids = malloc(sizeof *out->ids);
+    if (out->ids == NULL) {
+        return fault_set(tx->fault, SW_E_MEMORY, "out of memory for a delivery");
+    }
+    out->ids[0] = event->device;
+    out->count = 1;
+    return SW_OK;
+}
+
 int app_subscribers(struct app_tx *tx, int64_t event_id, struct app_delivery *out) {
     *out = (struct app_delivery){.ids = NULL};
     const struct store_event_filter filter = {
@@ -44,8 +64,7 @@ int app_subscribers(struct app_tx *tx, int64_t event_id, struct app_delivery *ou
         memcpy(out->name, event->name, sizeof out->name);
         memcpy(out->data, event->data, event->data_len);
         out->data_len = event->data_len;
-        code = store_subscribers(tx->store, event->product_id, event->name, APP_SUBSCRIBERS_MAX,
-                                 &out->ids, &out->count, tx->fault);
+        code = find_subscribers(tx, event, out);
     }
     free(event);
     return code;

@@ -75,6 +75,9 @@ static int append_parts(struct app_tx *tx, const struct event *about, const char
         (void)snprintf(part_name, sizeof part_name, "%s/%u", name, n);
         code = append(tx, about, part_name, text + at, part);
         at += part;
+        if (code == SW_OK && about->has_device) {
+            code = app_tell_published(tx);
+        }
     }
     return code;
 }

@@ -294,6 +294,63 @@ static void answers_are_told_in_parts(void **state) {
     world_close(&w);
 }
 
+static int run_device(struct app_tx *tx, void *arg) {
+    struct device_id first = world_id(1), second = world_id(2);
+    struct app_plan plan;
+    int code = app_device_subscribed(tx, &first, span_text("hook-response/e"));
+    code = code == SW_OK ? app_device_subscribed(tx, &second, span_text("hook-response/")) : code;
+    return code == SW_OK ? app_device_published(tx, &first, span_text((const char *)arg),
+                                                span_text("21"), &plan)
+                         : code;
+}
+
+struct asking {
+    int64_t event_id;
+    struct app_delivery found;
+};
+
+static int run_ask(struct app_tx *tx, void *arg) {
+    struct asking *asking = arg;
+    return app_subscribers(tx, asking->event_id, &asking->found);
+}
+
+/* It waits for it; what others ask their webhooks is not its business. */
+static void an_answer_goes_to_the_device_that_published(void **state) {
+    (void)state;
+    struct world w;
+    struct app_hook hook;
+    struct app_plan plan;
+    char name[] = "e";
+    world_open(&w, &options);
+    for (unsigned n = 1; n <= 2; n++) {
+        const struct app_hello greeting = world_hello_of(n, 1);
+        assert_int_equal(world_import(&w, world_id_text(n), NULL), SW_OK);
+        assert_int_equal(world_hello(&w, &greeting, &plan), SW_OK);
+    }
+    assert_int_equal(create(&w, "e", NULL, &hook), SW_OK);
+    assert_int_equal(app_execute(w.app, run_device, name, &w.error), SW_OK);
+    char text[] = "22";
+    const struct app_hook_outcome sent = {
+        .is_sent = true, .status = 200, .answer = text, .answer_len = 2};
+    w.notice_count = 0;
+    assert_int_equal(settle(&w, hook.row.id, sent), SW_OK);
+    unsigned told = 0;
+    for (size_t i = 0; i < w.notice_count; i++) {
+        if (w.notices[i].kind == APP_NOTICE_PUBLISHED) {
+            struct asking asking = {.event_id = w.notices[i].event_id};
+            assert_int_equal(app_read(w.app, w.store, run_ask, &asking, &w.error), SW_OK);
+            assert_string_equal(asking.found.name, "hook-response/e/0");
+            assert_int_equal(asking.found.count, 1);
+            struct device_id first = world_id(1);
+            assert_memory_equal(asking.found.ids[0].b, first.b, sizeof first.b);
+            free(asking.found.ids);
+            told++;
+        }
+    }
+    assert_int_equal(told, 1);
+    world_close(&w);
+}
+
 static void the_history_keeps_ten_of_each(void **state) {
     (void)state;
     struct world w;
@@ -436,6 +493,7 @@ int main(void) {
         cmocka_unit_test(a_clock_that_is_set_back_holds_nothing_up),
         cmocka_unit_test(long_failure_disables),
         cmocka_unit_test(answers_are_told_in_parts),
+        cmocka_unit_test(an_answer_goes_to_the_device_that_published),
         cmocka_unit_test(the_history_keeps_ten_of_each),
         cmocka_unit_test(bad_settings_are_refused),
         cmocka_unit_test(an_edit_of_what_has_changed_is_refused),

@@ -174,6 +174,15 @@ static int run_ask(struct app_tx *tx, void *arg) {
     return app_subscribers(tx, asking->event_id, &asking->found);
 }
 
+static int64_t published_id(void) {
+    int64_t event_id = 0;
+    for (size_t i = 0; i < world.notice_count; i++) {
+        bool is_it = world.notices[i].kind == APP_NOTICE_PUBLISHED;
+        event_id = is_it ? world.notices[i].event_id : event_id;
+    }
+    return event_id;
+}
+
 /* How many would get it, as the notice leads there. */
 static size_t subscribers(uint16_t product_id, const char *name) {
     struct app_publish publish = {
@@ -181,11 +190,7 @@ static size_t subscribers(uint16_t product_id, const char *name) {
     struct asking asking = {.event_id = 0};
     world.notice_count = 0;
     assert_int_equal(app_execute(world.app, run_publish, &publish, &world.error), SW_OK);
-    for (size_t i = 0; i < world.notice_count; i++) {
-        if (world.notices[i].kind == APP_NOTICE_PUBLISHED) {
-            asking.event_id = world.notices[i].event_id;
-        }
-    }
+    asking.event_id = published_id();
     assert_true(asking.event_id > 0);
     assert_int_equal(app_read(world.app, world.store, run_ask, &asking, &world.error), SW_OK);
     assert_string_equal(asking.found.name, name);
@@ -221,6 +226,41 @@ static void events_go_to_those_who_asked(void **state) {
     struct app_goodbye goodbye = {.cloud_reason = 6};
     assert_int_equal(app_execute(world.app, run_goodbye, &goodbye, &world.error), SW_OK);
     assert_int_equal(subscribers(product, "lamp/on"), 0);
+}
+
+static int run_question(struct app_tx *tx, void *arg) {
+    struct app_plan unused;
+    return app_device_published(tx, &id, span_text((const char *)arg), span_of(NULL, 0), &unused);
+}
+
+/* As applications ask: they publish the name of the event that they wait for. */
+static void a_device_is_told_what_it_asks_of_itself(void **state) {
+    (void)state;
+    static const struct {
+        const char *name, *answer;
+    } known[] = {{"particle/device/ip", "192.0.2.1"}, {"spark/device/ip", "192.0.2.1"},
+                 {"particle/device/name", "lamp"},    {"spark/device/name", "lamp"},
+                 {"particle/device/names", NULL},     {"device/name", NULL}};
+    const struct app_device_edit edit = {.name = "lamp"};
+    assert_int_equal(world_edit(&world, &id, &edit, NULL), SW_OK);
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        world.notice_count = 0;
+        char name[32];
+        (void)snprintf(name, sizeof name, "%s", known[i].name);
+        assert_int_equal(app_execute(world.app, run_question, name, &world.error), SW_OK);
+        struct asking asking = {.event_id = published_id()};
+        assert_int_equal(asking.event_id != 0, known[i].answer != NULL);
+        if (known[i].answer != NULL) {
+            assert_int_equal(app_read(world.app, world.store, run_ask, &asking, &world.error),
+                             SW_OK);
+            assert_int_equal(asking.found.count, 1);
+            assert_memory_equal(asking.found.ids[0].b, id.b, sizeof id.b);
+            assert_string_equal(asking.found.name, known[i].name);
+            assert_int_equal(asking.found.data_len, strlen(known[i].answer));
+            assert_memory_equal(asking.found.data, known[i].answer, asking.found.data_len);
+            free(asking.found.ids);
+        }
+    }
 }
 
 static void the_subscriptions_of_a_device_are_bounded(void **state) {
@@ -270,6 +310,7 @@ int main(void) {
         TEST(a_long_text_is_cut_and_the_rest_is_understood),
         TEST(a_goodbye_leaves_its_reasons),
         TEST(events_go_to_those_who_asked),
+        TEST(a_device_is_told_what_it_asks_of_itself),
         TEST(the_subscriptions_of_a_device_are_bounded),
         TEST(what_it_says_in_mid_transfer_is_no_news),
     };
