@@ -28,6 +28,8 @@
     16384 /* a head must fit into it, parsed; paid by each connection                              \
            */
 #define LISTEN_BACKLOG 1024
+/* GnuTLS's choice but for the versions that RFC 8996 ends. */
+#define TLS_PRIORITIES "NORMAL:-VERS-TLS1.1:-VERS-TLS1.0"
 
 /* More threads than processors only take turns, each for milliseconds, while requests wait. */
 static unsigned threads_usual(void) {
@@ -268,6 +270,8 @@ static int daemon_start(struct http_server *server, struct fault *fault) {
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     if (config->tls_cert_pem != NULL) {
         flags |= MHD_USE_TLS;
+        options[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0,
+                                               (void *)(uintptr_t)TLS_PRIORITIES};
         options[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_CERT_CALLBACK, 0,
                                                (void *)(uintptr_t)tls_choose};
     }

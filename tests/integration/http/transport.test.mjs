@@ -359,8 +359,8 @@ test('HTTPS with a certificate and its key, and not with another key', async () 
     const secure = await startDoor([`tls_cert=${pem('a.pem')}`, `tls_key=${pem('a.key')}`], adminToken, { tls: true });
     try {
         const body = multipart(1, module(BORON, 101, 1, 300000));
-        const ask = (method, path, headers = {}, bytes) => new Promise((resolve, reject) => {
-            const request = https.request({ port: secure.port, method, path, rejectUnauthorized: false, headers: { authorization: `Bearer ${adminToken}`, ...headers } }, (response) => {
+        const ask = (method, path, headers = {}, bytes, version = {}) => new Promise((resolve, reject) => {
+            const request = https.request({ ...version, port: secure.port, method, path, rejectUnauthorized: false, headers: { authorization: `Bearer ${adminToken}`, ...headers } }, (response) => {
                 let text = '';
                 response.on('data', (data) => { text += data; });
                 response.on('end', () => resolve({ status: response.statusCode, text }));
@@ -369,6 +369,10 @@ test('HTTPS with a certificate and its key, and not with another key', async () 
             request.end(bytes);
         });
         assert.equal((await ask('GET', '/health')).status, 200);
+        // RFC 8996: neither of the two before 1.2.
+        const spoken = (version) => ask('GET', '/health', {}, undefined, { minVersion: version, maxVersion: version, ciphers: 'DEFAULT@SECLEVEL=0', agent: false }).then(() => true, () => false);
+        for (const version of ['TLSv1', 'TLSv1.1']) assert.equal(await spoken(version), false, version);
+        for (const version of ['TLSv1.2', 'TLSv1.3']) assert.equal(await spoken(version), true, version);
         const product = JSON.stringify({ product: { name: 'tls', platform_id: BORON } });
         assert.equal((await ask('POST', '/v1/products', { 'content-type': 'application/json' }, product)).status, 201);
         const uploaded = await ask('POST', '/v1/products/tls/firmware', { 'content-type': 'multipart/form-data; boundary=BB' }, body);
