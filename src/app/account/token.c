@@ -186,7 +186,9 @@ int app_token_revoke(struct app_tx *tx, const char *text, size_t len) {
 int app_token_revoke_listed(struct app_tx *tx, int64_t user_id, int64_t id) {
     struct store_token row;
     int code = store_token_get(tx->store, id, &row, tx->fault);
-    if (code == SW_E_NOT_FOUND || (code == SW_OK && row.token.user_id != user_id)) {
+    bool is_listed =
+        code == SW_OK && row.token.user_id == user_id && row.token.kind == TOKEN_ACCESS;
+    if (code == SW_E_NOT_FOUND || (code == SW_OK && !is_listed)) {
         return not_valid(tx);
     }
     return code == SW_OK ? store_token_delete(tx->store, &row, tx->fault) : code;
