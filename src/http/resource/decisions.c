@@ -7,6 +7,7 @@
 #include "http/handlers.h"
 #include "http/reply/pages.h"
 #include "http/request/query.h"
+#include "slipway/util/check.h"
 #include "slipway/util/text.h"
 
 void handle_devices_decision(struct request *rq) {
@@ -80,10 +81,15 @@ void handle_devices_updates(struct request *rq) {
 void handle_updates_list(struct request *rq) {
     struct app_update_query query = {.product_id = rq->product.id};
     struct device_id id;
-    const char *device = request_query(rq, "device");
-    if (device != NULL) {
+    static const char *const names[] = {"device",
+                                        "deviceId"}; /* the other one as in lists of them */
+    for (size_t i = 0; i < SW_COUNT(names); i++) {
+        const char *device = request_query(rq, names[i]);
+        if (device == NULL) {
+            continue;
+        }
         if (device_id_parse(device, strlen(device), &id) != SW_OK) {
-            reply_error(&rq->reply, 400, "invalid_request", "device: is not a device id");
+            reply_error(&rq->reply, 400, "invalid_request", "%s: is not a device id", names[i]);
             return;
         }
         query.device = &id;

@@ -124,6 +124,8 @@ const cases = () => [
     ['GET', `${P()}/impact?firmware_version=1&product_defualt=false`, undefined, 400, /did you mean product_default/],
     ['GET', `${P()}/impact?action=other`, undefined, 400, /^action/],
     ['GET', `${P()}/impact?action=edit_groups_for_firmware`, undefined, 400, /^firmware_version/],
+    ['GET', `${P()}/updates?device=zz`, undefined, 400, /^device: is not a device id/],
+    ['GET', `${P()}/updates?deviceId=zz`, undefined, 400, /^deviceId: is not a device id/],
     ['GET', `${P()}/updates?state=asleep`, undefined, 400, /^state: must be one of planned, .*superseded$/],
     ['GET', '/v1/products/none-such', undefined, 404, /Product not found/],
     ['GET', '/v1/products/99999', undefined, 404, /Product not found/],
