@@ -79,14 +79,22 @@ static void take_message(struct turn *t, const struct coap_message *message, wal
     }
 }
 
+/* A device does not ping while it takes an update: one that does, and from elsewhere, has another
+ * connection. Device OS before 4.0 has no mark to tell it by. */
+static bool has_lost_transfer(const struct session *session) {
+    struct session_progress progress;
+    return session_progress(session, &progress) && progress.state == OTA_SENDING;
+}
+
 /* RFC 9146 section 6: only the newest record, and only an authentic one, moves the address. */
 static void take_address(struct turn *t, const struct address *from, bool is_marked, bool is_newest,
-                         bool is_hello) {
+                         bool is_hello, bool is_ping) {
     struct session *session = t->session;
     if (!is_newest) {
         return;
     }
-    bool is_resumed = session->is_resumed || !address_equal(&session->peer, from);
+    bool is_elsewhere = !address_equal(&session->peer, from);
+    bool is_resumed = session->is_resumed || is_elsewhere;
     bool begins_to_move = is_marked && !session->is_moving;
     session->peer = *from;
     session->is_moving = is_marked;
@@ -95,7 +103,8 @@ static void take_address(struct turn *t, const struct address *from, bool is_mar
     if (is_hello || !session->is_known) {
         return;
     }
-    if (begins_to_move && t->work != NULL) {
+    bool is_lost = begins_to_move || (is_elsewhere && is_ping && has_lost_transfer(session));
+    if (is_lost && t->work != NULL) {
         /* The device lost its connection, and with it the transfer; what it has, it keeps. */
         update_abort(t, OTA_FAILURE_RESTARTED);
     }
@@ -226,7 +235,7 @@ static int take_record(struct turn *t, const struct address *from, struct span *
     }
     learn_round_trip(session, t->now);
     session->heard = t->now;
-    take_address(t, from, is_marked, opened.is_newest, is_greeting);
+    take_address(t, from, is_marked, opened.is_newest, is_greeting, is_ping);
     if (is_coap) {
         take_message(t, &message, wall, why);
         /* A knock is no request that would know its answer. */
