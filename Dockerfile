@@ -1,5 +1,7 @@
 # slipwayd on Debian 12 slim, in two stages. Build: docker build -t slipway .
 # Run: docker run -p 8080:8080 -p 5684:5684/udp -v slipway:/data slipway
+# With settings: ... -v ./slipway.conf:/etc/slipway/slipway.conf:ro slipway --data /data
+#     --config /etc/slipway/slipway.conf --http 0.0.0.0:8080 --dtls 0.0.0.0:5684
 FROM debian:12-slim AS build
 WORKDIR /src
 COPY . .
@@ -20,6 +22,6 @@ USER slipway
 VOLUME /data
 EXPOSE 8080/tcp 5684/udp
 HEALTHCHECK --interval=30s --timeout=3s --start-period=10s \
-    CMD ["curl", "--fail", "--silent", "--output", "/dev/null", "http://127.0.0.1:8080/health"]
+    CMD curl -fso /dev/null http://127.0.0.1:8080/health || curl -fsko /dev/null https://127.0.0.1:8080/health
 ENTRYPOINT ["/usr/local/bin/slipwayd"]
 CMD ["--data", "/data", "--http", "0.0.0.0:8080", "--dtls", "0.0.0.0:5684"]

@@ -25,9 +25,12 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define PRUNE_S        60
@@ -110,6 +113,25 @@ static void raise_files(struct config *config) {
     }
 }
 
+/* To systemd, if it started us and waits to hear: a datagram to the socket that it names
+ * (sd_notify(3)). Nobody else is there to be told, and nothing depends on it. */
+static void tell_manager(const char *state) {
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    size_t len = path == NULL ? 0 : strlen(path);
+    if (len < 2 || len > sizeof to.sun_path) {
+        return;
+    }
+    memcpy(to.sun_path, path, len);
+    to.sun_path[0] = path[0] == '@' ? '\0' : path[0]; /* an abstract one */
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0) {
+        (void)sendto(fd, state, strlen(state), 0, (const struct sockaddr *)&to,
+                     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+        (void)close(fd);
+    }
+}
+
 static int run(struct daemon *daemon) {
     struct fault fault = {0};
     sigset_t signals, ends;
@@ -131,8 +153,10 @@ static int run(struct daemon *daemon) {
     host_port_text(daemon->dtls_host, daemon->dtls_port, dtls);
     (void)printf("slipwayd ready http=%s dtls=%s\n", http, dtls);
     (void)fflush(stdout);
+    tell_manager("READY=1");
     (void)malloc_trim(0); /* what the start left behind */
     serve(daemon, &signals);
+    tell_manager("STOPPING=1");
     /* From here on a second signal ends the process at once; whatever is lost then is no more than
      * kill -9 may lose. */
     (void)sigemptyset(&ends);

@@ -114,6 +114,17 @@ printf '[hooks]\ndeny = 10.0.0.0/33\n' >"$work/bad.conf"
 refused "hooks.deny" "$bin/slipwayd" --data "$work/t" --config "$work/bad.conf" \
     --http 127.0.0.1:0 --dtls 127.0.0.1:0
 
+# A service manager that waits to hear is told when it serves, and when it no longer does.
+perl -MSocket -e 'socket(my $s, AF_UNIX, SOCK_DGRAM, 0); bind($s, pack_sockaddr_un($ARGV[0])) or die; alarm 60;
+    for (1 .. 2) { recv($s, my $text, 100, 0); syswrite STDOUT, "$text\n" }' "$work/notify" >"$work/told" &
+manager=$!
+within 5 [ -S "$work/notify" ] || fail "no socket"
+NOTIFY_SOCKET=$work/notify start
+within 5 grep -q '^READY=1$' "$work/told" || fail "not told that it is ready"
+stop TERM 0
+wait "$manager"
+[ "$(cat "$work/told")" = $'READY=1\nSTOPPING=1' ] || fail "the manager was told: $(cat "$work/told")"
+
 # A shell's thousand descriptors are not the end of it.
 ulimit -Sn 512
 start
