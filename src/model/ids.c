@@ -42,6 +42,11 @@ bool group_name_is_valid(const char *name, size_t len) {
     return true;
 }
 
+bool group_color_is_valid(const char *color) {
+    return strlen(color) == 7 && color[0] == '#' &&
+           strspn(color + 1, "0123456789abcdefABCDEF") == 6;
+}
+
 void slug_from_name(const char *name, char *out, size_t cap) {
     static const char fallback[] = "product";
     SW_CHECK(cap >= 32);

@@ -27,6 +27,8 @@ bool version_is_valid(int64_t version);
 /* Group names: [a-z0-9_-], 1 to 64 characters. */
 #define GROUP_NAME_MAX 64
 bool group_name_is_valid(const char *name, size_t len);
+/* "#34495e". */
+bool group_color_is_valid(const char *color);
 
 /* A name for URLs made from a product's name: lower case, runs of anything but ASCII letters and
  * digits become one '-', none at either end; at most cap-1 characters, and a NUL. A name without

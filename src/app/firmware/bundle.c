@@ -303,10 +303,9 @@ static int take_assets(struct unpacking *u, struct span application,
     int code = SW_OK;
     for (size_t i = 0; code == SW_OK && i < count; i++) {
         for (size_t k = 0; code == SW_OK && k < i; k++) {
-            bool is_twice =
-                wanted[i].name.len == wanted[k].name.len &&
-                memcmp(wanted[i].name.data, wanted[k].name.data, wanted[i].name.len) == 0;
-            code = is_twice ? refuse(u->tx, "the application names an asset twice") : SW_OK;
+            if (span_equal(wanted[i].name, wanted[k].name)) {
+                code = refuse(u->tx, "the application names an asset twice");
+            }
         }
         code = code == SW_OK ? check_name(u, &wanted[i]) : code;
         if (code == SW_OK) {

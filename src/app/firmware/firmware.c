@@ -44,17 +44,23 @@ static void take_file_name(const char *path, char *out, size_t cap) {
     }
 }
 
-int app_upload_check(struct app_tx *tx, const struct app_upload *upload, struct app_file *out) {
-    struct firmware texts;
-    *out = (struct app_file){.bundle = NULL};
+/* What the uploader says of the file: checked, and its texts as they are kept. */
+static int take_words(struct app_tx *tx, const struct app_upload *upload, struct firmware *out) {
     int code = app_check_version(tx, "version", upload->version);
     if (code == SW_OK) {
-        code = app_take_text(tx, &title_rule, upload->title, texts.title, sizeof texts.title);
+        code = app_take_text(tx, &title_rule, upload->title, out->title, sizeof out->title);
     }
     if (code == SW_OK) {
-        code = app_take_text(tx, &description_rule, upload->description, texts.description,
-                             sizeof texts.description);
+        code = app_take_text(tx, &description_rule, upload->description, out->description,
+                             sizeof out->description);
     }
+    return code;
+}
+
+int app_upload_check(struct app_tx *tx, const struct app_upload *upload, struct app_file *out) {
+    struct firmware words;
+    *out = (struct app_file){.bundle = NULL};
+    int code = take_words(tx, upload, &words);
     struct product product;
     if (code == SW_OK) {
         code = store_product_get(tx->store, upload->product_id, &product, tx->fault);
@@ -90,14 +96,7 @@ int app_upload(struct app_tx *tx, const struct app_upload *upload, const struct 
                                 .uploaded_ms = tx->now.ms,
                                 .updated_ms = tx->now.ms,
                                 .image = file->image};
-    int code = app_check_version(tx, "version", upload->version);
-    if (code == SW_OK) {
-        code = app_take_text(tx, &title_rule, upload->title, firmware.title, sizeof firmware.title);
-    }
-    if (code == SW_OK) {
-        code = app_take_text(tx, &description_rule, upload->description, firmware.description,
-                             sizeof firmware.description);
-    }
+    int code = take_words(tx, upload, &firmware);
     if (code != SW_OK) {
         return code;
     }

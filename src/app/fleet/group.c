@@ -10,9 +10,7 @@
 static const struct app_text_rule description_rule = {.field = "description", .is_long = true};
 
 static int take_color(struct app_tx *tx, const char *color, char out[8]) {
-    bool is_valid =
-        strlen(color) == 7 && color[0] == '#' && strspn(color + 1, "0123456789abcdefABCDEF") == 6;
-    if (!is_valid && color[0] != '\0') {
+    if (!group_color_is_valid(color) && color[0] != '\0') {
         return app_fail(tx, SW_E_RANGE, "invalid_request", "color", "color must look like #34495e");
     }
     memcpy(out, color, strlen(color) + 1);

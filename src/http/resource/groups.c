@@ -67,8 +67,7 @@ static bool read_group(struct request *rq, struct app_group_edit *edit, enum fie
     if (edit->name != NULL && !group_name_is_valid(edit->name, strlen(edit->name))) {
         fields_fail(&fields, "name", "must have 1 to %d characters of [a-z0-9_-]", GROUP_NAME_MAX);
     }
-    if (edit->color != NULL && (strlen(edit->color) != 7 || edit->color[0] != '#' ||
-                                strspn(edit->color + 1, "0123456789abcdefABCDEF") != 6)) {
+    if (edit->color != NULL && !group_color_is_valid(edit->color)) {
         fields_fail(&fields, "color", "must be like #34495e");
     }
     if (edit->name == NULL && edit->description == NULL && edit->color == NULL) {
