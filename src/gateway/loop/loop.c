@@ -156,7 +156,8 @@ static void reader_run(void *arg) {
         struct app_error error;
         int code = app_read(loop->app, loop->store, read_one, job, &error);
         if (code == SW_E_IO || code == SW_E_MEMORY) {
-            log_note(LOG_BROKEN, "store_unreadable", error.description);
+            log_note(LOG_BROKEN, "store_unreadable",
+                     error.cause[0] != '\0' ? error.cause : error.description);
         }
         job_back(loop, job, code);
     }
