@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -60,31 +61,39 @@ static int run_publish(struct app_tx *tx, void *arg) {
     return code == SW_OK ? app_event_last(tx, (int64_t *)arg) : code;
 }
 
-static void publish(void) {
-    int64_t event_id = 0;
-    assert_int_equal(app_execute(rig.app, run_publish, &event_id, NULL), SW_OK);
-    /* The notice is the loop's to pass on. */
+/* The notice is the loop's to pass on. */
+static void pass_on(int64_t event_id) {
     const struct app_notice notice = {.kind = APP_NOTICE_PUBLISHED, .event_id = event_id};
     gateway_notice(rig.gw, &notice, rig.now, (wall_time){.ms = 1});
     rig_pump(&rig, STORE_TROUBLE_NONE);
     rig_pass(&rig, 1);
 }
 
-/* POST /E/lamp/on "bright", as Device OS reads it: confirmable, without a token. *id: its own. */
-static bool heard(unsigned n, uint16_t *id) {
-    static const char expected[] = "\xb1\x45\x07lamp/on\xff"
-                                   "bright";
+static void publish(void) {
+    int64_t event_id = 0;
+    assert_int_equal(app_execute(rig.app, run_publish, &event_id, NULL), SW_OK);
+    pass_on(event_id);
+}
+
+/* An event as Device OS reads it: confirmable, without a token. *id: its own. */
+static bool heard_event(unsigned n, struct span expected, uint16_t *id) {
     uint8_t bytes[1400];
     size_t len;
     uint64_t sequence;
     while (peer_hear(&peers[n], &rig, bytes, &len, &sequence)) {
-        if (len == 4 + sizeof expected - 1 && bytes[0] == 0x40 && bytes[1] == COAP_POST &&
-            memcmp(bytes + 4, expected, len - 4) == 0) {
+        if (len == 4 + expected.len && bytes[0] == 0x40 && bytes[1] == COAP_POST &&
+            memcmp(bytes + 4, expected.data, expected.len) == 0) {
             *id = (uint16_t)(bytes[2] << 8 | bytes[3]);
             return true;
         }
     }
     return false;
+}
+
+static bool heard(unsigned n, uint16_t *id) {
+    static const char expected[] = "\xb1\x45\x07lamp/on\xff"
+                                   "bright";
+    return heard_event(n, span_of(expected, sizeof expected - 1), id);
 }
 
 static void acknowledge(unsigned n, uint16_t id) {
@@ -103,6 +112,29 @@ static void an_event_reaches_who_asked_for_it(void **state) {
     assert_false(heard(2, &id));
     assert_int_equal(COUNTER(events_delivered), 1);
     assert_int_equal(COUNTER(events_undelivered), 0);
+}
+
+static int run_last(struct app_tx *tx, void *arg) {
+    return app_event_last(tx, arg);
+}
+
+/* It asked for no events, and is acknowledged before it is told. */
+static void a_device_hears_its_address_when_it_asks(void **state) {
+    (void)state;
+    static const char question[] = "\x40\x02\x00\x0b\xb1\x45\x0d\x05particle/device/ip";
+    char answer[64];
+    uint16_t id;
+    int64_t event_id = 0;
+    const uint8_t *ip = peers[1].address.ip + 12;
+    int len = snprintf(answer, sizeof answer, "\xb1\x45\x0d\x05particle/device/ip\xff%u.%u.%u.%u",
+                       ip[0], ip[1], ip[2], ip[3]);
+    peer_say(&peers[1], &rig, span_of(question, sizeof question - 1));
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    assert_true(peer_is_acked(&peers[1], &rig, 11));
+    assert_int_equal(app_execute(rig.app, run_last, &event_id, NULL), SW_OK);
+    pass_on(event_id);
+    assert_true(heard_event(1, span_of(answer, (size_t)len), &id));
+    assert_int_equal(COUNTER(events_delivered), 1);
 }
 
 /* One request of ours at a time: the next event waits for its turn, and not for ever. */
@@ -156,9 +188,8 @@ static void more_than_can_wait_are_dropped(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(an_event_reaches_who_asked_for_it),
-        TEST(a_busy_device_gets_it_later),
-        TEST(a_subscription_outlives_the_process),
+        TEST(an_event_reaches_who_asked_for_it), TEST(a_device_hears_its_address_when_it_asks),
+        TEST(a_busy_device_gets_it_later),       TEST(a_subscription_outlives_the_process),
         TEST(more_than_can_wait_are_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
