@@ -45,8 +45,14 @@ void handle_events_product(struct request *rq) {
     start(rq, &filter);
 }
 
+/* A device may move, or have moved: its other products' events are not for who may not see those.
+ */
 void handle_events_device(struct request *rq) {
-    struct stream_filter filter = {.has_device = true, .device = rq->device.id};
+    const struct user *user = &rq->identity.user;
+    struct stream_filter filter = {
+        .has_device = true,
+        .device = rq->device.id,
+        .product_id = rq->product.id == 0 && user->is_api ? user->product_id : rq->product.id};
     start(rq, &filter);
 }
 

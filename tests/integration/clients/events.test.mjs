@@ -47,6 +47,35 @@ describe('a stream', () => {
         assert.match(event.published_at, /^\d{4}-.*Z$/);
     });
 
+    it('of a device does not follow it to a product that is none of the asker\'s', async () => {
+        const elsewhere = (await server.createProduct('Elsewhere')).id;
+        const made = await server.request('POST', `/v1/products/${product}/team`, {
+            json: { friendly_name: 'watch', scopes: ['events:get'] },
+        });
+        const watch = server.api(made.body.created.tokens[0].token);
+        const deviceId = fleet.ids[1];
+        const streams = [
+            follow(await watch.getEventStream({ deviceId })),
+            follow(await watch.getEventStream({ deviceId, product })),
+            follow(await api.getEventStream({ deviceId, product })),
+        ];
+        const all = follow(await api.getEventStream({ deviceId }));
+        const move = async (from, to) => {
+            await api.delete({ uri: `/v1/products/${from}/devices/${deviceId}`, data: {} });
+            await api.post({ uri: `/v1/products/${to}/devices`, data: { id: deviceId } });
+            fleet.order('reboot', deviceId);
+            await all.next(`online in ${to}`, (event) => event.data === 'online' && event.productID === to);
+        };
+        await move(product, elsewhere);
+        await move(elsewhere, product);
+        for (const stream of streams) {
+            await stream.next('online again', (event) => event.data === 'online' && event.productID === product);
+            assert.deepEqual(stream.seen.filter((event) => event.productID !== product), []);
+            stream.close();
+        }
+        all.close();
+    });
+
     it('by name has what starts with it', async () => {
         const seen = await during({ product, name: 'tide/hi' }, 'last', async () => {
             await publish('tide/low', 'no');
