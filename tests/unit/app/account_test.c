@@ -2,20 +2,6 @@
 #include "scratch.h"
 #include "world.h"
 
-static struct world world;
-
-static int set_up(void **state) {
-    (void)state;
-    world_open(&world, NULL);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    world_close(&world);
-    return 0;
-}
-
 struct account {
     struct user user;
     struct app_password password;
@@ -350,7 +336,7 @@ static void threads_write_and_read_one_file(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, world_fresh, world_done)
         CASE(tokens_live_expire_and_are_revoked),
         CASE(refresh_token_works_once),
         CASE(too_many_failures_lock_a_user),

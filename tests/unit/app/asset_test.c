@@ -2,7 +2,6 @@
 #include "bundle.h"
 #include "world.h"
 
-static struct world world;
 static struct app_plan plan;
 static struct zip_entry assets[3];
 static struct device_id id;

@@ -2,7 +2,6 @@
 #include "bundle.h"
 #include "world.h"
 
-static struct world world;
 static struct zip_entry assets[3];
 
 static int set_up(void **state) {

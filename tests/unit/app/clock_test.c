@@ -4,7 +4,6 @@
 
 #define DAY_MS INT64_C(86400000)
 
-static struct world world;
 static struct app_plan plan;
 static const struct device_id *device;
 
@@ -18,12 +17,6 @@ static int set_up(void **state) {
     assert_int_equal(world_upload(&world, 2, 0), SW_OK);
     assert_int_equal(world_import(&world, world_id_text(1), NULL), SW_OK);
     assert_int_equal(world_release_default(&world, 2, false), SW_OK);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    world_close(&world);
     return 0;
 }
 
@@ -112,7 +105,7 @@ static void a_device_that_returns_after_a_jump_has_succeeded(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-#define CLOCK(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define CLOCK(name) cmocka_unit_test_setup_teardown(name, set_up, world_done)
         CLOCK(an_attempt_is_due_although_the_clock_was_set_back),
         CLOCK(a_device_that_never_returns_is_not_awaited_for_days),
         CLOCK(a_rollback_is_judged_although_the_clock_was_set_back),

@@ -1,7 +1,6 @@
 /* A device's way from its first Hello to a judged update, and everything that stands in it. */
 #include "world.h"
 
-static struct world world;
 static struct app_plan plan;
 
 static int set_up(void **state) {
@@ -10,12 +9,6 @@ static int set_up(void **state) {
     assert_int_equal(world_upload(&world, 1, 0), SW_OK);
     assert_int_equal(world_upload(&world, 2, 0), SW_OK);
     assert_int_equal(world_import(&world, world_id_text(1), NULL), SW_OK);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    world_close(&world);
     return 0;
 }
 
@@ -515,7 +508,7 @@ static void illegal_steps_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-#define FLOW(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define FLOW(name) cmocka_unit_test_setup_teardown(name, set_up, world_done)
         FLOW(release_leads_to_a_judged_update),
         FLOW(success_may_be_told_by_the_hash_alone),
         FLOW(old_version_back_means_rolled_back),

@@ -3,8 +3,6 @@
 
 #include "slipway/app/metric.h"
 
-static struct world world;
-
 static int set_up(void **state) {
     (void)state;
     const struct app_options options = {.calls_max = 2};
@@ -13,12 +11,6 @@ static int set_up(void **state) {
     assert_int_equal(world_import(&world, world_id_text(1), NULL), SW_OK);
     assert_int_equal(world_import(&world, world_id_text(2), NULL), SW_OK);
     assert_int_equal(world_import(&world, world_id_text(3), NULL), SW_OK);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    world_close(&world);
     return 0;
 }
 
@@ -191,11 +183,11 @@ static void calls_are_counted_and_forgotten(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(presence_is_walked_back, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_restart_hides_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_removed_device_went, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_log_is_cut_by_time, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(calls_are_counted_and_forgotten, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(presence_is_walked_back, set_up, world_done),
+        cmocka_unit_test_setup_teardown(a_restart_hides_nothing, set_up, world_done),
+        cmocka_unit_test_setup_teardown(a_removed_device_went, set_up, world_done),
+        cmocka_unit_test_setup_teardown(the_log_is_cut_by_time, set_up, world_done),
+        cmocka_unit_test_setup_teardown(calls_are_counted_and_forgotten, set_up, world_done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

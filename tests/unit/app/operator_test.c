@@ -4,20 +4,7 @@
 
 #include "slipway/crypto/hash.h"
 
-static struct world world;
 static struct app_plan plan;
-
-static int set_up(void **state) {
-    (void)state;
-    world_open(&world, NULL);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    world_close(&world);
-    return 0;
-}
 
 static void expect_error(int code, const char *field, const char *part) {
     assert_int_equal(world.error.code, code);
@@ -504,7 +491,7 @@ static void restart_resumes_what_was_under_way(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, world_fresh, world_done)
         CASE(products_are_checked),
         CASE(products_are_found_by_number_and_slug),
         CASE(uploads_are_held_against_their_claim),

@@ -6,7 +6,6 @@
 
 #define SECRET "sixteen bytes or more of them"
 
-static struct world world;
 static struct app_plan plan;
 static uint8_t seal_key[SEAL_KEY_BYTES] = {1, 2, 3};
 
@@ -27,12 +26,6 @@ static int first_use(void **state) {
 static int strict(void **state) {
     (void)state;
     open_with(APP_KEY_STRICT);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    world_close(&world);
     return 0;
 }
 
@@ -206,7 +199,7 @@ static void strict_takes_what_was_registered(void **state) {
     assert_int_equal(says(&raw), APP_VERDICT_QUARANTINED);
 }
 
-#define FIRST_USE(name) cmocka_unit_test_setup_teardown(name, first_use, tear_down)
+#define FIRST_USE(name) cmocka_unit_test_setup_teardown(name, first_use, world_done)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -216,7 +209,7 @@ int main(void) {
         FIRST_USE(lengths_and_strangers_are_refused),
         FIRST_USE(a_certificate_speaks_for_its_own_device),
         FIRST_USE(the_first_raw_key_is_bound_only_where_there_is_no_other_proof),
-        cmocka_unit_test_setup_teardown(strict_takes_what_was_registered, strict, tear_down),
+        cmocka_unit_test_setup_teardown(strict_takes_what_was_registered, strict, world_done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

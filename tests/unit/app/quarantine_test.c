@@ -1,20 +1,7 @@
 /* Devices that nobody imported, that came with another key, or that an operator refused. */
 #include "world.h"
 
-static struct world world;
 static struct app_plan plan;
-
-static int set_up(void **state) {
-    (void)state;
-    world_open(&world, NULL);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    world_close(&world);
-    return 0;
-}
 
 static void unknown_and_foreign_devices_get_nothing(void **state) {
     (void)state;
@@ -133,7 +120,7 @@ static void product_without_quarantine_takes_devices_in(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, world_fresh, world_done)
         CASE(unknown_and_foreign_devices_get_nothing),
         CASE(denied_device_stays_denied),
         CASE(denied_member_leaves_and_stays_out),

@@ -4,7 +4,6 @@
 #include <describe.pb.h>
 #include <pb_encode.h>
 
-static struct world world;
 static struct device_id id;
 static struct device device;
 static int64_t cursor;
@@ -19,12 +18,6 @@ static int set_up(void **state) {
     struct app_hello hello = world_hello_of(1, 1);
     assert_int_equal(world_hello(&world, &hello, &plan), SW_OK);
     cursor = 0;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    world_close(&world);
     return 0;
 }
 
@@ -304,7 +297,7 @@ static void what_it_says_in_mid_transfer_is_no_news(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, world_done)
     const struct CMUnitTest tests[] = {
         TEST(a_describe_of_both_kinds),
         TEST(a_long_text_is_cut_and_the_rest_is_understood),

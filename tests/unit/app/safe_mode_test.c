@@ -2,7 +2,6 @@
  * updated. Hardware tells the version of that application all the same. */
 #include "world.h"
 
-static struct world world;
 static struct app_plan plan;
 
 static int set_up(void **state) {
@@ -12,12 +11,6 @@ static int set_up(void **state) {
     assert_int_equal(world_upload(&world, 2, 0), SW_OK);
     assert_int_equal(world_upload(&world, 3, 6200), SW_OK);
     assert_int_equal(world_import(&world, world_id_text(1), NULL), SW_OK);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    world_close(&world);
     return 0;
 }
 
@@ -215,7 +208,7 @@ static void who_lacks_a_module_stays_in_safe_mode(void **state) {
     assert_true(is_in_safe_mode());
 }
 
-#define SAFE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define SAFE(name) cmocka_unit_test_setup_teardown(name, set_up, world_done)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

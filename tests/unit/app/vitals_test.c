@@ -3,8 +3,6 @@
 
 #include "slipway/app/vitals.h"
 
-static struct world world;
-
 #define DAY_MS INT64_C(86400000)
 
 static int set_up(void **state) {
@@ -13,12 +11,6 @@ static int set_up(void **state) {
     world_open(&world, &options);
     assert_int_equal(world_import(&world, world_id_text(1), NULL), SW_OK);
     assert_int_equal(world_import(&world, world_id_text(2), NULL), SW_OK);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    world_close(&world);
     return 0;
 }
 
@@ -207,13 +199,13 @@ static void old_ones_and_too_many_go(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(records_become_a_tree, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(records_become_a_tree, set_up, world_done),
         cmocka_unit_test_setup_teardown(what_is_no_diagnostics_is_kept_and_shows_nothing, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(every_vital_fits_the_event, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_device_keeps_its_newest, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(spans_of_time_are_read_and_judged, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(old_ones_and_too_many_go, set_up, tear_down),
+                                        world_done),
+        cmocka_unit_test_setup_teardown(every_vital_fits_the_event, set_up, world_done),
+        cmocka_unit_test_setup_teardown(a_device_keeps_its_newest, set_up, world_done),
+        cmocka_unit_test_setup_teardown(spans_of_time_are_read_and_judged, set_up, world_done),
+        cmocka_unit_test_setup_teardown(old_ones_and_too_many_go, set_up, world_done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

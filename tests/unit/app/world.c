@@ -59,6 +59,20 @@ void world_close(struct world *w) {
     w->app = NULL;
 }
 
+struct world world;
+
+int world_fresh(void **state) {
+    (void)state;
+    world_open(&world, NULL);
+    return 0;
+}
+
+int world_done(void **state) {
+    (void)state;
+    world_close(&world);
+    return 0;
+}
+
 /* One bag of arguments for all the wrappers below. */
 struct bag {
     const void *in;

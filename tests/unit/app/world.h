@@ -44,6 +44,11 @@ void world_open(struct world *world, const struct app_options *options);
 void world_reopen(struct world *world, const struct app_options *options);
 void world_close(struct world *world);
 
+/* The world of a test program; its set-up without options, and its end, for cmocka. */
+extern struct world world;
+int world_fresh(void **state);
+int world_done(void **state);
+
 /* Each is one use case in a transaction of its own; world->error is its error. */
 int world_upload(struct world *w, uint16_t version, uint16_t needs_system);
 int world_upload_bytes(struct world *w, struct app_upload *upload, struct firmware *out);
