@@ -47,6 +47,9 @@ static int copy_folder(const struct folder *from, const struct folder *to, struc
     int status = folder_file(from, FOLDER_DATABASE, source, fault);
     status = status != SW_OK ? status : folder_file(to, FOLDER_DATABASE, path, fault);
     status = status != SW_OK ? status : folder_file(to, FOLDER_DATABASE ".new", fresh, fault);
+    if (status == SW_OK && access(source, R_OK) != 0) {
+        status = fault_set(fault, SW_E_IO, "%s cannot be read: %s", source, strerror(errno));
+    }
     if (status == SW_OK && mkdir(to->path, 0700) != 0) {
         status =
             fault_set(fault, SW_E_IO, "folder %s cannot be made: %s", to->path, strerror(errno));

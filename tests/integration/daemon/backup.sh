@@ -19,6 +19,7 @@ done
 "$bin/slipwayd" backup --data "$data" --to "$work/copy" 2>"$work/err" && fail "a backup was overwritten"
 grep -q "$work/copy" "$work/err" || fail "not told why: $(cat "$work/err")"
 "$bin/slipwayd" backup --data "$work/nothing" --to "$work/copy2" 2>/dev/null && fail "a backup of nothing"
+[ ! -e "$work/copy2" ] || fail "the folder of a backup of nothing"
 api GET /v1/products >/dev/null
 
 # Devices keep their sessions for some minutes; these lose theirs with their power.
