@@ -159,11 +159,10 @@ static bool request_admits_body(void *arg, const json_t *fields) {
 
 static void request_limit(struct request *rq) {
     struct http_server *server = rq->server;
-    struct span address = span_text(rq->address);
     bool is_login = rq->match.route != NULL && (rq->match.route->flags & ROUTE_LOGIN) != 0;
-    unsigned wait_s = limits_take(&server->requests, address, rq->started);
+    unsigned wait_s = limits_take(&server->requests, rq->address, rq->started);
     if (wait_s == 0 && is_login) {
-        wait_s = limits_take(&server->logins, address, rq->started);
+        wait_s = limits_take(&server->logins, rq->address, rq->started);
     }
     if (wait_s > 0) {
         reply_header(&rq->reply, "Retry-After", "%u", wait_s);

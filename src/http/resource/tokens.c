@@ -1,7 +1,6 @@
 /* OAuth tokens. The pairs of client id and secret that existing clients carry are public knowledge:
  * they say which program asks and prove nothing, so such a client alone gets no token. One that was
  * made here has a secret that proves who it is. */
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "http/reply/pages.h"
 #include "http/request/admit.h"
 #include "http/request/dates.h"
+#include "http/request/limits.h"
 #include "slipway/app/client.h"
 #include "slipway/crypto/secret.h"
 #include "slipway/sys/clock.h"
@@ -38,7 +38,7 @@ struct grant {
     int64_t lifetime_s;
     const char *name; /* of the user */
     struct app_login login;
-    char place[ADDRESS_BYTES];
+    char place[LIMITS_PLACE_BYTES];
     bool matches, locked;
     struct app_identity identity;
     const char *text;
@@ -55,17 +55,6 @@ static int run_login_record(struct app_tx *tx, void *arg) {
     return app_login_record(tx, grant->login.user.id, grant->place, grant->matches, &grant->locked);
 }
 
-/* Where the request comes from: an address, or the network in which whoever has one IPv6 address
- * has them all. */
-static void read_place(const struct request *rq, char out[ADDRESS_BYTES]) {
-    struct in6_addr address;
-    (void)snprintf(out, ADDRESS_BYTES, "%s", rq->address[0] != '\0' ? rq->address : "?");
-    if (inet_pton(AF_INET6, rq->address, &address) == 1 && !IN6_IS_ADDR_V4MAPPED(&address)) {
-        memset(address.s6_addr + 8, 0, 8);
-        (void)inet_ntop(AF_INET6, &address, out, ADDRESS_BYTES);
-    }
-}
-
 static void log_locked(const struct request *rq, const struct grant *grant) {
     struct log_line line;
     log_begin(&line, LOG_UNUSUAL, "login_locked");
@@ -77,7 +66,7 @@ static void log_locked(const struct request *rq, const struct grant *grant) {
 
 /* Name and password, with the count of failures that locks. false with the reply of OAuth. */
 static bool login(struct request *rq, struct grant *grant, const char *password) {
-    read_place(rq, grant->place);
+    limits_place(rq->address, grant->place);
     if (!request_read(rq, run_login_begin, grant)) {
         return false;
     }

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -71,8 +72,7 @@ static void addresses_have_an_allowance_for_each_window(void **state) {
     (void)state;
     struct limits limits;
     assert_int_equal(limits_init(&limits, 3, 42), SW_OK);
-    struct span one = span_text("192.0.2.1");
-    struct span two = span_text("192.0.2.2");
+    static const char one[] = "192.0.2.1", two[] = "192.0.2.2";
     mono_time now = {.us = 1000};
     for (int i = 0; i < 3; i++) {
         assert_int_equal(limits_take(&limits, one, now), 0);
@@ -82,6 +82,18 @@ static void addresses_have_an_allowance_for_each_window(void **state) {
     assert_int_equal(limits_take(&limits, two, now), 0);
     now = mono_add_ms(now, LIMITS_WINDOW_MS);
     assert_int_equal(limits_take(&limits, one, now), 0);
+    /* Who has one IPv6 address has all of its network, and may not ask from each in turn. */
+    for (unsigned i = 0; i < 4; i++) {
+        char address[40];
+        (void)snprintf(address, sizeof address, "2001:db8:0:1::%x", i);
+        assert_int_equal(limits_take(&limits, address, now) == 0, i < 3);
+    }
+    assert_int_equal(limits_take(&limits, "2001:db8:0:2::1", now), 0);
+    for (unsigned i = 0; i < 4; i++) {
+        char address[40];
+        (void)snprintf(address, sizeof address, "::ffff:198.51.100.%u", i);
+        assert_int_equal(limits_take(&limits, address, now), 0);
+    }
     limits_close(&limits);
     assert_int_equal(limits_init(&limits, 0, 42), SW_OK);
     for (int i = 0; i < 100; i++) {
