@@ -80,6 +80,20 @@ static void a_device_that_never_returns_is_not_awaited_for_days(void **state) {
     assert_update(id, UPDATE_FAILED, "not_heard_again");
 }
 
+/* It is online, and came back after its commit: by the clock of then that lies ahead. */
+static void a_device_that_returned_before_a_jump_is_not_awaited_for_ever(void **state) {
+    (void)state;
+    int64_t id = commit();
+    world.now.ms += 1000;
+    assert_int_equal(world_resumed(&world, device, &plan), SW_OK);
+    world.now.ms -= 30 * DAY_MS;
+    assert_int_equal(expire(), 0);
+    assert_int_equal(world_resumed(&world, device, &plan), SW_OK);
+    world.now.ms += 1800001;
+    assert_int_equal(expire(), 1);
+    assert_update(id, UPDATE_FAILED, "not_heard_again");
+}
+
 static void a_rollback_is_judged_although_the_clock_was_set_back(void **state) {
     (void)state;
     int64_t id = commit();
@@ -108,6 +122,7 @@ int main(void) {
 #define CLOCK(name) cmocka_unit_test_setup_teardown(name, set_up, world_done)
         CLOCK(an_attempt_is_due_although_the_clock_was_set_back),
         CLOCK(a_device_that_never_returns_is_not_awaited_for_days),
+        CLOCK(a_device_that_returned_before_a_jump_is_not_awaited_for_ever),
         CLOCK(a_rollback_is_judged_although_the_clock_was_set_back),
         CLOCK(a_device_that_returns_after_a_jump_has_succeeded),
     };
