@@ -328,7 +328,7 @@ int app_reader_open(struct app *app, struct store **out, struct fault *fault) {
         *out = app->store;
         return SW_OK;
     }
-    struct store_options options = {.path = app->path, .is_reader = true};
+    struct store_options options = {.path = app->path, .is_reader = true, .shared = app->store};
     int code = store_open(out, &options, fault);
     if (code == SW_OK) {
         store_set_context(*out, app);

@@ -1,3 +1,4 @@
+#include "store/hints.h"
 #include "store/internal.h"
 
 #include "slipway/store/fleet.h"
@@ -65,9 +66,23 @@ int store_device_insert(struct store *store, const struct device_id *id, uint16_
 
 int store_device_get(struct store *store, const struct device_id *id, struct device *out,
                      struct fault *fault) {
+    int64_t num = hints_find(store->hints, id);
+    if (num != 0) {
+        sqlite3_stmt *at = stmt(store, STMT_DEVICE_AT, fault);
+        bind_int(at, ":num", num);
+        bind_blob(at, ":id", id->b, sizeof id->b);
+        int code = stmt_one(store, at, read_device, out, fault);
+        if (code != SW_E_NOT_FOUND) {
+            return code;
+        }
+    }
     sqlite3_stmt *q = stmt(store, STMT_DEVICE_GET, fault);
     bind_blob(q, ":id", id->b, sizeof id->b);
-    return stmt_one(store, q, read_device, out, fault);
+    int code = stmt_one(store, q, read_device, out, fault);
+    if (code == SW_OK) {
+        hints_learn(store->hints, id, out->num);
+    }
+    return code;
 }
 
 int store_device_by_num(struct store *store, int64_t num, struct device *out, struct fault *fault) {

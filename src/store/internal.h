@@ -2,12 +2,14 @@
 #ifndef SLIPWAY_STORE_INTERNAL_H
 #define SLIPWAY_STORE_INTERNAL_H
 
+#include "slipway/model/ids.h"
 #include "slipway/store/store.h"
 
 #include <sqlite3.h>
 
 struct cache;
 struct group_set;
+struct hints;
 
 enum stmt_name {
 #define STMT(name, access, sql) STMT_##name,
@@ -26,6 +28,9 @@ struct store {
     struct store_hooks hooks;
     struct cache *cache;   /* a reader's; NULL before its first use */
     struct group_set *set; /* a writer's: what store_group_set_get gave last */
+    struct hints *hints;   /* a writer's, which its readers share; NULL: a reader on its own */
+    bool is_learning;      /* a writer's: rows behind this id are still to be put into hints */
+    struct device_id learnt;
 };
 
 /* The statement's text and whether it only reads, for tests. */
@@ -92,6 +97,12 @@ void read_group_name(sqlite3_stmt *q, void *row);
 /* Brings what is in a long log into the file. Not before those who wait for a commit have heard of
  * it: it takes as long as many commits. */
 void store_checkpoint(struct store *store);
+
+/* What a writer does once nobody wanted anything for STORE_IDLE_MS: has the log written back, so
+ * that readers need not search it, and learns where devices stand. Milliseconds until there is more
+ * to do; negative: not before the next job. */
+#define STORE_IDLE_MS 1000
+int64_t store_idle(struct store *store);
 /* Makes wanted() known to a new connection. */
 int store_add_functions(struct store *store, struct fault *fault) SW_NODISCARD;
 /* What lists show of a device. */

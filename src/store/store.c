@@ -6,6 +6,7 @@
 #include "slipway/util/check.h"
 
 #include "store/cache.h"
+#include "store/hints.h"
 #include "store/internal.h"
 #include "store/migrate.h"
 
@@ -28,12 +29,53 @@ static int on_wal(void *arg, sqlite3 *db, const char *name, int pages) {
 
 #define CHECKPOINT_PAGES 4000
 
-void store_checkpoint(struct store *store) {
-    if (store->wal_pages >= CHECKPOINT_PAGES) {
+static void checkpoint(struct store *store, int pages) {
+    if (store->wal_pages >= pages) {
         store->wal_pages = 0;
         /* What readers still need stays for the next time. */
         (void)sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     }
+}
+
+void store_checkpoint(struct store *store) {
+    checkpoint(store, CHECKPOINT_PAGES);
+}
+
+#define LEARN_ROWS   4096 /* at a time, so that a job waits for less than a millisecond */
+#define LEARN_GAP_MS 1
+
+/* Of the table as it is now; what comes later is learnt when it is first looked for. */
+static void learn(struct store *store) {
+    sqlite3_stmt *q = stmt(store, STMT_DEVICE_PLACES, NULL);
+    bind_blob(q, ":after", store->learnt.b, sizeof store->learnt.b);
+    bind_int(q, ":max", LEARN_ROWS);
+    int count = 0;
+    while (stmt_next(store, q, NULL) == 1) {
+        (void)col_blob(q, 1, store->learnt.b, sizeof store->learnt.b);
+        hints_learn(store->hints, &store->learnt, col_int(q, 0));
+        count++;
+    }
+    store->is_learning = count == LEARN_ROWS;
+}
+
+/* As many as there can be at most: counting them would be a walk through them. */
+static void make_room(struct store *store) {
+    int64_t newest = 0;
+    int code = stmt_int(store, stmt(store, STMT_DEVICE_NEWEST, NULL), 0, &newest, NULL);
+    if (code == SW_OK && hints_make_room(store->hints, (uint64_t)newest)) {
+        store->is_learning = true;
+        memset(store->learnt.b, 0, sizeof store->learnt.b);
+    }
+}
+
+int64_t store_idle(struct store *store) {
+    if (!store->is_learning) {
+        checkpoint(store, 1);
+        make_room(store);
+    } else {
+        learn(store);
+    }
+    return store->is_learning ? LEARN_GAP_MS : -1;
 }
 
 #define READER_MAP_BYTES ((int64_t)64 << 30) /* SQLite has a limit of its own */
@@ -104,6 +146,13 @@ int store_open(struct store **out, const struct store_options *options, struct f
         return fault_set(fault, SW_E_MEMORY, "out of memory for a database connection");
     }
     store->is_reader = options->is_reader;
+    store->hints = options->shared != NULL ? options->shared->hints
+                   : options->is_reader    ? NULL
+                                           : hints_new();
+    if (!options->is_reader && store->hints == NULL) {
+        free(store);
+        return fault_set(fault, SW_E_MEMORY, "out of memory for a database connection");
+    }
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
                 (options->is_reader  ? SQLITE_OPEN_READONLY
                  : options->is_guest ? SQLITE_OPEN_READWRITE
@@ -152,6 +201,9 @@ void store_close(struct store *store) {
     /* Everything prepared is finalized, so nothing can hold it open. */
     SW_CHECK(sqlite3_close(store->db) == SQLITE_OK);
     cache_free(store->cache);
+    if (!store->is_reader) {
+        hints_free(store->hints);
+    }
     free(store->set);
     free(store);
 }

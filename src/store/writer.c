@@ -186,12 +186,17 @@ int store_run(struct store *store, struct store_job *job, struct fault *fault) {
 
 static void writer_main(void *arg) {
     struct store_writer *writer = (struct store_writer *)arg;
+    int64_t wait_ms = 0;
     for (;;) {
-        struct mail *list = mailbox_wait(&writer->queue, writer->group_max, -1);
-        if (list == NULL) {
-            return; /* closed, and everything is committed */
+        struct mail *list = mailbox_wait(&writer->queue, writer->group_max, wait_ms);
+        if (list != NULL) {
+            store_run_group(writer->store, (struct store_job *)list, STORE_TROUBLE_NONE);
+            wait_ms = STORE_IDLE_MS;
+        } else if (mailbox_is_closed(&writer->queue)) {
+            return; /* and everything is committed */
+        } else {
+            wait_ms = store_idle(writer->store);
         }
-        store_run_group(writer->store, (struct store_job *)list, STORE_TROUBLE_NONE);
     }
 }
 

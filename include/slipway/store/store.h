@@ -26,6 +26,8 @@ struct store_options {
     int busy_timeout_ms;     /* 0 = 5000 */
     uint32_t cache_bytes;    /* at most; 0 = 2 MiB */
     wall_time now;           /* writer: recorded with each migration step */
+    struct store *shared;    /* a reader's: the writer whose knowledge of rows it shares; may be
+                              * NULL, else it must be closed after the reader */
 };
 
 /* Opens, and as a writer creates or migrates (a file that already has data is first copied with
