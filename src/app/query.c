@@ -60,8 +60,8 @@ int app_decision(struct app_tx *tx, const struct device_id *id, struct app_decis
 
 int app_device_released(struct app_tx *tx, const struct device *device,
                         const struct group_set **set, uint16_t *version) {
-    struct product product;
-    int code = store_product_get(tx->store, device->product_id, &product, tx->fault);
+    uint16_t standard;
+    int code = store_product_default(tx->store, device->product_id, &standard, tx->fault);
     if (code == SW_OK) {
         code = store_group_set_get(tx->store, device->group_set, set, tx->fault);
     }
@@ -80,7 +80,7 @@ int app_device_released(struct app_tx *tx, const struct device *device,
     }
     /* What releases alone give: the rules without what is above them. */
     struct rule_facts facts = {
-        .groups = groups, .group_count = count, .default_version = product.default_version};
+        .groups = groups, .group_count = count, .default_version = standard};
     enum rule rule;
     *version = decide_version(&facts, &rule);
     if (groups != few) {

@@ -114,7 +114,7 @@ bool handler_unchanged(struct request *rq, int64_t id, int64_t updated_ms) {
     if (header == NULL || tags_have(header, tag, false)) {
         return true;
     }
-    reply_header(&rq->reply, "ETag", "%s", tag);
+    reply_header_text(&rq->reply, "ETag", tag);
     reply_error(&rq->reply, 412, "precondition_failed",
                 "Somebody else changed it first: read it again.");
     return false;
@@ -123,7 +123,7 @@ bool handler_unchanged(struct request *rq, int64_t id, int64_t updated_ms) {
 void handler_tag(struct request *rq, int64_t id, int64_t updated_ms) {
     char tag[TAG_BYTES];
     tag_of(tag, id, updated_ms);
-    reply_header(&rq->reply, "ETag", "%s", tag);
+    reply_header_text(&rq->reply, "ETag", tag);
 }
 
 bool handler_is_known(struct request *rq, const char *tag) {

@@ -46,10 +46,16 @@ static void keep(struct store *store, const struct product *product) {
     }
 }
 
-int store_product_get(struct store *store, uint16_t id, struct product *out, struct fault *fault) {
+/* NULL if it is not in the cache. */
+static const struct product *kept_product(struct store *store, uint16_t id) {
     struct cache *cache = cache_of(store);
     const struct product *kept = cache != NULL ? *cache_slot(cache, id) : NULL;
-    if (kept != NULL && kept->id == id) {
+    return kept != NULL && kept->id == id ? kept : NULL;
+}
+
+int store_product_get(struct store *store, uint16_t id, struct product *out, struct fault *fault) {
+    const struct product *kept = kept_product(store, id);
+    if (kept != NULL) {
         *out = *kept;
         return SW_OK;
     }
@@ -59,6 +65,19 @@ int store_product_get(struct store *store, uint16_t id, struct product *out, str
     if (code == SW_OK) {
         keep(store, out);
     }
+    return code;
+}
+
+int store_product_default(struct store *store, uint16_t id, uint16_t *version,
+                          struct fault *fault) {
+    const struct product *kept = kept_product(store, id);
+    struct product product;
+    int code = SW_OK;
+    if (kept == NULL) {
+        code = store_product_get(store, id, &product, fault);
+        kept = &product;
+    }
+    *version = code == SW_OK ? kept->default_version : 0;
     return code;
 }
 

@@ -56,9 +56,16 @@ static void put_text(struct log_line *line, const char *text) {
 }
 
 static void put_key(struct log_line *line, const char *key) {
-    put(line, line->json ? ",\"" : " ", line->json ? 2 : 1);
-    put_text(line, key);
-    put(line, line->json ? "\":" : "=", line->json ? 2 : 1);
+    const char *frame = line->json ? ",\"\":" : " =";
+    size_t half = line->json ? 2 : 1;
+    size_t len = strlen(key);
+    if (len + 2 * half <= sizeof line->text - LINE_TAIL - line->used) {
+        char *to = line->text + line->used;
+        memcpy(to, frame, half);
+        memcpy(to + half, key, len);
+        memcpy(to + half + len, frame + half, half);
+        line->used += len + 2 * half;
+    }
 }
 
 /* A busy door has thousands of lines with the same second. */
@@ -83,18 +90,13 @@ static void put_now(struct log_line *line) {
 
 /* As it is, if it needs neither quotes nor escapes. */
 static bool put_plain(struct log_line *line, struct span value) {
-    if (value.len == 0 || value.len > sizeof line->text - LINE_TAIL - line->used) {
+    const char *bytes = (const char *)value.data;
+    if (value.len == 0 || value.len > sizeof line->text - LINE_TAIL - line->used ||
+        !text_is_plain(bytes, value.len) || memchr(bytes, ' ', value.len) != NULL ||
+        memchr(bytes, '=', value.len) != NULL) {
         return false;
     }
-    char *to = line->text + line->used;
-    for (size_t i = 0; i < value.len; i++) {
-        uint8_t c = value.data[i];
-        if (c <= ' ' || c >= 0x7F || c == '"' || c == '=' || c == '\\') {
-            return false;
-        }
-        to[i] = (char)c;
-    }
-    line->used += value.len;
+    put(line, bytes, value.len);
     return true;
 }
 
@@ -161,13 +163,13 @@ void log_int(struct log_line *line, const char *key, int64_t value) {
     if (!line->is_on) {
         return;
     }
-    char digits[24];
-    struct text text = text_of(digits, sizeof digits);
-    text_add_number(&text, value);
+    char digits[TEXT_NUMBER_BYTES];
+    size_t len;
+    const char *first = text_number(value, digits, &len);
     size_t before = line->used;
     put_key(line, key);
     size_t value_at = line->used;
-    put_text(line, digits);
+    put(line, first, len);
     if (line->used == value_at) {
         line->used = before;
     }

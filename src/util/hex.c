@@ -26,18 +26,18 @@ static unsigned digit_value(char c) {
 
 int hex_decode(const char *text, size_t text_len, void *out, size_t len) {
     uint8_t *bytes = out;
-    int status = text_len == 2 * len ? SW_OK : SW_E_INPUT;
-    for (size_t i = 0; i < len && status == SW_OK; i++) {
+    unsigned found = text_len == 2 * len ? 0 : NO_DIGIT;
+    for (size_t i = 0; i < len && found < NO_DIGIT; i++) {
         unsigned high = digit_value(text[2 * i]);
         unsigned low = digit_value(text[2 * i + 1]);
-        if (high + low >= NO_DIGIT) {
-            status = SW_E_INPUT;
-        } else {
-            bytes[i] = (uint8_t)(high << 4 | low);
-        }
+        found |= high | low;
+        bytes[i] = (uint8_t)(high << 4 | low);
     }
-    if (status != SW_OK && len > 0) {
+    if (found < NO_DIGIT) {
+        return SW_OK;
+    }
+    if (len > 0) {
         memset(out, 0, len);
     }
-    return status;
+    return SW_E_INPUT;
 }

@@ -10,19 +10,20 @@ struct text text_of(char *out, size_t cap) {
     return (struct text){.out = out, .cap = cap, .at = 0};
 }
 
-void text_add(struct text *text, const char *words) {
-    size_t len = strlen(words);
+static void add_bytes(struct text *text, const char *bytes, size_t len) {
     size_t room = text->cap - 1 - text->at;
     len = len < room ? len : room;
-    memcpy(text->out + text->at, words, len);
+    memcpy(text->out + text->at, bytes, len);
     text->at += len;
     text->out[text->at] = '\0';
 }
 
-void text_add_number(struct text *text, int64_t number) {
-    char digits[24];
-    size_t at = sizeof digits - 1;
-    digits[at] = '\0';
+void text_add(struct text *text, const char *words) {
+    add_bytes(text, words, strlen(words));
+}
+
+const char *text_number(int64_t number, char digits[TEXT_NUMBER_BYTES], size_t *len) {
+    size_t at = TEXT_NUMBER_BYTES;
     /* The magnitude as unsigned: INT64_MIN has no positive counterpart. */
     uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
     do {
@@ -32,7 +33,44 @@ void text_add_number(struct text *text, int64_t number) {
     if (number < 0) {
         digits[--at] = '-';
     }
-    text_add(text, digits + at);
+    *len = TEXT_NUMBER_BYTES - at;
+    return digits + at;
+}
+
+void text_add_number(struct text *text, int64_t number) {
+    char digits[TEXT_NUMBER_BYTES];
+    size_t len;
+    const char *first = text_number(number, digits, &len);
+    add_bytes(text, first, len);
+}
+
+#define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
+
+/* Not 0 if one of the eight bytes is less than limit, which is at most 128. */
+static uint64_t some_below(uint64_t eight, uint64_t limit) {
+    return (eight - EACH_BYTE(limit)) & ~eight & EACH_BYTE(0x80);
+}
+
+static uint64_t some_equal(uint64_t eight, uint64_t value) {
+    return some_below(eight ^ EACH_BYTE(value), 1);
+}
+
+static uint64_t some_special(uint64_t eight) {
+    return (eight & EACH_BYTE(0x80)) | some_below(eight, ' ') | some_equal(eight, 0x7F) |
+           some_equal(eight, '"') | some_equal(eight, '\\');
+}
+
+/* Eight at a time: every text of every device of a page is looked at. */
+bool text_is_plain(const char *bytes, size_t len) {
+    uint64_t found = 0;
+    uint64_t eight;
+    for (; len >= sizeof eight; len -= sizeof eight, bytes += sizeof eight) {
+        memcpy(&eight, bytes, sizeof eight);
+        found |= some_special(eight);
+    }
+    eight = EACH_BYTE(' ');
+    memcpy(&eight, bytes, len);
+    return (found | some_special(eight)) == 0;
 }
 
 bool text_integer(const char *text, int64_t *out) {

@@ -9,8 +9,8 @@
 #define TOKEN_LIFETIME_S     7776000 /* 90 days, what existing clients ask for */
 #define TOKEN_LIFETIME_MAX_S (INT64_C(10) * 366 * 24 * 3600) /* ten years */
 
-/* Whose token, or why not: SW_E_NOT_FOUND (unknown or revoked), SW_E_AUTH (expired). For readers.
- */
+/* Whose token, or why not: SW_E_NOT_FOUND (unknown or revoked), SW_E_AUTH (expired); then *out is
+ * nobody's, all zeroes. For readers. */
 struct app_identity {
     struct user user;
     struct token token;

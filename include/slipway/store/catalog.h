@@ -13,6 +13,9 @@ int store_product_insert(struct store *store, const struct product *product,
                          struct fault *fault) SW_NODISCARD;
 int store_product_get(struct store *store, uint16_t id, struct product *out,
                       struct fault *fault) SW_NODISCARD;
+/* Its release to all devices that no other rule decides for; 0 = none. */
+int store_product_default(struct store *store, uint16_t id, uint16_t *version,
+                          struct fault *fault) SW_NODISCARD;
 int store_product_by_slug(struct store *store, const char *slug, struct product *out,
                           struct fault *fault) SW_NODISCARD;
 int store_product_list(struct store *store, struct product **items, size_t *count,

@@ -45,23 +45,22 @@ static int not_valid(struct app_tx *tx) {
 int app_token_verify(struct app_tx *tx, const char *text, size_t len, struct app_identity *out) {
     struct sha256 hash;
     struct store_token row;
-    struct user user;
     int code = hash_of(text, len, &hash) ? SW_OK : SW_E_NOT_FOUND;
     if (code == SW_OK) {
-        code = store_token_owner(tx->store, &hash, &row, &user, tx->fault);
+        code = store_token_owner(tx->store, &hash, &row, &out->user, tx->fault);
     }
     bool is_void = code == SW_OK && (row.token.kind != TOKEN_ACCESS ||
                                      !crypto_equal(hash.b, row.hash.b, sizeof hash.b));
     if (code == SW_E_NOT_FOUND || is_void) {
-        return not_valid(tx);
-    }
-    if (code == SW_OK && row.token.expires_ms != 0 && row.token.expires_ms <= tx->now.ms) {
-        return app_fail(tx, SW_E_AUTH, "invalid_token", NULL,
+        code = not_valid(tx);
+    } else if (code == SW_OK && row.token.expires_ms != 0 && row.token.expires_ms <= tx->now.ms) {
+        code = app_fail(tx, SW_E_AUTH, "invalid_token", NULL,
                         "The access token provided has expired.");
     }
     if (code == SW_OK) {
-        out->user = user;
         out->token = row.token;
+    } else {
+        memset(out, 0, sizeof *out); /* nobody's */
     }
     return code;
 }

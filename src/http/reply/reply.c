@@ -8,18 +8,36 @@
 #include <string.h>
 
 #include "slipway/util/check.h"
+#include "slipway/util/text.h"
 
 void reply_close(struct reply *reply) {
     free(reply->body);
     *reply = (struct reply){0};
 }
 
-void reply_header(struct reply *reply, const char *name, const char *format, ...) {
+/* NULL if there is no room. */
+static struct reply_header *header_new(struct reply *reply, const char *name) {
     if (reply->header_count == REPLY_HEADERS_MAX) {
-        return;
+        return NULL;
     }
     struct reply_header *header = &reply->headers[reply->header_count++];
     header->name = name;
+    return header;
+}
+
+void reply_header_text(struct reply *reply, const char *name, const char *value) {
+    struct reply_header *header = header_new(reply, name);
+    if (header != NULL) {
+        struct text text = text_of(header->value, sizeof header->value);
+        text_add(&text, value);
+    }
+}
+
+void reply_header(struct reply *reply, const char *name, const char *format, ...) {
+    struct reply_header *header = header_new(reply, name);
+    if (header == NULL) {
+        return;
+    }
     va_list args;
     va_start(args, format);
     (void)vsnprintf(header->value, sizeof header->value, format, args);

@@ -30,6 +30,7 @@ void reply_close(struct reply *reply);
 /* name is static; the value is cut at the field's size. Ignored when there is no room. */
 void reply_header(struct reply *reply, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+void reply_header_text(struct reply *reply, const char *name, const char *value);
 
 /* Takes the reference of `body`. */
 void reply_json(struct reply *reply, int status, json_t *body);

@@ -5,6 +5,7 @@
 
 #include "http/reply/pages.h"
 #include "slipway/sys/clock.h"
+#include "slipway/util/text.h"
 
 void sheet_init(struct sheet *sheet, size_t cap) {
     *sheet = (struct sheet){.text = malloc(cap), .cap = cap};
@@ -48,16 +49,6 @@ void sheet_entry(struct sheet *sheet) {
     sheet->is_begun = true;
 }
 
-/* Branches would be guessed wrong more often than this costs. */
-static bool needs_escapes(const char *text, size_t len) {
-    unsigned found = 0;
-    for (size_t i = 0; i < len; i++) {
-        unsigned c = (unsigned char)text[i];
-        found |= (unsigned)(c - 0x20 >= 0x5F) | (unsigned)(c == '"') | (unsigned)(c == '\\');
-    }
-    return found != 0;
-}
-
 void sheet_json(struct sheet *sheet, const json_t *value) {
     char *text = json_dumps(value, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENCODE_ANY);
     if (text == NULL) {
@@ -80,7 +71,7 @@ void sheet_word(struct sheet *sheet, const char *word, size_t len) {
 
 void sheet_string(struct sheet *sheet, const char *text) {
     size_t len = strlen(text);
-    if (needs_escapes(text, len)) {
+    if (!text_is_plain(text, len)) {
         json_t *value = page_bytes(text, len);
         sheet_json(sheet, value);
         json_decref(value);
@@ -90,17 +81,10 @@ void sheet_string(struct sheet *sheet, const char *text) {
 }
 
 void sheet_number(struct sheet *sheet, int64_t value) {
-    char digits[24];
-    size_t at = sizeof digits;
-    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-    do {
-        digits[--at] = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest > 0);
-    if (value < 0) {
-        digits[--at] = '-';
-    }
-    sheet_add(sheet, digits + at, sizeof digits - at);
+    char digits[TEXT_NUMBER_BYTES];
+    size_t len;
+    const char *first = text_number(value, digits, &len);
+    sheet_add(sheet, first, len);
 }
 
 void sheet_text_or_null(struct sheet *sheet, const char *text) {

@@ -2,6 +2,7 @@
  * with the same request; the phase says where it stands. */
 #include "http/request/request.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -93,10 +94,17 @@ const char *request_user(const struct request *rq) {
 
 struct request *request_new(struct http_server *server, struct MHD_Connection *connection,
                             const char *target) {
-    struct request *rq = calloc(1, sizeof *rq);
+    struct request *rq = malloc(sizeof *rq);
     if (rq == NULL) {
         return NULL;
     }
+    memset(rq, 0, offsetof(struct request, reply.headers));
+    rq->identity.user.id = 0;
+    rq->identity.user.name[0] = '\0';
+    rq->identity.user.is_api = false;
+    rq->product.id = 0;
+    rq->device.num = 0;
+    rq->device.product_id = 0;
     rq->server = server;
     rq->connection = connection;
     rq->started = mono_now();
@@ -214,7 +222,7 @@ static void request_route(struct request *rq) {
     }
     char allow[64];
     route_allow(rq->match.methods, allow, sizeof allow);
-    reply_header(&rq->reply, "Allow", "%s", allow);
+    reply_header_text(&rq->reply, "Allow", allow);
     if (rq->method == METHOD_OPTIONS) {
         reply_empty(&rq->reply, 204);
     } else {

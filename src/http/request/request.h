@@ -50,17 +50,9 @@ struct request {
     size_t target_len; /* of the request line, before decoding */
     const char *query_names[QUERY_NAMES_MAX]; /* that the handler asked for (query.h) */
     size_t query_count;
-    struct path path;
     struct route_match match;
     uint64_t swallowed_bytes; /* of a body that nobody wants any more */
     struct body body;
-    struct reply reply;
-
-    /* Who asks and what the path names; looked up before the handler runs (admit.h). */
-    struct app_identity identity;
-    struct product product; /* of :product, or of the device; id 0 = none */
-    struct device device;   /* of :device */
-
     struct store *reader; /* while a handler runs */
     struct app_tx *tx;    /* the reading view of a handler that is not on a worker */
 
@@ -73,6 +65,14 @@ struct request {
     mono_time started;
     char id[REQUEST_ID_DIGITS + 1];
     const char *address; /* the client's; the connection's */
+    struct reply reply;  /* its headers are not cleared either */
+
+    /* What follows is large, and cleared only as far as it says whether it was filled. */
+    struct path path;
+    /* Who asks and what the path names; looked up before the handler runs (admit.h). */
+    struct app_identity identity; /* of user.id 0 = nobody */
+    struct product product;       /* of :product, or of the device; id 0 = none */
+    struct device device;         /* of :device; product_id 0 also without one */
 };
 
 /* A parameter of the path, which the route's pattern has. Borrowed from the request. */

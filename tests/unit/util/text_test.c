@@ -68,8 +68,26 @@ static void test_integers(void **state) {
     }
 }
 
+static void plain_text_needs_no_escapes(void **state) {
+    (void)state;
+    char text[40];
+    for (size_t len = 0; len < 20; len++) {
+        memset(text, 'a', sizeof text);
+        assert_true(text_is_plain(text, len));
+        for (size_t at = 0; at < 20; at++) {
+            for (int c = 0; c < 256; c++) {
+                text[at] = (char)c;
+                bool is_special = c < ' ' || c >= 0x7F || c == '"' || c == '\\';
+                assert_int_equal(text_is_plain(text, len), at >= len || !is_special);
+            }
+            text[at] = 'a';
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plain_text_needs_no_escapes),
         cmocka_unit_test(test_words_and_numbers),
         cmocka_unit_test(test_cut_at_every_size),
         cmocka_unit_test(test_integers),
