@@ -79,8 +79,7 @@ int app_device_released(struct app_tx *tx, const struct device *device,
                                                 .version = (*set)->groups[i].version};
     }
     /* What releases alone give: the rules without what is above them. */
-    struct rule_facts facts = {
-        .groups = groups, .group_count = count, .default_version = standard};
+    struct rule_facts facts = {.groups = groups, .group_count = count, .default_version = standard};
     enum rule rule;
     *version = decide_version(&facts, &rule);
     if (groups != few) {
