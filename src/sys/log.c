@@ -56,16 +56,9 @@ static void put_text(struct log_line *line, const char *text) {
 }
 
 static void put_key(struct log_line *line, const char *key) {
-    const char *frame = line->json ? ",\"\":" : " =";
-    size_t half = line->json ? 2 : 1;
-    size_t len = strlen(key);
-    if (len + 2 * half <= sizeof line->text - LINE_TAIL - line->used) {
-        char *to = line->text + line->used;
-        memcpy(to, frame, half);
-        memcpy(to + half, key, len);
-        memcpy(to + half + len, frame + half, half);
-        line->used += len + 2 * half;
-    }
+    put(line, line->json ? ",\"" : " ", line->json ? 2 : 1);
+    put_text(line, key);
+    put(line, line->json ? "\":" : "=", line->json ? 2 : 1);
 }
 
 /* A busy door has thousands of lines with the same second. */
