@@ -178,6 +178,7 @@ int main(int argc, char **argv) {
     }
     (void)mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
     (void)mallopt(M_ARENA_MAX, ARENAS);
+    /* Small blocks that are kept apart would be gathered again at each larger request. */
     (void)mallopt(M_MXFAST, 0);
     if (options_read(argc, argv, &daemon.options, &fault) != SW_OK) {
         return failed(&fault);

@@ -47,7 +47,8 @@ void store_checkpoint(struct store *store) {
 /* Of the table as it is now; what comes later is learnt when it is first looked for. */
 static void learn(struct store *store) {
     sqlite3_stmt *q = stmt(store, STMT_DEVICE_PLACES, NULL);
-    bind_blob(q, ":after", store->learnt.b, sizeof store->learnt.b);
+    const struct device_id after = store->learnt; /* what is bound stays as it is */
+    bind_blob(q, ":after", after.b, sizeof after.b);
     bind_int(q, ":max", LEARN_ROWS);
     int count = 0;
     while (stmt_next(store, q, NULL) == 1) {
