@@ -34,8 +34,9 @@ int app_once_claim(struct app_tx *tx, const struct once_key *key, struct once_ro
     return code;
 }
 
-int app_once_answer(struct app_tx *tx, const struct once_key *key, int status, struct span body) {
-    return store_once_answer(tx->store, key, status, body, tx->fault);
+int app_once_answer(struct app_tx *tx, const struct once_key *key,
+                    const struct once_answer *answer) {
+    return store_once_answer(tx->store, key, answer, tx->fault);
 }
 
 int app_once_forget(struct app_tx *tx, const struct once_key *key) {

@@ -13,6 +13,8 @@ static void read_row(sqlite3_stmt *q, void *arg) {
     (void)col_blob(q, 0, row->out->fingerprint.b, sizeof row->out->fingerprint.b);
     row->out->status = (int)col_u16(q, 1);
     row->code = col_alloc(q, 2, &row->out->body, &row->out->body_len, row->fault);
+    col_text(q, 3, row->out->location, sizeof row->out->location);
+    col_text(q, 4, row->out->etag, sizeof row->out->etag);
 }
 
 int store_once_claim(struct store *store, const struct once_key *key, int64_t now_ms,
@@ -38,14 +40,16 @@ int store_once_claim(struct store *store, const struct once_key *key, int64_t no
     return code == SW_OK ? SW_E_EXISTS : code;
 }
 
-int store_once_answer(struct store *store, const struct once_key *key, int status, struct span body,
-                      struct fault *fault) {
+int store_once_answer(struct store *store, const struct once_key *key,
+                      const struct once_answer *answer, struct fault *fault) {
     sqlite3_stmt *q = stmt(store, STMT_ONCE_ANSWER, fault);
     bind_int(q, ":user", key->user_id);
     bind_text(q, ":key", key->key);
-    bind_int(q, ":status", status);
-    if (body.data != NULL) {
-        bind_blob(q, ":body", body.data, body.len);
+    bind_int(q, ":status", answer->status);
+    bind_text(q, ":location", answer->location);
+    bind_text(q, ":etag", answer->etag);
+    if (answer->body.data != NULL) {
+        bind_blob(q, ":body", answer->body.data, answer->body.len);
     } else {
         bind_null(q, ":body");
     }

@@ -14,8 +14,8 @@
  *                  none that was kept: the error says which */
 int app_once_claim(struct app_tx *tx, const struct once_key *key,
                    struct once_row *out) SW_NODISCARD;
-int app_once_answer(struct app_tx *tx, const struct once_key *key, int status,
-                    struct span body) SW_NODISCARD;
+int app_once_answer(struct app_tx *tx, const struct once_key *key,
+                    const struct once_answer *answer) SW_NODISCARD;
 int app_once_forget(struct app_tx *tx, const struct once_key *key) SW_NODISCARD;
 
 #endif

@@ -44,6 +44,15 @@ void reply_header(struct reply *reply, const char *name, const char *format, ...
     va_end(args);
 }
 
+const char *reply_header_value(const struct reply *reply, const char *name) {
+    for (size_t i = 0; i < reply->header_count; i++) {
+        if (strcmp(reply->headers[i].name, name) == 0) {
+            return reply->headers[i].value;
+        }
+    }
+    return NULL;
+}
+
 void reply_bytes(struct reply *reply, int status, const char *content_type, char *bytes,
                  size_t len) {
     if (reply->status != 0) {

@@ -31,6 +31,8 @@ void reply_close(struct reply *reply);
 void reply_header(struct reply *reply, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void reply_header_text(struct reply *reply, const char *name, const char *value);
+/* NULL if it has none of this name. */
+const char *reply_header_value(const struct reply *reply, const char *name);
 
 /* Takes the reference of `body`. */
 void reply_json(struct reply *reply, int status, json_t *body);

@@ -44,8 +44,7 @@ static bool fingerprint(struct request *rq, struct sha256 *out) {
 struct once_job {
     struct once_key key;
     struct once_row row;
-    int status;
-    struct span body;
+    struct once_answer answer;
 };
 
 static int run_claim(struct app_tx *tx, void *arg) {
@@ -65,6 +64,12 @@ static bool key_is_valid(const char *key) {
 
 static void replay(struct request *rq, struct once_job *job) {
     reply_header(&rq->reply, "Idempotency-Replayed", "true");
+    if (job->row.location[0] != '\0') {
+        reply_header_text(&rq->reply, "Location", job->row.location);
+    }
+    if (job->row.etag[0] != '\0') {
+        reply_header_text(&rq->reply, "ETag", job->row.etag);
+    }
     reply_bytes(&rq->reply, job->row.status, NULL, (char *)job->row.body, job->row.body_len);
     job->row.body = NULL; /* the reply's */
 }
@@ -100,9 +105,8 @@ bool once_begin(struct request *rq) {
 
 static int run_end(struct app_tx *tx, void *arg) {
     struct once_job *job = arg;
-    bool was_done = job->status >= 200 && job->status < 300;
-    return was_done ? app_once_answer(tx, &job->key, job->status, job->body)
-                    : app_once_forget(tx, &job->key);
+    bool was_done = job->answer.status >= 200 && job->answer.status < 300;
+    return was_done ? app_once_answer(tx, &job->key, &job->answer) : app_once_forget(tx, &job->key);
 }
 
 void once_end(struct request *rq) {
@@ -113,9 +117,11 @@ void once_end(struct request *rq) {
     bool is_secret = (rq->match.route->flags & ROUTE_SECRET) != 0;
     struct once_job job = {
         .key = {.user_id = rq->identity.user.id, .key = request_header(rq, "Idempotency-Key")},
-        .status = rq->reply.status};
+        .answer = {.status = rq->reply.status,
+                   .location = reply_header_value(&rq->reply, "Location"),
+                   .etag = reply_header_value(&rq->reply, "ETag")}};
     if (!is_secret && rq->reply.body != NULL) {
-        job.body = span_of(rq->reply.body, rq->reply.body_len);
+        job.answer.body = span_of(rq->reply.body, rq->reply.body_len);
     }
     int rc = app_execute(rq->server->app, run_end, &job, NULL);
     if (rc != SW_OK) {

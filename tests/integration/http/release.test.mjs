@@ -549,6 +549,13 @@ test('a key makes repeating harmless', async () => {
     assert.equal(made.status, 201, made.text);
     assert.equal((await up('t')).text, made.text);
     assertError(await up('u'), 409);
+    // With what its head said of the thing.
+    const edit = () => ask('/firmware/2', { title: 'new' }, 'k7', 'PUT');
+    for (const [one, two, name] of [[made, await up('t'), 'location'], [await edit(), await edit(), 'etag']]) {
+        assert.ok(one.headers.get(name), name);
+        assert.equal(two.headers.get('idempotency-replayed'), 'true');
+        assert.equal(two.headers.get(name), one.headers.get(name));
+    }
     // Secrets are not kept.
     const member = { friendly_name: 'x', scopes: ['firmware:list'] };
     assert.equal((await ask('/team', member, 'k6')).status, 200);
