@@ -54,11 +54,16 @@ static int copy_folder(const struct folder *from, const struct folder *to, struc
         status =
             fault_set(fault, SW_E_IO, "folder %s cannot be made: %s", to->path, strerror(errno));
     }
-    status = status != SW_OK ? status : folder_copy_secrets(from, to, fault);
-    if (status == SW_OK) {
-        status = copy_database(source, fresh, fault);
-        status = status != SW_OK ? status : name_database(to, fresh, path, fault);
+    if (status != SW_OK) {
+        return status;
+    }
+    status = folder_copy_secrets(from, to, fault);
+    status = status != SW_OK ? status : copy_database(source, fresh, fault);
+    status = status != SW_OK ? status : name_database(to, fresh, path, fault);
+    if (status != SW_OK) {
         (void)unlink(fresh);
+        (void)unlink(path);
+        folder_discard_copy(to);
     }
     return status;
 }

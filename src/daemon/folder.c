@@ -16,6 +16,10 @@
 
 #define FILE_MAX 4096 /* bytes of the files read here */
 
+/* What a copy needs besides the database. */
+static const char *const secret_names[] = {"server_key.pem", "session_key", "admin_token",
+                                           "admin_password"};
+
 int folder_file(const struct folder *folder, const char *name, char out[FOLDER_PATH_MAX],
                 struct fault *fault) {
     int len = snprintf(out, FOLDER_PATH_MAX, "%s/%s", folder->path, name);
@@ -96,9 +100,11 @@ static int file_write(const char *path, mode_t mode, struct span bytes, struct f
         status = SW_E_IO;
         error = errno;
     }
-    return status == SW_OK
-               ? SW_OK
-               : fault_set(fault, status, "%s cannot be written: %s", path, strerror(error));
+    if (status == SW_OK) {
+        return SW_OK;
+    }
+    (void)unlink(fresh);
+    return fault_set(fault, status, "%s cannot be written: %s", path, strerror(error));
 }
 
 /* A key may be made only for a new folder: what is in a database depends on the ones that were
@@ -248,22 +254,31 @@ int folder_secret(const struct folder *folder, const char *name, char out[TOKEN_
 }
 
 int folder_copy_secrets(const struct folder *from, const struct folder *to, struct fault *fault) {
-    static const char *const names[] = {"server_key.pem", "session_key", "admin_token",
-                                        "admin_password"};
     uint8_t bytes[FILE_MAX];
     int status = SW_OK;
-    for (size_t n = 0; n < SW_COUNT(names) && status == SW_OK; n++) {
+    for (size_t n = 0; n < SW_COUNT(secret_names) && status == SW_OK; n++) {
         char path[FOLDER_PATH_MAX];
         size_t len = 0;
-        status = folder_file(from, names[n], path, fault);
+        status = folder_file(from, secret_names[n], path, fault);
         status = status != SW_OK ? status : file_read(path, bytes, sizeof bytes, &len, fault);
         if (status == SW_E_NOT_FOUND) {
             status = SW_OK;
             continue;
         }
-        status = status != SW_OK ? status : folder_file(to, names[n], path, fault);
+        status = status != SW_OK ? status : folder_file(to, secret_names[n], path, fault);
         status = status != SW_OK ? status : file_write(path, 0600, span_of(bytes, len), fault);
     }
     crypto_wipe(bytes, sizeof bytes);
     return status;
+}
+
+void folder_discard_copy(const struct folder *to) {
+    char path[FOLDER_PATH_MAX];
+    struct fault fault = {0};
+    for (size_t n = 0; n < SW_COUNT(secret_names); n++) {
+        if (folder_file(to, secret_names[n], path, &fault) == SW_OK) {
+            (void)unlink(path);
+        }
+    }
+    (void)rmdir(to->path);
 }

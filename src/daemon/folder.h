@@ -50,5 +50,7 @@ int folder_secret(const struct folder *folder, const char *name, char out[TOKEN_
 /* Copies the keys and secrets that there are to another folder. */
 int folder_copy_secrets(const struct folder *from, const struct folder *to,
                         struct fault *fault) SW_NODISCARD;
+/* Removes them there, and the folder if nothing else is in it. */
+void folder_discard_copy(const struct folder *to);
 
 #endif

@@ -20,6 +20,15 @@ done
 grep -q "$work/copy" "$work/err" || fail "not told why: $(cat "$work/err")"
 "$bin/slipwayd" backup --data "$work/nothing" --to "$work/copy2" 2>/dev/null && fail "a backup of nothing"
 [ ! -e "$work/copy2" ] || fail "the folder of a backup of nothing"
+# Nor is there half of one: neither where a secret cannot be read, nor where there is no room.
+mkdir "$data/admin_token"
+"$bin/slipwayd" backup --data "$data" --to "$work/copy3" 2>"$work/err" && fail "a backup without a secret"
+[ ! -e "$work/copy3" ] || fail "a broken-off backup leaves $(ls -A "$work/copy3")"
+rmdir "$data/admin_token"
+(trap '' XFSZ && ulimit -f 16 && exec "$bin/slipwayd" backup --data "$data" --to "$work/copy3" 2>"$work/err") &&
+    fail "a backup without room"
+[ -s "$work/err" ] || fail "not told why there is no backup"
+[ ! -e "$work/copy3" ] || fail "a broken-off backup leaves $(ls -A "$work/copy3")"
 api GET /v1/products >/dev/null
 
 # Devices keep their sessions for some minutes; these lose theirs with their power.
