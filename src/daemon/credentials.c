@@ -67,7 +67,8 @@ static int open_chain(struct credentials *credentials, const struct config *conf
                      : fault_set(fault, len, "dtls.certificate: not certificates in PEM");
     }
     const struct crypto_key *key = credentials->key != NULL ? credentials->key : server_key;
-    if (status == SW_OK && !certificate_is_of_key(span_text(credentials->chain), key)) {
+    if (status == SW_OK && key != NULL &&
+        !certificate_is_of_key(span_text(credentials->chain), key)) {
         status =
             fault_set(fault, SW_E_INPUT, "dtls.certificate: its first certificate is not %s",
                       credentials->key != NULL ? "of dtls.certificate_key" : "of the server key");

@@ -18,8 +18,8 @@ struct credentials {
     struct crypto_key *key;     /* of the chain's first; NULL = the server's */
     struct crypto_trust *trust; /* NULL = certificates of devices are not taken */
 };
-/* server_key: what the chain's key is compared with where none is set. On error what was opened
- * stays for credentials_close. */
+/* server_key: what the chain's key is compared with where none is set; NULL = with none. On error
+ * what was opened stays for credentials_close. */
 int credentials_open(struct credentials *credentials, const struct config *config,
                      const struct crypto_key *server_key, struct fault *fault) SW_NODISCARD;
 void credentials_close(struct credentials *credentials); /* accepts zeroes */

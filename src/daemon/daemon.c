@@ -170,6 +170,20 @@ static void pems_close(struct pems *pems) {
     pem_free(pems->key);
 }
 
+int daemon_check(const struct config *config, struct fault *fault) {
+    char host[HOST_MAX];
+    uint16_t port = 0;
+    struct pems pems = {.key = NULL};
+    struct credentials credentials = {.chain = NULL};
+    int status = host_port_parse(config->http_listen, host, &port, fault);
+    status = status != SW_OK ? status : host_port_parse(config->dtls_listen, host, &port, fault);
+    status = status != SW_OK ? status : pems_read(&pems, config, fault);
+    status = status != SW_OK ? status : credentials_open(&credentials, config, NULL, fault);
+    pems_close(&pems);
+    credentials_close(&credentials);
+    return status;
+}
+
 static const char *text_or_null(const char *text) {
     return text[0] == '\0' ? NULL : text;
 }

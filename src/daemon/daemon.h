@@ -32,6 +32,8 @@ struct daemon {
     uint16_t http_port, dtls_port;
 };
 
+/* What can be said of settings before anything is opened: addresses, and the files in PEM. */
+int daemon_check(const struct config *config, struct fault *fault) SW_NODISCARD;
 /* Everything up to the open doors. On error what was opened stays for daemon_close. */
 int daemon_open(struct daemon *daemon, struct fault *fault) SW_NODISCARD;
 /* Settings that may change while it runs. The old ones stay on error. */

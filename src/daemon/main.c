@@ -89,20 +89,24 @@ static int keep_standard_files(void) {
 
 /* As many descriptors as connections may be open: shells start programs with a thousand. Where that
  * is forbidden there are fewer connections: the database and the doors need descriptors, too. */
-static void raise_files(struct config *config) {
+static int raise_files(struct config *config, struct fault *fault) {
     struct rlimit files;
     rlim_t wanted = (rlim_t)config->http_connections + FILES_SPARE;
     if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= wanted) {
-        return;
+        return SW_OK;
     }
     const struct rlimit before = files;
     files.rlim_cur = files.rlim_max < wanted ? files.rlim_max : wanted;
     if (setrlimit(RLIMIT_NOFILE, &files) != 0) {
         files = before;
     }
+    if (files.rlim_cur < FILES_LEAST + CONNECTIONS) {
+        return fault_set(fault, SW_E_RANGE, "%llu descriptors are too few: allow %d (ulimit -n)",
+                         (unsigned long long)files.rlim_cur, FILES_LEAST + CONNECTIONS);
+    }
     rlim_t spare = files.rlim_cur / 4 > FILES_LEAST ? files.rlim_cur / 4 : FILES_LEAST;
     spare = spare < FILES_SPARE ? spare : FILES_SPARE;
-    rlim_t room = files.rlim_cur > spare + CONNECTIONS ? files.rlim_cur - spare : CONNECTIONS;
+    rlim_t room = files.rlim_cur - spare;
     if (room < (rlim_t)config->http_connections) {
         struct log_line line;
         config->http_connections = (int64_t)room;
@@ -111,6 +115,7 @@ static void raise_files(struct config *config) {
         log_int(&line, "connections", config->http_connections);
         log_end(&line);
     }
+    return SW_OK;
 }
 
 /* To systemd, if it started us and waits to hear: a datagram to the socket that it names
@@ -143,7 +148,9 @@ static int run(struct daemon *daemon) {
     (void)sigprocmask(SIG_BLOCK, &signals, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
     daemon->folder.lock = -1;
-    raise_files(&daemon->config);
+    if (raise_files(&daemon->config, &fault) != SW_OK) {
+        return failed(&fault);
+    }
     if (daemon_open(daemon, &fault) != SW_OK) {
         daemon_close(daemon);
         return failed(&fault);
@@ -213,7 +220,7 @@ int main(int argc, char **argv) {
     }
     if (daemon.options.task == TASK_DUMP) {
         config_dump(&daemon.config, stdout);
-        return EXIT_SUCCESS;
+        return daemon_check(&daemon.config, &fault) == SW_OK ? EXIT_SUCCESS : failed(&fault);
     }
     return run(&daemon);
 }

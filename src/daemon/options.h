@@ -54,7 +54,7 @@ struct options {
     "\n"                                                                                           \
     "without a folder:\n"                                                                          \
     "  --example-config        settings with their defaults and what they mean\n"                  \
-    "  --dump-config           settings as they are after reading --config FILE\n"                 \
+    "  --dump-config           settings as they are after reading --config FILE, checked\n"        \
     "  --version, --help\n"                                                                        \
     "\n"                                                                                           \
     "environment:\n"                                                                               \

@@ -114,6 +114,18 @@ printf '[hooks]\ndeny = 10.0.0.0/33\n' >"$work/bad.conf"
 refused "hooks.deny" "$bin/slipwayd" --data "$work/t" --config "$work/bad.conf" \
     --http 127.0.0.1:0 --dtls 127.0.0.1:0
 
+# Also where nothing is served yet.
+"$bin/slipwayd" --dump-config >/dev/null || fail "the defaults cannot be served"
+printf '[dtls]\nlisten = 5684\n' >"$work/bad.conf"
+refused "HOST:PORT" "$bin/slipwayd" --dump-config --config "$work/bad.conf"
+printf '[http]\ntls_certificate = %s\ntls_key = %s\n' "$work/no.crt" "$work/no.key" >"$work/bad.conf"
+refused "no.crt" "$bin/slipwayd" --dump-config --config "$work/bad.conf"
+printf '[dtls]\nclient_ca = %s\n' "$work/bad.conf" >"$work/bad.conf"
+refused "dtls.client_ca" "$bin/slipwayd" --dump-config --config "$work/bad.conf"
+
+refused "ulimit" bash -c 'ulimit -n 16; exec "$@"' bash "$bin/slipwayd" --data "$work/t" \
+    --http 127.0.0.1:0 --dtls 127.0.0.1:0
+
 # A service manager that waits to hear is told when it serves, and when it no longer does.
 perl -MSocket -e 'socket(my $s, AF_UNIX, SOCK_DGRAM, 0); bind($s, pack_sockaddr_un($ARGV[0])) or die; alarm 60;
     for (1 .. 2) { recv($s, my $text, 100, 0); syswrite STDOUT, "$text\n" }' "$work/notify" >"$work/told" &
