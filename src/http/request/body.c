@@ -3,6 +3,7 @@
 #include "http/request/body.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -201,6 +202,11 @@ static enum MHD_Result body_part(void *arg, enum MHD_ValueKind kind, const char 
     return rc == SW_OK || body_no_room(body, rc, body->limits.text_bytes) ? MHD_YES : MHD_NO;
 }
 
+static bool body_post(void *arg, const char *bytes, size_t len) {
+    struct body *body = arg;
+    return MHD_post_process(body->post, bytes, len) == MHD_YES;
+}
+
 static enum body_kind body_kind_of(const char *type) {
     if (type == NULL || media_is(type, "application/json")) {
         return BODY_JSON;
@@ -235,6 +241,15 @@ bool body_begin(struct body *body, struct MHD_Connection *connection,
     if (body->post == NULL || body->form == NULL) {
         return body_broken(body, "The form's boundary is missing or malformed.");
     }
+    if (body->kind == BODY_FORM) {
+        return true;
+    }
+    body->quote = malloc(sizeof *body->quote);
+    if (body->quote == NULL) {
+        reply_app_error(reply, SW_E_MEMORY, NULL);
+        return false;
+    }
+    quote_init(body->quote, type, body_post, body);
     return true;
 }
 
@@ -254,7 +269,9 @@ bool body_append(struct body *body, const char *bytes, size_t len) {
         return body_broken(body, "The body looks like JSON but is declared as a form: send it with "
                                  "Content-Type: application/json.");
     }
-    if (MHD_post_process(body->post, bytes, len) != MHD_YES && body->reply->status == 0) {
+    bool is_taken =
+        body->quote != NULL ? quote_append(body->quote, bytes, len) : body_post(body, bytes, len);
+    if (!is_taken && body->reply->status == 0) {
         return body_broken(body, "The form is malformed.");
     }
     return body->reply->status == 0;
@@ -299,12 +316,13 @@ bool body_end(struct body *body) {
     }
     /* The last field of a form, and whether multipart's closing boundary was there, show only now.
      */
+    bool is_whole = body->quote == NULL || quote_end(body->quote);
     enum MHD_Result ended = MHD_destroy_post_processor(body->post);
     body->post = NULL;
     if (body->reply->status != 0) {
         return false;
     }
-    if (ended != MHD_YES) {
+    if (!is_whole || ended != MHD_YES) {
         return body_broken(body, body->kind == BODY_MULTIPART
                                      ? "The form ends before its last boundary."
                                      : "The form is malformed.");
@@ -326,6 +344,7 @@ void body_close(struct body *body) {
         body->post = NULL;
         body->reply = NULL;
     }
+    free(body->quote);
     json_decref(body->fields);
     json_decref(body->form);
     spool_close(&body->text);

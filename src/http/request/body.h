@@ -6,6 +6,7 @@
 #include <microhttpd.h>
 
 #include "http/reply/reply.h"
+#include "http/request/quote.h"
 #include "http/request/spool.h"
 
 enum body_kind { BODY_NONE, BODY_JSON, BODY_FORM, BODY_MULTIPART };
@@ -35,7 +36,8 @@ struct body {
     char file_name[BODY_FILE_NAME_MAX];
     json_t *fields; /* after body_end: an object, or NULL when there was no body */
     struct MHD_PostProcessor *post;
-    json_t *form; /* fields so far */
+    struct quote *quote; /* in front of it, of multipart; heap */
+    json_t *form;       /* fields so far */
     size_t field_count, field_bytes;
     char field_name[BODY_FIELD_NAME_MAX + 1]; /* the one that is arriving; "" = none */
     struct spool field;

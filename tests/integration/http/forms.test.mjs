@@ -89,6 +89,11 @@ test('a file without a name of its own is a file', async () => {
             [head, module(BORON, product.id, version)]));
         assert.equal(reply.status, 201, reply.text);
     }
+    // Nor do all write names in quotes.
+    const bare = await door.call('POST', `${P}/firmware`, multipart(['name=version', '6'], ['name=title', 't'],
+        ['name=file; filename=six.bin', module(BORON, product.id, 6)]));
+    assert.equal(bare.status, 201, bare.text);
+    assert.equal(bare.body.name, 'six.bin');
     // Where no file is taken it is a field like others.
     assert.equal((await door.call('POST', `${P}/groups`, multipart(['name="name"', 'plain'], ['name="file"', 'x']))).status, 201);
     assertError(await door.call('POST', `${P}/devices`, multipart(['name="file"', ''])), 400, /^id: is required/);
