@@ -116,10 +116,12 @@ static void done_plan(struct gateway *gw, struct seat *seat, const struct gatewa
 
 static void done_online(struct gateway *gw, struct seat *seat, const struct gateway_job *job,
                         int code, struct moment now) {
-    (void)now;
     if (code != SW_OK) {
         gw->counters.jobs_failed++;
         seat->is_present = !job->u.is_online;
+    }
+    if (code != SW_OK && code != SW_E_NOT_FOUND && seat->is_present) {
+        seat_silent_again(gw, seat, now.mono);
     }
 }
 

@@ -130,6 +130,8 @@ void seat_close(struct gateway *gw, struct seat *seat, bool is_told, struct mome
 /* The last job of a seat that is gone came back. */
 void seat_release(struct gateway *gw, struct seat *seat);
 void seat_list(struct gateway *gw, struct seat *seat, enum seat_list list, mono_time now);
+/* That it is offline could not be written: its silence is found once more, some seconds later. */
+void seat_silent_again(struct gateway *gw, struct seat *seat, mono_time now);
 /* One record by itself; what is in the outbox is gone. */
 void seat_send(struct gateway *gw, gateway_path path, const struct address *to, struct span record);
 /* Forgets who has been offline for very long. */

@@ -17,6 +17,7 @@
 #define UNNAMED_MS      120000 /* for a Hello after the handshake */
 #define IDLE_LOOK_MS    5000   /* between looks whether a desk can be taken back */
 #define BUSY_MS         200    /* before trying again what the store refused */
+#define FAILED_MS       5000   /* ... and what it took and could not write */
 #define LISTED_MS       10000  /* what the order in a list is worth */
 #define LEAVING_MS      30000  /* what Device OS grants a farewell */
 #define PING_S          25     /* what Device OS does on Wi-Fi and Ethernet, */
@@ -405,6 +406,11 @@ static bool seat_go_offline(struct gateway *gw, struct seat *seat, struct moment
     }
     table_list(&gw->table, seat, SEAT_OFFLINE);
     return true;
+}
+
+void seat_silent_again(struct gateway *gw, struct seat *seat, mono_time now) {
+    table_list(&gw->table, seat, SEAT_ONLINE);
+    gw->silence_due = mono_add_ms(now, FAILED_MS);
 }
 
 void seat_tick(struct gateway *gw, struct seat *seat, struct moment now) {

@@ -146,6 +146,26 @@ static void a_device_cannot_put_another_offline_by_silence(void **state) {
     peer_close(&thief);
 }
 
+/* The disk was full for a moment: nobody but the gateway can tell it later. */
+static void whose_silence_could_not_be_written_is_offline_later(void **state) {
+    (void)state;
+    struct gateway_config impatient = rig.config;
+    impatient.offline_after_s = 60;
+    impatient.offline_cellular_s = 60;
+    gateway_configure(rig.gw, &impatient);
+    rig_pump(&rig, STORE_TROUBLE_NONE);
+    rig_pass(&rig, 59000);
+    assert_true(rig_is_online(&rig, &client.id));
+    uint64_t failed = gateway_counters(rig.gw)->jobs_failed;
+    rig.now = mono_add_ms(rig.now, 2000);
+    gateway_tick(rig.gw, rig.now, (wall_time){.ms = 0});
+    rig_pump(&rig, STORE_TROUBLE_COMMIT_FAILS);
+    assert_true(gateway_counters(rig.gw)->jobs_failed > failed);
+    assert_true(rig_is_online(&rig, &client.id));
+    rig_pass(&rig, 60000);
+    assert_false(rig_is_online(&rig, &client.id));
+}
+
 /* POST /x: it goes to sleep. */
 #define GOODBYE_BYTES "\x40\x02\x02\x01\xb1\x78\xff\x01\x06"
 
@@ -218,6 +238,7 @@ int main(void) {
         TEST(another_key_cannot_put_it_offline),
         TEST(a_device_cannot_put_another_offline),
         TEST(a_device_cannot_put_another_offline_by_silence),
+        TEST(whose_silence_could_not_be_written_is_offline_later),
         TEST(what_a_device_repeats_when_it_has_left_is_no_return),
         TEST(who_comes_back_in_its_session_is_online),
         TEST(the_session_of_a_denied_device_can_be_ended),
