@@ -37,7 +37,7 @@ struct body {
     json_t *fields; /* after body_end: an object, or NULL when there was no body */
     struct MHD_PostProcessor *post;
     struct quote *quote; /* in front of it, of multipart; heap */
-    json_t *form;       /* fields so far */
+    json_t *form;        /* fields so far */
     size_t field_count, field_bytes;
     char field_name[BODY_FIELD_NAME_MAX + 1]; /* the one that is arriving; "" = none */
     struct spool field;

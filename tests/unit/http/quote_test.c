@@ -86,9 +86,9 @@ static void bytes_and_long_lines_pass(void **state) {
     size_t len = strlen(body);
     memset(body + len, 'n', QUOTE_LINE_MAX);
     len += QUOTE_LINE_MAX;
-    const char *middle = "\r\n\r\n";
-    memcpy(body + len, middle, strlen(middle));
-    len += strlen(middle);
+    static const uint8_t middle[] = {'\r', '\n', '\r', '\n'};
+    memcpy(body + len, middle, sizeof middle);
+    len += sizeof middle;
     for (size_t i = 0; i < 1024; i++) {
         body[len++] = (char)(uint8_t)(i * 7);
     }
